@@ -1,0 +1,106 @@
+"""Which build of the core runs: one for each number type and instruction set, chosen at import."""
+
+import importlib
+import importlib.util
+import os
+import platform
+import sys
+from functools import cache
+from types import ModuleType
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from fastnn import _core
+
+ISA_LEVELS = {"base": 1, "v3": 3, "v4": 4}  # x86-64 levels; other CPUs have the base build alone
+DTYPES = ("float32", "float64")
+
+
+def _module_name(isa: str, dtype: str) -> str:
+    return "_core" if (isa, dtype) == ("base", "float32") else f"_core_{isa}_{dtype}"
+
+
+@cache
+def builds_present() -> tuple[str, ...]:
+    """The instruction sets that this installation was built for, slowest first."""
+    return tuple(
+        isa
+        for isa in ISA_LEVELS
+        if importlib.util.find_spec(f"fastnn.{_module_name(isa, 'float32')}") is not None
+    )
+
+
+def _runnable_builds() -> list[str]:
+    level = _core.isa_level()
+    return [isa for isa in builds_present() if ISA_LEVELS[isa] <= level]
+
+
+def _choose_isa() -> str:
+    """The best build that this CPU can run, or the one that FASTNN_ISA asks for."""
+    runnable = _runnable_builds()
+    wanted = os.environ.get("FASTNN_ISA", "")
+    if wanted and wanted not in runnable:
+        raise ImportError(
+            f"FASTNN_ISA={wanted!r} cannot be used here: this CPU runs the builds "
+            f"{', '.join(runnable)}. Unset FASTNN_ISA, or set FASTNN_ISA={runnable[-1]}."
+        )
+    return wanted or runnable[-1]
+
+
+ISA = _choose_isa()
+
+
+@cache
+def core(dtype: str) -> ModuleType:
+    """The core for `dtype` ("float32" or "float64"). All builds have the doors of `_core.pyi`."""
+    return importlib.import_module(f"fastnn.{_module_name(ISA, dtype)}")
+
+
+def _configuration() -> dict[str, Any]:
+    compiler, vector_bytes, _ = core("float32").build_info()
+    from fastnn import __version__
+
+    return {
+        "fastnn": {"version": __version__},
+        "Compiler": {"core": compiler},
+        "SIMD": {"builds": list(builds_present()), "in use": ISA, "vector bytes": vector_bytes},
+        "Threads": {"in use": 1},
+        "Python": {"version": platform.python_version(), "numpy": np.__version__},
+        "Machine": {"cpu": platform.machine(), "system": sys.platform},
+    }
+
+
+@overload
+def show_config(mode: Literal["stdout"] = ...) -> None: ...
+@overload
+def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
+    """Show how fastnn was built and what it uses on this machine.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}
+        Print the configuration, or return it as a dictionary of dictionaries.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> sorted(fastnn.show_config("dicts")["SIMD"])
+    ['builds', 'in use', 'vector bytes']
+    """
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode={mode!r}: expected 'stdout' or 'dicts', e.g. show_config('dicts')")
+    configuration = _configuration()
+    if mode == "dicts":
+        return configuration
+    for section, entries in configuration.items():
+        print(f"{section}:")
+        for key, value in entries.items():
+            print(f"  {key}: {', '.join(value) if isinstance(value, list) else value}")
+    return None

@@ -1,0 +1,132 @@
+"""Losses of one row: the value l, and under it the delta that backpropagation starts from.
+
+z and a are the output layer before and after its activation, y the row's targets, n the number
+of outputs. A cross-entropy is fused with its activation (`is_fused`): its value is taken from z,
+which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y itself.
+Any other loss gives dL/da. The codes are those of `fastnn/losses.py`.
+"""
+
+from fastnn.kernels.activations cimport largest
+from fastnn.kernels.elementary cimport softplus
+from fastnn.kernels.simd cimport real, real_exp, real_log
+
+cdef enum Loss:
+    SQUARED_ERROR = 0
+    BINARY_CROSSENTROPY = 1
+    CATEGORICAL_CROSSENTROPY = 2  # y holds one probability for each class
+    LABEL_CROSSENTROPY = 3  # y holds the number of the class
+
+
+cdef inline bint is_fused(Loss loss) noexcept nogil:
+    """Whether the delta of the loss is dL/dz already."""
+    return loss != SQUARED_ERROR
+
+
+cdef inline double loss_value(
+    Loss loss, const real* z, const real* a, const real* y, Py_ssize_t n
+) noexcept nogil:
+    """l(a, y)"""
+    if loss == SQUARED_ERROR:
+        return squared_error(a, y, n)
+    if loss == BINARY_CROSSENTROPY:
+        return binary_crossentropy(z, y, n)
+    if loss == CATEGORICAL_CROSSENTROPY:
+        return categorical_crossentropy(z, y, n)
+    return log_sum_exp(z, n) - z[<Py_ssize_t>y[0]]
+
+
+cdef inline void loss_delta(
+    Loss loss, const real* a, const real* y, real* delta, real weight, Py_ssize_t n
+) noexcept nogil:
+    """delta := weight * dl/dz of a fused loss, weight * dl/da of any other"""
+    if loss == SQUARED_ERROR:
+        squared_error_delta(a, y, delta, weight, n)
+    elif loss == BINARY_CROSSENTROPY:
+        binary_crossentropy_delta(a, y, delta, weight, n)
+    elif loss == CATEGORICAL_CROSSENTROPY:
+        categorical_crossentropy_delta(a, y, delta, weight, n)
+    else:
+        label_crossentropy_delta(a, y, delta, weight, n)
+
+
+cdef inline double squared_error(const real* a, const real* y, Py_ssize_t n) noexcept nogil:
+    """l = 1/n sum_j (a_j - y_j)^2, without a half"""
+    cdef double total = 0
+    cdef Py_ssize_t j
+    for j in range(n):
+        total += (<double>a[j] - y[j]) * (<double>a[j] - y[j])
+    return total / n
+
+
+cdef inline void squared_error_delta(
+    const real* a, const real* y, real* da, real weight, Py_ssize_t n
+) noexcept nogil:
+    """da_j := weight * 2/n (a_j - y_j)"""
+    cdef real factor = 2 * weight / n
+    cdef Py_ssize_t j
+    for j in range(n):
+        da[j] = factor * (a[j] - y[j])
+
+
+cdef inline double binary_crossentropy(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
+    """l = -1/n sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)) = 1/n sum_j (softplus(z_j) - y_j z_j)
+
+    Written as y softplus(-z) + (1 - y) softplus(z): both terms are positive, nothing cancels.
+    """
+    cdef double total = 0
+    cdef Py_ssize_t j
+    for j in range(n):
+        if y[j] != 0:
+            total += y[j] * softplus(-z[j])
+        if y[j] != 1:
+            total += (1 - y[j]) * softplus(z[j])
+    return total / n
+
+
+cdef inline void binary_crossentropy_delta(
+    const real* a, const real* y, real* dz, real weight, Py_ssize_t n
+) noexcept nogil:
+    """dz_j := weight * 1/n (a_j - y_j)"""
+    cdef real factor = weight / n
+    cdef Py_ssize_t j
+    for j in range(n):
+        dz[j] = factor * (a[j] - y[j])
+
+
+cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
+    """log sum_j exp(z_j)"""
+    cdef real top = largest(z, n), total = 0
+    cdef Py_ssize_t j
+    for j in range(n):
+        total += real_exp(z[j] - top)
+    return <double>top + real_log(total)
+
+
+cdef inline double categorical_crossentropy(
+    const real* z, const real* y, Py_ssize_t n
+) noexcept nogil:
+    """l = -sum_j y_j log a_j = sum_j y_j (log_sum_exp(z) - z_j)"""
+    cdef double normaliser = log_sum_exp(z, n), total = 0
+    cdef Py_ssize_t j
+    for j in range(n):
+        total += y[j] * (normaliser - z[j])
+    return total
+
+
+cdef inline void categorical_crossentropy_delta(
+    const real* a, const real* y, real* dz, real weight, Py_ssize_t n
+) noexcept nogil:
+    """dz_j := weight * (a_j - y_j), for targets that sum to one"""
+    cdef Py_ssize_t j
+    for j in range(n):
+        dz[j] = weight * (a[j] - y[j])
+
+
+cdef inline void label_crossentropy_delta(
+    const real* a, const real* y, real* dz, real weight, Py_ssize_t n
+) noexcept nogil:
+    """dz_j := weight * (a_j - [j is the label])"""
+    cdef Py_ssize_t j
+    for j in range(n):
+        dz[j] = weight * a[j]
+    dz[<Py_ssize_t>y[0]] -= weight

@@ -1,0 +1,91 @@
+/* The number type `real`, the vector type `vec` of this build, and a handful of operations on them.
+ * The width follows the instruction set: 64-byte vectors compiled for AVX2 run several times slower.
+ * Also here, because no other language can say it: the processor's flush-to-zero mode. */
+#pragma once
+
+#include <math.h>
+
+#ifdef FASTNN_DOUBLE
+typedef double real;
+#define REAL(function) function
+#else
+typedef float real;
+#define REAL(function) function##f
+#endif
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+#define WIDTH (VECTOR_BYTES / (int)sizeof(real))
+
+typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
+typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
+INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
+INLINE vec spread(real x) { return x - (vec){}; }
+
+/* The lanes' sum, halves first: one fixed order for each width. */
+INLINE real lane_sum(vec v)
+{
+    for (int half = WIDTH / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            v[i] += v[i + half];
+    return v[0];
+}
+
+/* libm in the precision of `real`. */
+INLINE real real_exp(real x) { return REAL(exp)(x); }
+INLINE real real_log(real x) { return REAL(log)(x); }
+INLINE real real_log1p(real x) { return REAL(log1p)(x); }
+INLINE real real_tanh(real x) { return REAL(tanh)(x); }
+INLINE real real_abs(real x) { return REAL(fabs)(x); }
+
+/* Subnormal numbers cost a hundred cycles each; the core treats them as zero while it runs. */
+#if defined(__SSE2__)
+#include <immintrin.h>
+typedef unsigned int float_mode;
+INLINE float_mode flush_subnormals(void)
+{
+    float_mode before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040); /* flush-to-zero and denormals-are-zero */
+    return before;
+}
+INLINE void restore_float_mode(float_mode before) { _mm_setcsr(before); }
+#elif defined(__aarch64__)
+typedef unsigned long float_mode;
+INLINE void restore_float_mode(float_mode mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+INLINE float_mode flush_subnormals(void)
+{
+    float_mode before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    restore_float_mode(before | (1ul << 24));
+    return before;
+}
+#else
+typedef int float_mode;
+INLINE float_mode flush_subnormals(void) { return 0; }
+INLINE void restore_float_mode(float_mode mode) { (void)mode; }
+#endif
+
+/* GCC needs the feature's name as a constant, so Cython cannot call the builtin itself. */
+#if defined(__x86_64__)
+INLINE int cpu_isa_level(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("x86-64-v4") ? 4 : __builtin_cpu_supports("x86-64-v3") ? 3 : 1;
+}
+#else
+INLINE int cpu_isa_level(void) { return 1; }
+#endif
+
+#if defined(__clang__)
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif

@@ -1,0 +1,188 @@
+"""The oracle: the network of fastnn in plain float64 NumPy, written to be obvious, not fast.
+
+`weights` is [W1, b1, W2, b2, ...] with W (n_in, n_out) and b (n_out) or None; `activations` names
+one function a layer. z, a, y, dz, da are (n_rows, n_out), one row for each sample.
+"""
+
+import numpy as np
+
+# Activations a = f(z). Under each its chain rule: dz from z and da; with da = 1 that is f'(z).
+
+
+def linear(z):
+    """a = z"""
+    return z
+
+
+def linear_backward(z, da):
+    """dz = da"""
+    return da
+
+
+def relu(z):
+    """a = max(z, 0)"""
+    return np.maximum(z, 0.0)
+
+
+def relu_backward(z, da):
+    """dz = da where z > 0, else 0 (also at z = 0)"""
+    return np.where(z > 0, da, 0.0)
+
+
+def sigmoid(z):
+    """a = 1 / (1 + exp(-z)), through exp(-|z|) so that nothing overflows"""
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1.0, e) / (1.0 + e)
+
+
+def sigmoid_backward(z, da):
+    """dz = da a (1 - a), where 1 - sigmoid(z) = sigmoid(-z)"""
+    return da * sigmoid(z) * sigmoid(-z)
+
+
+def tanh(z):
+    """a = tanh(z)"""
+    return np.tanh(z)
+
+
+def tanh_backward(z, da):
+    """dz = da (1 - a^2)"""
+    return da * (1.0 - np.tanh(z) ** 2)
+
+
+def log_softmax(z):
+    """log a = z - log sum_k exp(z_k), shifted by max(z) so that nothing overflows"""
+    z = z - z.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+
+
+def softmax(z):
+    """a_j = exp(z_j) / sum_k exp(z_k)"""
+    return np.exp(log_softmax(z))
+
+
+def softmax_backward(z, da):
+    """dz_j = a_j (da_j - sum_k a_k da_k)"""
+    a = softmax(z)
+    return a * (da - (a * da).sum(axis=1, keepdims=True))
+
+
+ACTIVATIONS = {
+    "linear": (linear, linear_backward),
+    "relu": (relu, relu_backward),
+    "sigmoid": (sigmoid, sigmoid_backward),
+    "tanh": (tanh, tanh_backward),
+    "softmax": (softmax, softmax_backward),
+}
+
+# Losses l of each row. Under each its delta: dl/da, or dl/dz where fused with an activation.
+
+
+def mean_squared_error(z, a, y):
+    """l = mean_j (a_j - y_j)^2, without a half"""
+    return ((a - y) ** 2).mean(axis=1)
+
+
+def mean_squared_error_delta(a, y):
+    """da = 2 (a - y) / n_out"""
+    return 2.0 * (a - y) / a.shape[1]
+
+
+def binary_crossentropy(z, a, y):
+    """l = -mean_j (y_j log a_j + (1 - y_j) log(1 - a_j)), where -log a = log(1 + exp(-z))"""
+    return (y * np.logaddexp(0.0, -z) + (1.0 - y) * np.logaddexp(0.0, z)).mean(axis=1)
+
+
+def binary_crossentropy_delta(a, y):
+    """dz = (a - y) / n_out"""
+    return (a - y) / a.shape[1]
+
+
+def categorical_crossentropy(z, a, y):
+    """l = -sum_j y_j log a_j"""
+    return -(y * log_softmax(z)).sum(axis=1)
+
+
+def categorical_crossentropy_delta(a, y):
+    """dz = a - y, for rows y that sum to one (any other sum S gives S a - y)"""
+    return a * y.sum(axis=1, keepdims=True) - y
+
+
+LOSSES = {  # value, delta, and the activation the delta is fused with
+    "mean_squared_error": (mean_squared_error, mean_squared_error_delta, None),
+    "binary_crossentropy": (binary_crossentropy, binary_crossentropy_delta, "sigmoid"),
+    "categorical_crossentropy": (
+        categorical_crossentropy,
+        categorical_crossentropy_delta,
+        "softmax",
+    ),
+}
+
+
+def targets(y, loss, n_out):
+    """y as float64 (n_rows, n_out); class numbers become one-hot rows."""
+    y = np.asarray(y)
+    if loss == "categorical_crossentropy" and (y.ndim == 1 or y.shape[1] != n_out):
+        return np.eye(n_out)[y.astype(int).ravel()]
+    return y.astype(np.float64).reshape(len(y), n_out)
+
+
+def output_delta(loss, activation, z, a, y):
+    """dl/dz of the output layer, one row for each sample."""
+    _, delta, fused_with = LOSSES[loss]
+    if fused_with is None:
+        _, backward = ACTIVATIONS[activation]
+        return backward(z, delta(a, y))
+    if fused_with != activation:
+        raise ValueError(f"the oracle knows {loss} on {fused_with} only, not on {activation}")
+    return delta(a, y)
+
+
+def forward(weights, activations, X):
+    """Lists z = [z1, ..., zL] and a = [X, a1, ..., aL]: layer k turns a[k] into z[k], a[k + 1]."""
+    z, a = [], [np.asarray(X, np.float64)]
+    for W, b, name in zip(weights[::2], weights[1::2], activations, strict=True):
+        f, _ = ACTIVATIONS[name]
+        z.append(a[-1] @ W + (0.0 if b is None else b))
+        a.append(f(z[-1]))
+    return z, a
+
+
+def gradient(weights, activations, loss, X, y, sample_weight=None):
+    """Backpropagation: L = sum_i w_i l_i / n, and [dL/dW1, dL/db1, ...]. No weight moves."""
+    z, a = forward(weights, activations, X)
+    n = len(a[0])
+    w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    y = targets(y, loss, a[-1].shape[1])
+    value, _, _ = LOSSES[loss]
+    L = w @ value(z[-1], a[-1], y) / n
+    dz = output_delta(loss, activations[-1], z[-1], a[-1], y) * w[:, None] / n
+    gradients = []
+    for k in reversed(range(len(z))):
+        W, b = weights[2 * k : 2 * k + 2]
+        gradients = [a[k].T @ dz, None if b is None else dz.sum(axis=0), *gradients]
+        if k > 0:
+            _, backward = ACTIVATIONS[activations[k - 1]]
+            dz = backward(z[k - 1], dz @ np.transpose(W))
+    return L, gradients
+
+
+def descend(weights, activations, loss, X, y, learning_rate, batch_size, order, sample_weight=None):
+    """Gradient descent, one epoch in the given order: new weights and the running mean loss.
+
+    W := W - learning_rate * dW after every batch. The last batch may be smaller: its mean is over
+    its own rows. The loss of a batch is taken before its update. batch_size=1 is stochastic.
+    """
+    weights = [None if W is None else np.array(W, np.float64) for W in weights]
+    X, y, order = np.asarray(X), np.asarray(y), np.asarray(order)
+    total = 0.0
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        w = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        L, gradients = gradient(weights, activations, loss, X[rows], y[rows], w)
+        total += L * len(rows)
+        weights = [
+            None if W is None else W - learning_rate * dW
+            for W, dW in zip(weights, gradients, strict=True)
+        ]
+    return weights, total / len(order)
