@@ -12,6 +12,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from fastnn import _core
+from fastnn._version import __version__
 
 ISA_LEVELS = {"base": 1, "v3": 3, "v4": 4}  # x86-64 levels; other CPUs have the base build alone
 DTYPES = ("float32", "float64")
@@ -59,8 +60,6 @@ def core(dtype: str) -> ModuleType:
 
 def _configuration() -> dict[str, Any]:
     compiler, vector_bytes, _ = core("float32").build_info()
-    from fastnn import __version__
-
     return {
         "fastnn": {"version": __version__},
         "Compiler": {"core": compiler},

@@ -1,0 +1,46 @@
+"""What every contestant can do: take weights and data, train one epoch, give weights back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from bench.workloads import Array, Mode, Net, Weights, learning_rate
+
+
+class Peer(ABC):
+    """One library on one net and mode: plain SGD, float32, rows in the order given.
+
+    Only ``train_epoch`` is timed. Whatever a user does once per data set (conversion to the
+    library's own arrays, one-hot targets, compilation) belongs to the loading methods.
+    """
+
+    version: ClassVar[str]
+
+    def __init__(self, net: Net, mode: Mode) -> None:
+        self.net = net
+        self.mode = mode
+        self.learning_rate = learning_rate(net, mode)
+
+    @staticmethod
+    def supports(mode: Mode) -> bool:
+        """Whether this way of training exists in that mode."""
+        return True
+
+    @abstractmethod
+    def load_data(self, X: Array, y: Array) -> None:
+        """Keep float32 rows and integer labels in the form that trains fastest."""
+
+    @abstractmethod
+    def load_weights(self, weights: Sequence[Array]) -> None:
+        """Start again from copies of [W1, b1, W2, b2, ...]."""
+
+    @abstractmethod
+    def train_epoch(self) -> None:
+        """Visit every row once and return when the weights are final."""
+
+    @abstractmethod
+    def weights(self) -> Weights:
+        """The current weights as NumPy arrays, in the order they were loaded."""
+
+    def batch_size(self, n_rows: int) -> int:
+        return self.mode.batch_size or n_rows

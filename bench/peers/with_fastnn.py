@@ -1,0 +1,38 @@
+"""fastnn through its public face: ``Sequential.fit`` for one epoch, argument checks included."""
+
+from collections.abc import Sequence
+
+import fastnn
+from bench.peers.base import Peer
+from bench.workloads import Array, Mode, Net, Weights
+
+
+class FastnnPeer(Peer):
+    version = fastnn.__version__
+
+    def __init__(self, net: Net, mode: Mode) -> None:
+        super().__init__(net, mode)
+        n_features, *hidden, n_out = net.widths
+        layers = [fastnn.Dense(n, "relu") for n in hidden]
+        layers.append(fastnn.Dense(n_out, "sigmoid" if net.is_binary else "softmax"))
+        self.model = fastnn.Sequential(layers, dtype="float32", seed=0)
+        self.model.build(n_features)
+        self.model.compile(
+            optimizer=fastnn.SGD(learning_rate=self.learning_rate),
+            loss="binary_crossentropy" if net.is_binary else "categorical_crossentropy",
+        )
+        self.options = {"mode": mode.name.split()[0], "shuffle": False, "threads": 1}
+        if self.options["mode"] == "minibatch":
+            self.options["batch_size"] = mode.batch_size
+
+    def load_data(self, X: Array, y: Array) -> None:
+        self.X, self.y = X, y
+
+    def load_weights(self, weights: Sequence[Array]) -> None:
+        self.model.set_weights(list(weights))
+
+    def train_epoch(self) -> None:
+        self.model.fit(self.X, self.y, epochs=1, **self.options)
+
+    def weights(self) -> Weights:
+        return self.model.get_weights()

@@ -1,0 +1,94 @@
+"""The tables at the end of a run: every peer's samples per second, and ratios with their spread."""
+
+import platform
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+
+@dataclass(frozen=True)
+class Result:
+    """One peer on one net and mode: a rate and a ratio per round."""
+
+    net: str
+    mode: str
+    peer: str
+    version: str
+    error: float  # of the update after one epoch, against float64
+    rates: list[float]  # samples/s
+    ratios: list[float]  # fastnn's rate over this peer's, each within one pair of rounds
+
+
+Cell = list[Result]  # all peers on one net and mode
+
+
+def cells(results: list[Result]) -> list[Cell]:
+    """Results grouped by net and mode, in the order they were run."""
+    groups: dict[tuple[str, str], Cell] = {}
+    for result in results:
+        groups.setdefault((result.net, result.mode), []).append(result)
+    return list(groups.values())
+
+
+def samples(rate: float) -> str:
+    """12.3M, 456k or 789."""
+    for unit, name in ((1e6, "M"), (1e3, "k")):
+        if rate >= unit:
+            return f"{rate / unit:.3g}{name}" if rate < 1000 * unit else f"{rate / unit:.0f}{name}"
+    return f"{rate:.0f}"
+
+
+def ratio(result: Result | None) -> str:
+    """Median ratio and its quartiles."""
+    if result is None:
+        return "-"
+    low, _, high = quantiles(result.ratios, n=4, method="inclusive")
+    return f"{median(result.ratios):.2f} ({low:.2f}-{high:.2f})"
+
+
+def table(rows: list[list[str]]) -> str:
+    """Columns padded to their widest entry, the first row underlined."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def spread(results: list[Result]) -> str:
+    """Every peer's slowest, median and fastest round."""
+    rows = [["net", "mode", "peer", "min", "median", "max", "fastnn / peer", "update error"]]
+    for r in results:
+        rates = [samples(f(r.rates)) for f in (min, median, max)]
+        rows.append([r.net, r.mode, r.peer, *rates, ratio(r), f"{r.error:.0e}"])
+    return table(rows)
+
+
+def rivals(cell: Cell) -> Cell:
+    return [r for r in cell if r.peer != "fastnn"]
+
+
+def summary(results: list[Result]) -> str:
+    """One line per net and mode: all median rates, fastnn over the best peer and over sklearn."""
+    peers = list(dict.fromkeys(r.peer for r in results))
+    rows = [["net", "mode", *peers, "fastnn / best peer", "best", "fastnn / sklearn"]]
+    for cell in cells(results):
+        by_peer = {r.peer: r for r in cell}
+        rates = [samples(median(by_peer[p].rates)) if p in by_peer else "-" for p in peers]
+        best = min(rivals(cell), key=lambda r: median(r.ratios), default=None)
+        name = best.peer if best else "-"
+        last = [ratio(best), name, ratio(by_peer.get("sklearn"))]
+        rows.append([cell[0].net, cell[0].mode, *rates, *last])
+    return table(rows)
+
+
+def render(results: list[Result]) -> str:
+    versions = ", ".join(dict.fromkeys(f"{r.peer} {r.version}" for r in results))
+    return "\n".join(
+        [
+            "",
+            "Samples/s of every round, float32, plain SGD, one thread",
+            spread(results),
+            "",
+            f"Python {platform.python_version()}, {platform.machine()}: {versions}",
+            "Rates are medians; ratios are medians (and quartiles) over pairs of adjacent rounds.",
+            summary(results),
+        ]
+    )

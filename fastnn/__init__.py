@@ -1,0 +1,21 @@
+"""fastnn: dense feedforward networks, trained on the CPU at the speed of the hardware."""
+
+from fastnn._backend import show_config
+from fastnn._version import __version__
+from fastnn.callbacks import Callback
+from fastnn.history import History
+from fastnn.layers import Dense, Normalization
+from fastnn.models import Sequential, load
+from fastnn.optimizers import SGD
+
+__all__ = [
+    "SGD",
+    "Callback",
+    "Dense",
+    "History",
+    "Normalization",
+    "Sequential",
+    "__version__",
+    "load",
+    "show_config",
+]

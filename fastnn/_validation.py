@@ -1,0 +1,240 @@
+"""The one place that checks and coerces what users pass in: numbers, names, arrays.
+
+Everything below trusts what comes out of here. An error names the argument, what came, what was
+expected, and a line that would work.
+"""
+
+import difflib
+import math
+import operator
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn._backend import core
+
+Array = npt.NDArray[Any]
+TargetKind = Literal["numbers", "probabilities", "classes"]
+T = TypeVar("T")
+
+# The codes of `fastnn/kernels/rows.pxd`.
+NUMBER_TYPES = {
+    np.dtype(name): code
+    for code, names in enumerate(
+        (
+            ["float32"],
+            ["float64"],
+            ["int8"],
+            ["int16"],
+            ["int32"],
+            ["int64"],
+            ["uint8", "bool"],
+            ["uint16"],
+            ["uint32"],
+            ["uint64"],
+        )
+    )
+    for name in names
+}
+ITEM_SIZES = {code: number_type.itemsize for number_type, code in NUMBER_TYPES.items()}
+CHECKED_BYTES = 1 << 26  # how much of X is checked between two chances for Ctrl-C
+
+
+class Features(NamedTuple):
+    """X as the core takes it: rows of bytes and the code of their number type."""
+
+    X: npt.NDArray[np.uint8]
+    x_type: int
+
+    @property
+    def n_features(self) -> int:
+        return self.X.shape[1] // ITEM_SIZES[self.x_type]
+
+    def rows(self, start: int, stop: int) -> "Features":
+        return Features(self.X[start:stop], self.x_type)
+
+
+class Data(NamedTuple):
+    """X, y and the sample weights as the core takes them; empty arrays stand for none."""
+
+    X: npt.NDArray[np.uint8]
+    x_type: int
+    y: Array
+    sample_weight: Array
+
+    @property
+    def n_rows(self) -> int:
+        return self.X.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        return self.X.shape[1] // ITEM_SIZES[self.x_type]
+
+    def rows(self, start: int, stop: int) -> "Data":
+        return Data(
+            self.X[start:stop], self.x_type, self.y[start:stop], self.sample_weight[start:stop]
+        )
+
+
+# ---- names and numbers ------------------------------------------------------------------------
+
+
+def lookup(kind: str, name: object, known: Mapping[str, T]) -> T:
+    """The entry of that name, in any case; an unknown name gets the known ones and the nearest."""
+    if not isinstance(name, str):
+        raise TypeError(f"{kind}={name!r}: expected a name, one of {', '.join(known)}")
+    found = known.get(name.lower())
+    if found is None:
+        near = difflib.get_close_matches(name.lower(), known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{kind}={name!r} is unknown; known are {', '.join(known)}.{hint}")
+    return found
+
+
+def whole_number(name: str, value: object, *, minimum: int) -> int:
+    """`value` as an int that is at least `minimum`."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"{name}={value!r}: expected a whole number, e.g. {name}={max(minimum, 1)}"
+        ) from None
+    if number < minimum:
+        raise ValueError(f"{name}={number}: expected at least {minimum}")
+    return number
+
+
+def real_number(name: str, value: object, *, above: float) -> float:
+    """`value` as a finite float greater than `above`."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}=0.01") from None
+    if not (math.isfinite(number) and number > above):
+        raise ValueError(f"{name}={number}: expected a finite number greater than {above:g}")
+    return number
+
+
+# ---- arrays -----------------------------------------------------------------------------------
+
+
+def _numeric_array(name: str, values: object, remedy: str) -> Array:
+    """`values` as an array of native real numbers, without a copy where none is needed."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} has rows of different lengths; expected a rectangle") from None
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} holds values that are not numbers; {remedy}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers. {remedy}")
+    if array.dtype.newbyteorder("=") not in NUMBER_TYPES:  # float16, longdouble
+        return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
+    """Check X, shape (n_samples, n_features), and hand out its bytes.
+
+    Row strides are kept; X is copied only if its columns are not side by side (Fortran order) or
+    its numbers are foreign (float16, other byte order). `n_features` is None if any width will do.
+    """
+    array = _numeric_array(name, X, "Encode text columns as numbers first.")
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected two dimensions (n_samples, n_features). "
+            f"One sample: {name}.reshape(1, -1); one feature: {name}.reshape(-1, 1)."
+        )
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {array.shape[1]} columns, but the model was built for {n_features}; "
+            f"pass the {n_features} columns it was trained on"
+        )
+    if array.strides[1] != array.itemsize:
+        array = np.ascontiguousarray(array)
+    checked = Features(array.view(np.uint8), NUMBER_TYPES[array.dtype])
+    _refuse_nonfinite(name, array, checked, dtype)
+    return checked
+
+
+def _refuse_nonfinite(name: str, array: Array, rows: Features, dtype: str) -> None:
+    """Raise if a number of X is NaN, infinite, or too large for `dtype`."""
+    if array.dtype.kind != "f":
+        return
+    step = max(1, CHECKED_BYTES // rows.X.shape[1])
+    for start in range(0, len(array), step):
+        block = rows.rows(start, start + step)
+        row, column = core(dtype).first_nonfinite(*block, array.shape[1])
+        if row >= 0:
+            row += start
+            raise ValueError(
+                f"{name}[{row}, {column}] is {array[row, column]}, which is not a finite {dtype}; "
+                f"fill or drop such rows first, e.g. "
+                f"keep = np.isfinite({name}).all(axis=1); {name}, y = {name}[keep], y[keep]"
+            )
+
+
+def targets(
+    y: object, dtype: str, *, kind: TargetKind, n_rows: int, n_outputs: int, name: str = "y"
+) -> Array:
+    """Check y against the loss and the output layer; returns it as (n_rows, n_targets) of `dtype`.
+
+    `kind` says what y means: "numbers"; "probabilities" between 0 and 1; or "classes", which are
+    labels 0 ... n_outputs-1 (one column) or one probability for each class (n_outputs columns).
+    """
+    array = _numeric_array(
+        name, y, f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
+    )
+    array = array[:, None] if array.ndim == 1 else array
+    if len(array) != n_rows if array.ndim else True:
+        raise ValueError(
+            f"{name} has shape {np.shape(y)}, but X has {n_rows} rows; expected one target a row"  # type: ignore[arg-type]
+        )
+    widths = {1, n_outputs} if kind == "classes" else {n_outputs}
+    if array.ndim != 2 or array.shape[1] not in widths:
+        raise ValueError(
+            f"{name} has shape {np.shape(y)}; expected ({n_rows}, {n_outputs}), one column for each"  # type: ignore[arg-type]
+            f" of the {n_outputs} outputs" + (", or one column of labels" * (kind == "classes"))
+        )
+    _check_target_values(name, array, kind, n_outputs)
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: int) -> None:
+    low, high = array.min(), array.max()  # NaN if there is one
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name} holds NaN or infinity; drop those rows first")
+    if kind == "classes" and array.shape[1] == 1:
+        if (array != np.floor(array)).any():
+            raise ValueError(f"{name} holds class labels that are not whole numbers, {low}...{high}")
+        if low < 0 or high >= n_outputs:
+            raise ValueError(
+                f"{name} holds labels from {low} to {high}, but the output layer has {n_outputs} "
+                f"units, for labels 0 to {n_outputs - 1}; e.g. Dense({int(high) + 1}, 'softmax')"
+            )
+    elif kind != "numbers" and (low < 0 or high > 1):
+        raise ValueError(
+            f"{name} holds values from {low} to {high}; expected 0, 1 or probabilities between. "
+            f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
+        )
+    elif kind == "classes" and (abs(array.sum(axis=1) - 1) > 1e-3).any():
+        raise ValueError(f"{name} has rows that do not sum to 1; expected one-hot rows")
+
+
+def sample_weights(weights: object | None, dtype: str, *, n_rows: int) -> Array:
+    """Check the sample weights; an empty array if there are none."""
+    if weights is None:
+        return np.empty(0, dtype)
+    array = _numeric_array("sample_weight", weights, "Pass one number for each row.")
+    if array.shape != (n_rows,):
+        raise ValueError(f"sample_weight has shape {array.shape}; expected ({n_rows},)")
+    if not (np.isfinite(array).all() and array.min() >= 0):
+        raise ValueError("sample_weight holds negative numbers, NaN or infinity; expected >= 0")
+    return np.ascontiguousarray(array, dtype=dtype)

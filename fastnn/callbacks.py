@@ -1,0 +1,101 @@
+"""What runs beside the training: the hooks, and the progress display built on them."""
+
+import sys
+from typing import Any, Protocol, TextIO
+
+
+class Model(Protocol):
+    """What a callback may ask of the model that is trained."""
+
+    stop_training: bool
+
+
+class Callback:
+    """Base class: override the hooks you need. The names are Keras's.
+
+    `self.model` is the model; set `self.model.stop_training = True` to end the fit after the
+    current epoch. `self.params` is the `params` of the fit's `History`.
+    """
+
+    model: Model
+    params: dict[str, Any]
+
+    def on_train_begin(self) -> None:
+        """Called once, before the first epoch."""
+
+    def on_train_end(self) -> None:
+        """Called once, after the last epoch, also if the fit was interrupted or failed."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Called before every epoch; `epoch` counts from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Called after every epoch with what the history records of it."""
+
+    def on_slice_end(self, n_rows: int, logs: dict[str, float]) -> None:
+        """Called within an epoch, some ten times a second, after `n_rows` more rows.
+
+        `logs` holds the running means so far. A slice ends where a batch ends, except that one
+        batch may take several slices.
+        """
+
+
+def format_logs(logs: dict[str, float]) -> str:
+    """ "loss 0.1234  accuracy 0.9500", without the timing"""
+    shown = (item for item in logs.items() if item[0] not in ("seconds", "samples_per_second"))
+    return "  ".join(f"{name} {value:.4g}" for name, value in shown)
+
+
+class EpochLines(Callback):
+    """Writes a line after an epoch: after each, or after about `lines` evenly spaced ones."""
+
+    def __init__(self, lines: int | None = None, stream: TextIO | None = None) -> None:
+        self._lines = lines
+        self._stream = stream
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        epochs = self.params["epochs"]
+        every = max(1, epochs // self._lines) if self._lines else 1
+        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+            rate = logs["samples_per_second"]
+            print(
+                f"epoch {epoch + 1}/{epochs}  {format_logs(logs)}  {rate:,.0f} samples/s",
+                file=self._stream or sys.stdout,
+                flush=True,
+            )
+
+
+class ProgressBar(Callback):
+    """One bar for the whole fit, drawn by tqdm on standard error."""
+
+    def on_train_begin(self) -> None:
+        from tqdm import tqdm
+
+        total = self.params["epochs"] * self.params["samples"]
+        self._bar = tqdm(total=total, unit=" samples", unit_scale=True, dynamic_ncols=True)
+
+    def on_slice_end(self, n_rows: int, logs: dict[str, float]) -> None:
+        self._bar.update(n_rows)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self._bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}", refresh=False)
+        self._bar.set_postfix_str(format_logs(logs), refresh=False)
+
+    def on_train_end(self) -> None:
+        self._bar.close()
+
+
+def progress(verbose: int) -> list[Callback]:
+    """The display for `verbose`: 0 none, 1 a bar on a terminal and about ten lines elsewhere,
+    2 a line an epoch."""
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"verbose={verbose!r}: expected 0 (silent), 1 (progress) or 2 (lines)")
+    if verbose == 1 and sys.stderr.isatty() and _tqdm_is_installed():
+        return [ProgressBar()]
+    return [EpochLines(10 if verbose == 1 else None)] if verbose else []
+
+
+def _tqdm_is_installed() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("tqdm") is not None

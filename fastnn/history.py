@@ -1,0 +1,41 @@
+"""What a fit did, epoch by epoch."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class History:
+    """The record of a fit, with Keras's names.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        One number for each finished epoch under "loss", the name of each metric, both with "val_"
+        before if there was validation data, and "seconds" (the time spent training, validation not
+        counted) and "samples_per_second".
+
+        "loss" is the running mean of the epoch, sum_i w_i l_i / n with each l_i taken before the
+        update of its step; so are the metrics. "val_" numbers are taken after the epoch.
+    epoch : list of int
+        The numbers of the epochs, from 0 on.
+    params : dict
+        "epochs", "steps" (weight updates in an epoch), "verbose", "mode", "batch_size", "seed".
+    """
+
+    params: dict[str, Any] = field(default_factory=dict)
+    epoch: list[int] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    def append(self, epoch: int, logs: dict[str, float]) -> None:
+        """Record one epoch."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the loss over epochs and over seconds into an image file; needs fastnn[plot]."""
+        from fastnn.plots import loss_curves
+
+        loss_curves({self.params.get("mode", "training"): self}, path)

@@ -1,0 +1,95 @@
+"""Losses: what training makes small. The kernels are in `fastnn/kernels/losses.pxd`.
+
+L = 1/n sum_i w_i l_i over the n rows of a batch, with the sample weights w_i (1 if not given).
+Below, y_j and a_j are target and output j of one row, k is the number of outputs.
+"""
+
+from typing import ClassVar
+
+from fastnn._validation import Array, TargetKind, lookup
+
+
+class Loss:
+    """A loss l(a, y) of one row."""
+
+    name: ClassVar[str]
+    targets: ClassVar[TargetKind]
+    outputs: ClassVar[tuple[str, ...]] = ()  # the output activations it needs; () is any
+
+    def code(self, y: Array) -> int:
+        """The code of the kernel for targets of this shape."""
+        raise NotImplementedError
+
+    def check_output(self, activation: str, units: int) -> None:
+        """Raise if the output layer cannot give what the loss needs."""
+        if self.outputs and activation not in self.outputs:
+            raise ValueError(
+                f"loss={self.name!r} needs an output layer with activation "
+                f"{' or '.join(map(repr, self.outputs))}, but it has {activation!r}; "
+                f"e.g. Dense({units}, {self.outputs[0]!r}) as the last layer"
+            )
+
+
+class MeanSquaredError(Loss):
+    """l = 1/k sum_j (a_j - y_j)^2, without a half (Keras's convention); dl/da_j = 2/k (a_j - y_j).
+
+    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k).
+    """
+
+    name: ClassVar[str] = "mean_squared_error"
+    targets: ClassVar[TargetKind] = "numbers"
+
+    def code(self, y: Array) -> int:
+        return 0
+
+
+class BinaryCrossentropy(Loss):
+    """l = -1/k sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)); dl/dz_j = 1/k (a_j - y_j).
+
+    Computed from z, the sigmoid's argument, so that it is exact for outputs near 0 and 1.
+    Targets: 0, 1 or probabilities between; shape (n,) for one output, otherwise (n, k).
+    """
+
+    name: ClassVar[str] = "binary_crossentropy"
+    targets: ClassVar[TargetKind] = "probabilities"
+    outputs: ClassVar[tuple[str, ...]] = ("sigmoid",)
+
+    def code(self, y: Array) -> int:
+        return 1
+
+
+class CategoricalCrossentropy(Loss):
+    """l = -sum_j y_j log a_j, with y one-hot or probabilities; dl/dz_j = a_j - y_j.
+
+    Computed from z, the softmax's argument. Targets: labels 0 ... k-1, shape (n,), or one
+    probability for each class, shape (n, k), each row of which sums to 1.
+    """
+
+    name: ClassVar[str] = "categorical_crossentropy"
+    targets: ClassVar[TargetKind] = "classes"
+    outputs: ClassVar[tuple[str, ...]] = ("softmax",)
+
+    def code(self, y: Array) -> int:
+        return 3 if y.shape[1] == 1 else 2
+
+    def check_output(self, activation: str, units: int) -> None:
+        super().check_output(activation, units)
+        if units < 2:
+            raise ValueError(
+                "softmax over one unit is always 1. For two classes use Dense(2, 'softmax'), "
+                "or Dense(1, 'sigmoid') with loss='binary_crossentropy'"
+            )
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "binary_crossentropy": BinaryCrossentropy,
+    "categorical_crossentropy": CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": CategoricalCrossentropy,
+    "mean_squared_error": MeanSquaredError,
+    "mse": MeanSquaredError,
+}
+
+
+def get(loss: object) -> Loss:
+    """The loss of that name, or the loss itself."""
+    return loss if isinstance(loss, Loss) else lookup("loss", loss, LOSSES)()

@@ -1,0 +1,593 @@
+"""Sequential: the engine in Keras's words."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import files, losses, metrics, optimizers
+from fastnn._validation import (
+    Array,
+    Data,
+    features,
+    real_number,
+    sample_weights,
+    targets,
+    whole_number,
+)
+from fastnn.callbacks import Callback, progress
+from fastnn.descent import Descent
+from fastnn.history import History
+from fastnn.layers import Dense, Normalization
+from fastnn.network import Network
+from fastnn.training import Plan, batch_size_for, evaluate, mode_of, train
+
+LAYERS = {"Dense": Dense, "Normalization": Normalization}
+
+
+class Sequential:
+    """A stack of layers, trained by gradient descent.
+
+    Parameters
+    ----------
+    layers : sequence of Dense
+        The layers from input to output. The first may be a `Normalization`.
+    dtype : {"float32", "float64"}
+        The type of weights, activations and predictions.
+    seed : int, optional
+        Decides the initial weights and the visiting order of every epoch. The same seed gives the
+        same bits. None draws one; `model.seed` tells which.
+
+    Attributes
+    ----------
+    layers : list of Dense and Normalization
+    history : History
+        The record of the last `fit`, also of one that was interrupted.
+    epochs_trained : int
+        How many epochs all calls of `fit` have finished.
+    metadata : dict
+        Anything that JSON can hold; saved and loaded with the model.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `layers`, `dtype` or `seed` is not as said above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, Sequential, SGD
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> y = np.array([0, 1, 1, 0])
+    >>> model = Sequential([Dense(8, "tanh"), Dense(1, "sigmoid")], seed=0)
+    >>> model.compile(optimizer=SGD(learning_rate=0.5), loss="binary_crossentropy")
+    >>> history = model.fit(X, y, epochs=500, mode="stochastic")
+    >>> model.predict(X).round().ravel()
+    array([0., 1., 1., 0.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Dense | Normalization],
+        *,
+        dtype: npt.DTypeLike = "float32",
+        seed: int | None = None,
+    ) -> None:
+        self.layers = _checked_layers(layers)
+        self.dtype = _checked_dtype(dtype)
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self.seed = whole_number("seed", seed, minimum=0)
+        self.history = History()
+        self.epochs_trained = 0
+        self.metadata: dict[str, Any] = {}
+        self.stop_training = False
+        self._network: Network | None = None
+        self._loss: losses.Loss | None = None
+        self._optimizer = optimizers.SGD()
+        self._metrics: list[metrics.Accuracy] = []
+
+    # ---- building and compiling -------------------------------------------------------------
+
+    @property
+    def _dense_layers(self) -> list[Dense]:
+        return [layer for layer in self.layers if isinstance(layer, Dense)]
+
+    @property
+    def _normalization(self) -> Normalization | None:
+        first = self.layers[0]
+        return first if isinstance(first, Normalization) else None
+
+    @property
+    def built(self) -> bool:
+        """Whether the model has weights: after `build`, the first `fit`, or `load`."""
+        return self._network is not None
+
+    def build(self, n_features: int) -> None:
+        """Make the weights for inputs of `n_features` columns and draw their initial values.
+
+        Raises ValueError if the model was built for another width.
+        """
+        n_features = whole_number("n_features", n_features, minimum=1)
+        if self._network is None:
+            self._network = self._new_network(n_features)
+        elif self._network.n_features != n_features:
+            raise ValueError(
+                f"n_features={n_features}, but the model was built for "
+                f"{self._network.n_features}; make a new Sequential for other data"
+            )
+
+    def _new_network(self, n_features: int) -> Network:
+        self._check_normalization(n_features)
+        network = Network(n_features, self._dense_layers, self.dtype, self._normalization)
+        network.initialize(self.seed)
+        return network
+
+    def _check_normalization(self, n_features: int) -> None:
+        layer = self._normalization
+        if layer is not None and layer.mean is None:
+            raise ValueError(
+                "the Normalization layer has no statistics yet; call model.layers[0].adapt(X) first"
+            )
+        if layer is not None and layer.mean is not None and len(layer.mean) != n_features:
+            raise ValueError(
+                f"the Normalization layer was adapted to {len(layer.mean)} columns, "
+                f"but there are {n_features}; adapt it to this data"
+            )
+
+    def compile(
+        self,
+        optimizer: str | optimizers.SGD = "SGD",
+        loss: str | losses.Loss | None = None,
+        metrics: Sequence[str] | None = None,
+    ) -> None:
+        """Say what to minimise, and how. The weights stay as they are.
+
+        Parameters
+        ----------
+        optimizer : str or SGD
+            "SGD" is `SGD(learning_rate=0.01)`.
+        loss : str
+            "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows) or
+            "mean_squared_error".
+        metrics : sequence of str, optional
+            What to report beside the loss: "accuracy".
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name is unknown, or the output layer's activation does not fit the loss.
+        """
+        new_loss = losses.get(loss)
+        output = self._dense_layers[-1]
+        new_loss.check_output(output.activation, output.units)
+        new_optimizer = optimizers.get(optimizer)
+        new_metrics = _metrics_for(metrics, new_loss)
+        self._loss, self._optimizer, self._metrics = new_loss, new_optimizer, new_metrics
+
+    # ---- training ---------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        epochs: int = 1,
+        mode: str | None = None,
+        batch_size: int | None = None,
+        validation_data: tuple[npt.ArrayLike, ...] | None = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        sample_weight: npt.ArrayLike | None = None,
+        verbose: int = 0,
+        callbacks: Sequence[Callback] | None = None,
+        seed: int | None = None,
+        threads: int | None = None,
+    ) -> History:
+        """Train the model by gradient descent; a second call goes on where the first ended.
+
+        Each update is W := W - learning_rate * dL/dW with L = 1/m sum_i w_i l_i over the m rows of
+        a batch; the last batch of an epoch may be shorter and counts with its own m.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+            Floats, integers or booleans. Read where it lies (a memory map too), row by row.
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+            The targets; see the loss for what they may be.
+        epochs : int
+            How many times to go through all rows.
+        mode : {"stochastic", "minibatch", "batch"}, optional
+            "stochastic": an update after every row (batch_size 1). "minibatch": after every
+            `batch_size` rows. "batch": one update an epoch, with all rows. The default is what
+            `batch_size` says.
+        batch_size : int, optional
+            Rows in a batch; 32 unless given. 1 is "stochastic", n_samples or more is "batch".
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Evaluated after every epoch, never trained on.
+        validation_split : float
+            The share of the rows, the last ones, to use as validation data instead.
+        shuffle : bool
+            Visit the rows in a new random order in every epoch (batch mode needs none).
+        sample_weight : array of shape (n_samples,), optional
+            The weights w_i >= 0.
+        verbose : {0, 1, 2}
+            0 is silent, 1 shows progress, 2 writes a line an epoch.
+        callbacks : sequence of Callback, optional
+            What to call at the borders of epochs.
+        seed : int, optional
+            Decides the visiting orders of this call in place of the model's seed.
+        threads : int, optional
+            Only 1 is possible in this version.
+
+        Returns
+        -------
+        History
+            Loss and metrics of every epoch; also `model.history`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as said above. The model is then as it was.
+        FloatingPointError
+            If training diverges. The model keeps its last finite weights.
+        KeyboardInterrupt
+            On Ctrl-C, within a second. The model keeps the weights of the last finished slice of
+            the epoch, and `model.history` the finished epochs.
+        """
+        loss = self._compiled_loss()
+        data = self._data(X, y, sample_weight)
+        data, validation = self._split(data, validation_data, validation_split)
+        epochs = whole_number("epochs", epochs, minimum=0)
+        if batch_size is not None:
+            batch_size = whole_number("batch_size", batch_size, minimum=1)
+        _check_choices(mode, threads)
+        plan = Plan(
+            epochs,
+            batch_size_for(mode, batch_size, data.n_rows),
+            bool(shuffle),
+            self.seed if seed is None else whole_number("seed", seed, minimum=0),
+        )
+        hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
+        self.build(data.n_features)
+        self.history = self._new_history(plan, data, verbose)
+        for hook in hooks:
+            hook.model, hook.params = self, self.history.params
+        train(
+            self,
+            Descent(self._built(), self._optimizer, loss, data, bool(self._metrics)),
+            plan,
+            metrics=self._metrics,
+            validation=validation,
+            callbacks=hooks,
+            history=self.history,
+        )
+        return self.history
+
+    def _compiled_loss(self) -> losses.Loss:
+        if self._loss is None:
+            raise ValueError(
+                "the model is not compiled; first call model.compile(loss='binary_crossentropy')"
+            )
+        return self._loss
+
+    def _built(self) -> Network:
+        if self._network is None:
+            raise ValueError("the model has no weights yet; call model.build(n_features) or fit")
+        return self._network
+
+    def _data(self, X: object, y: object, weight: object | None, name: str = "") -> Data:
+        """Check rows that are to be trained on or evaluated; `name` says whose they are."""
+        loss = self._compiled_loss()
+        n_features = self._network.n_features if self._network else None
+        rows = features(X, self.dtype, n_features=n_features, name=f"{name}X")
+        self._check_normalization(rows.n_features)
+        n_rows = len(rows.X)
+        y_checked = targets(
+            y,
+            self.dtype,
+            kind=loss.targets,
+            n_rows=n_rows,
+            n_outputs=self._dense_layers[-1].units,
+            name=f"{name}y",
+        )
+        return Data(*rows, y_checked, sample_weights(weight, self.dtype, n_rows=n_rows))
+
+    def _split(
+        self, data: Data, validation_data: tuple[npt.ArrayLike, ...] | None, share: float
+    ) -> tuple[Data, Data | None]:
+        """The rows to train on and those to validate with."""
+        if validation_data is not None:
+            if share:
+                raise ValueError("give validation_data or validation_split, not both")
+            validation = self._validation(validation_data, data.n_features)
+            return data, validation
+        if not share:
+            return data, None
+        share = real_number("validation_split", share, above=0)
+        border = int(data.n_rows * (1 - share))
+        if not 0 < border < data.n_rows:
+            raise ValueError(
+                f"validation_split={share:g} of {data.n_rows} rows leaves no rows on one side; "
+                f"expected a share such as validation_split=0.2"
+            )
+        return data.rows(0, border), data.rows(border, data.n_rows)
+
+    def _validation(self, pair: tuple[npt.ArrayLike, ...], n_features: int) -> Data:
+        if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
+            raise TypeError("validation_data: expected (X, y) or (X, y, sample_weight)")
+        data = self._data(pair[0], pair[1], pair[2] if len(pair) == 3 else None, "validation ")
+        if data.n_features != n_features:
+            raise ValueError(
+                f"validation X has {data.n_features} columns, but X has {n_features}; "
+                f"expected the same columns"
+            )
+        return data
+
+    def _new_history(self, plan: Plan, data: Data, verbose: int) -> History:
+        return History(
+            params={
+                "epochs": plan.epochs,
+                "steps": -(-data.n_rows // plan.batch_size),
+                "verbose": verbose,
+                "mode": mode_of(plan.batch_size, data.n_rows),
+                "batch_size": plan.batch_size,
+                "samples": data.n_rows,
+                "seed": plan.seed,
+            }
+        )
+
+    # ---- using ------------------------------------------------------------------------------
+
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """The outputs for every row of X.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_outputs)
+            Of the model's dtype; probabilities if the last activation is sigmoid or softmax.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model has no weights yet, or X is not as the model needs it.
+        """
+        network = self._built()
+        return network.predict(features(X, self.dtype, n_features=network.n_features))
+
+    def evaluate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """The loss L = 1/n sum_i w_i l_i and the metrics over the rows of X.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss alone if there are no metrics, otherwise a list with the loss first; with
+            `return_dict` a dictionary by name.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled or has no weights, or X, y do not fit it.
+        """
+        loss = self._compiled_loss()
+        scores = evaluate(self._built(), self._data(X, y, sample_weight), loss, self._metrics)
+        if return_dict:
+            return scores
+        values = list(scores.values())
+        return values if self._metrics else values[0]
+
+    def gradient(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = None
+    ) -> dict[str, Array]:
+        """Backpropagation alone: the gradient of L = 1/n sum_i w_i l_i. No weight moves.
+
+        Returns
+        -------
+        dict of str to array
+            "dL/dW1" of shape (n_in, n_out), "dL/db1" of shape (n_out,), "dL/dW2", ...
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled or has no weights, or X, y do not fit it.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(loss="mean_squared_error")
+        >>> model.build(2)
+        >>> model.gradient([[1.0, 2.0]], [3.0])["dL/dW1"]
+        array([[ -6.],
+               [-12.]], dtype=float32)
+        """
+        loss = self._compiled_loss()
+        network = self._built()
+        flat = network.gradient(self._data(X, y, sample_weight), loss)
+        return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
+
+    # ---- weights ----------------------------------------------------------------------------
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights: W1 (n_in, n_out), b1 (n_out,), W2, ..., as in Keras."""
+        network = self._built()
+        return [view.copy() for view in network.views(network.parameters).values()]
+
+    def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
+        """Put weights in place of the model's, in the order of `get_weights`.
+
+        Raises ValueError, and changes nothing, if their number, a shape or a value does not fit.
+        """
+        network = self._built()
+        views = network.views(network.parameters)
+        if len(weights) != len(views):
+            raise ValueError(
+                f"weights has {len(weights)} arrays; expected {len(views)}: {', '.join(views)}"
+            )
+        checked = [
+            _checked_weights(name, values, view.shape, self.dtype)
+            for (name, view), values in zip(views.items(), weights, strict=True)
+        ]
+        for view, array in zip(views.values(), checked, strict=True):
+            view[...] = array
+
+    def summary(self) -> None:
+        """Print the layers with their output shapes and numbers of parameters."""
+        network = self._network
+        lines, n_in = [], network.n_features if network else None
+        for layer in self.layers:
+            if isinstance(layer, Normalization):
+                lines.append(("Normalization", str(n_in or "?"), "0"))
+                continue
+            count = (
+                "?" if n_in is None else f"{n_in * layer.units + layer.use_bias * layer.units:,}"
+            )
+            lines.append((f"Dense ({layer.activation})", str(layer.units), count))
+            n_in = layer.units
+        print(f"{'layer':<24}{'outputs':>10}{'parameters':>14}")
+        for name, outputs, count in lines:
+            print(f"{name:<24}{outputs:>10}{count:>14}")
+        total = f"{network.n_parameters:,}" if network else "? (the first fit, or build, makes them)"
+        print(f"{self.dtype}, seed {self.seed}, parameters: {total}")
+
+    # ---- files ------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to an .npz file: layers, weights, statistics, settings, metadata.
+
+        Raises ValueError if the model has no weights yet or the name does not end in .npz.
+        """
+        network = self._built()
+        arrays = dict(network.views(network.parameters))
+        if self._normalization is not None:
+            arrays["mean"], arrays["variance"] = map(
+                np.asarray, (self._normalization.mean, self._normalization.variance)
+            )
+        files.save(path, self._config(network.n_features), arrays)
+
+    def _config(self, n_features: int) -> dict[str, Any]:
+        return {
+            "n_features": n_features,
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "epochs_trained": self.epochs_trained,
+            "layers": [
+                {"kind": "Dense", **asdict(layer)}
+                if isinstance(layer, Dense)
+                else {"kind": "Normalization"}
+                for layer in self.layers
+            ],
+            "compiled": self._loss
+            and {
+                "loss": self._loss.name,
+                "learning_rate": self._optimizer.learning_rate,
+                "metrics": [metric.name for metric in self._metrics],
+            },
+            "metadata": self.metadata,
+        }
+
+
+def load(path: str | os.PathLike[str]) -> Sequential:
+    """Read a model that `Sequential.save` wrote: it predicts, evaluates and trains on as before.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not a whole fastnn model.
+    """
+    config, arrays = files.load(path)
+    try:
+        return _model_from(config, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not describe a fastnn model: {error}") from error
+
+
+def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
+    layers: list[Dense | Normalization] = []
+    for entry in config["layers"]:
+        settings = {key: value for key, value in entry.items() if key != "kind"}
+        if entry["kind"] == "Normalization":
+            settings = {"mean": arrays.pop("mean"), "variance": arrays.pop("variance")}
+        layers.append(LAYERS[entry["kind"]](**settings))
+    model = Sequential(layers, dtype=config["dtype"], seed=config["seed"])
+    model.build(config["n_features"])
+    model.set_weights(list(arrays.values()))
+    model.epochs_trained, model.metadata = config["epochs_trained"], config["metadata"]
+    if compiled := config["compiled"]:
+        optimizer = optimizers.SGD(compiled["learning_rate"])
+        model.compile(optimizer, compiled["loss"], compiled["metrics"])
+    return model
+
+
+# ---- checks of arguments that only models take ------------------------------------------------
+
+
+def _checked_layers(layers: Sequence[Dense | Normalization]) -> list[Dense | Normalization]:
+    checked = list(layers)
+    for number, layer in enumerate(checked):
+        if not isinstance(layer, Dense | Normalization):
+            raise TypeError(
+                f"layers[{number}] is {layer!r}; expected Dense or Normalization, "
+                f"e.g. Sequential([Dense(8, 'relu'), Dense(1, 'sigmoid')])"
+            )
+        if number and isinstance(layer, Normalization):
+            raise ValueError(f"layers[{number}] is a Normalization; only the first layer may be")
+    if not any(isinstance(layer, Dense) for layer in checked):
+        raise ValueError("layers holds no Dense layer; e.g. Sequential([Dense(1, 'sigmoid')])")
+    return checked
+
+
+def _checked_dtype(dtype: npt.DTypeLike) -> str:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
+    if name not in ("float32", "float64"):
+        raise ValueError(f"dtype={name}: expected 'float32' or 'float64'")
+    return name
+
+
+def _metrics_for(names: Sequence[str] | None, loss: losses.Loss) -> list[metrics.Accuracy]:
+    if isinstance(names, str):
+        raise TypeError(f"metrics={names!r}: expected a list, e.g. metrics=[{names!r}]")
+    return [metrics.get(name, loss) for name in names or ()]
+
+
+def _check_choices(mode: str | None, threads: int | None) -> None:
+    if mode not in (None, "stochastic", "minibatch", "batch"):
+        raise ValueError(f"mode={mode!r}: expected 'stochastic', 'minibatch' or 'batch'")
+    if threads not in (None, 1):
+        raise ValueError(f"threads={threads!r}: this version runs on one thread; use threads=1")
+
+
+def _checked_callbacks(callbacks: Sequence[Callback] | None) -> list[Callback]:
+    checked = list(callbacks or ())
+    for callback in checked:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callbacks holds {callback!r}; expected objects of fastnn.Callback")
+    return checked
+
+
+def _checked_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:
+    array = np.asarray(values, dtype=dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return array
