@@ -14,6 +14,8 @@ import pytest  # noqa: E402
 
 from bench.report import Result, render  # noqa: E402
 
+# Doctest collection imports what it visits, and a peer's library may not be installed.
+collect_ignore = ["peers"]
 RESULTS = pytest.StashKey[list[Result]]()
 
 

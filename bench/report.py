@@ -37,12 +37,17 @@ def samples(rate: float) -> str:
     return f"{rate:.0f}"
 
 
+def factor(ratio: float) -> str:
+    """Two decimals where they matter."""
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+
+
 def ratio(result: Result | None) -> str:
     """Median ratio and its quartiles."""
     if result is None:
         return "-"
     low, _, high = quantiles(result.ratios, n=4, method="inclusive")
-    return f"{median(result.ratios):.2f} ({low:.2f}-{high:.2f})"
+    return f"{factor(median(result.ratios))} ({factor(low)}-{factor(high)})"
 
 
 def table(rows: list[list[str]]) -> str:
@@ -61,34 +66,35 @@ def spread(results: list[Result]) -> str:
     return table(rows)
 
 
-def rivals(cell: Cell) -> Cell:
-    return [r for r in cell if r.peer != "fastnn"]
-
-
-def summary(results: list[Result]) -> str:
-    """One line per net and mode: all median rates, fastnn over the best peer and over sklearn."""
+def median_rates(results: list[Result]) -> str:
+    """One line per net and mode, one column per peer."""
     peers = list(dict.fromkeys(r.peer for r in results))
-    rows = [["net", "mode", *peers, "fastnn / best peer", "best", "fastnn / sklearn"]]
+    rows = [["net", "mode", *peers]]
     for cell in cells(results):
-        by_peer = {r.peer: r for r in cell}
-        rates = [samples(median(by_peer[p].rates)) if p in by_peer else "-" for p in peers]
-        best = min(rivals(cell), key=lambda r: median(r.ratios), default=None)
+        rates = {r.peer: samples(median(r.rates)) for r in cell}
+        rows.append([cell[0].net, cell[0].mode, *(rates.get(p, "-") for p in peers)])
+    return table(rows)
+
+
+def ratios(results: list[Result]) -> str:
+    """One line per net and mode: fastnn over the best peer and over scikit-learn."""
+    rows = [["net", "mode", "best peer", "fastnn / best peer", "fastnn / sklearn"]]
+    for cell in cells(results):
+        rivals = {r.peer: r for r in cell if r.peer != "fastnn"}
+        best = min(rivals.values(), key=lambda r: median(r.ratios), default=None)
         name = best.peer if best else "-"
-        last = [ratio(best), name, ratio(by_peer.get("sklearn"))]
-        rows.append([cell[0].net, cell[0].mode, *rates, *last])
+        rows.append([cell[0].net, cell[0].mode, name, ratio(best), ratio(rivals.get("sklearn"))])
     return table(rows)
 
 
 def render(results: list[Result]) -> str:
+    """The spread of every entry first, the short tables last: they stay on the screen."""
     versions = ", ".join(dict.fromkeys(f"{r.peer} {r.version}" for r in results))
-    return "\n".join(
-        [
-            "",
-            "Samples/s of every round, float32, plain SGD, one thread",
-            spread(results),
-            "",
-            f"Python {platform.python_version()}, {platform.machine()}: {versions}",
-            "Rates are medians; ratios are medians (and quartiles) over pairs of adjacent rounds.",
-            summary(results),
-        ]
-    )
+    sections = {
+        "Samples/s over the rounds, and fastnn's rate over the peer's: median (quartiles)": spread,
+        "Samples/s, median": median_rates,
+        "Ratios, median (quartiles) over pairs of adjacent rounds": ratios,
+    }
+    texts = [f"{title}\n\n{section(results)}" for title, section in sections.items()]
+    about = f"float32, plain SGD, one thread. Python {platform.python_version()}, {versions}"
+    return "\n\n".join(["", about, *texts, ""])

@@ -7,9 +7,8 @@ from time import perf_counter
 from bench.peers.base import Peer
 from bench.workloads import N_CHECKED_ROWS, Mode, Net, dataset, initial_weights, update_error
 
-# Peers that follow the same arithmetic stay below 2e-4 in float32; a missed bias, a sum in place
-# of a mean or a dropped last batch is above 1e-2.
-TOLERANCE = 1e-3
+# float32 peers stay below 1e-4; a learning rate wrong by 1 % is above 8e-3, a missed bias near 1.
+TOLERANCE = 5e-4
 
 
 @dataclass

@@ -263,17 +263,17 @@ cdef double minibatch_rows(
 
 cdef Py_ssize_t widest_row(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
     """The longest row of deltas, padding included"""
-    cdef Py_ssize_t l, widest = 0
-    for l in range(n_layers):
-        widest = max(widest, layers[l].stride)
+    cdef Py_ssize_t i, widest = 0
+    for i in range(n_layers):
+        widest = max(widest, layers[i].stride)
     return widest
 
 
 cdef Py_ssize_t stack_width(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
     """The length of one row of the stack: its X and all its activations"""
-    cdef Py_ssize_t l, width = layers.in_stride
-    for l in range(n_layers):
-        width += layers[l].stride
+    cdef Py_ssize_t i, width = layers.in_stride
+    for i in range(n_layers):
+        width += layers[i].stride
     return width
 
 

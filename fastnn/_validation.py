@@ -50,7 +50,7 @@ class Features(NamedTuple):
 
     @property
     def n_features(self) -> int:
-        return self.X.shape[1] // ITEM_SIZES[self.x_type]
+        return int(self.X.shape[1]) // ITEM_SIZES[self.x_type]
 
     def rows(self, start: int, stop: int) -> "Features":
         return Features(self.X[start:stop], self.x_type)
@@ -66,11 +66,11 @@ class Data(NamedTuple):
 
     @property
     def n_rows(self) -> int:
-        return self.X.shape[0]
+        return len(self.X)
 
     @property
     def n_features(self) -> int:
-        return self.X.shape[1] // ITEM_SIZES[self.x_type]
+        return int(self.X.shape[1]) // ITEM_SIZES[self.x_type]
 
     def rows(self, start: int, stop: int) -> "Data":
         return Data(
@@ -192,16 +192,17 @@ def targets(
     array = _numeric_array(
         name, y, f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
     )
-    array = array[:, None] if array.ndim == 1 else array
-    if len(array) != n_rows if array.ndim else True:
+    shape = array.shape
+    if not shape or shape[0] != n_rows:
         raise ValueError(
-            f"{name} has shape {np.shape(y)}, but X has {n_rows} rows; expected one target a row"  # type: ignore[arg-type]
+            f"{name} has shape {shape}, but X has {n_rows} rows; expected one target a row"
         )
+    array = array[:, None] if array.ndim == 1 else array
     widths = {1, n_outputs} if kind == "classes" else {n_outputs}
     if array.ndim != 2 or array.shape[1] not in widths:
         raise ValueError(
-            f"{name} has shape {np.shape(y)}; expected ({n_rows}, {n_outputs}), one column for each"  # type: ignore[arg-type]
-            f" of the {n_outputs} outputs" + (", or one column of labels" * (kind == "classes"))
+            f"{name} has shape {shape}; expected ({n_rows}, {n_outputs}), one column for each of "
+            f"the {n_outputs} outputs" + (", or one column of labels" * (kind == "classes"))
         )
     _check_target_values(name, array, kind, n_outputs)
     return np.ascontiguousarray(array, dtype=dtype)
@@ -213,7 +214,9 @@ def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: i
         raise ValueError(f"{name} holds NaN or infinity; drop those rows first")
     if kind == "classes" and array.shape[1] == 1:
         if (array != np.floor(array)).any():
-            raise ValueError(f"{name} holds class labels that are not whole numbers, {low}...{high}")
+            raise ValueError(
+                f"{name} holds class labels that are not whole numbers, {low}...{high}"
+            )
         if low < 0 or high >= n_outputs:
             raise ValueError(
                 f"{name} holds labels from {low} to {high}, but the output layer has {n_outputs} "

@@ -1,4 +1,4 @@
-"""Activation functions. The kernels are in `fastnn/kernels/activations.pxd`, under the same codes."""
+"""Activation functions. The kernels, with the same codes: `fastnn/kernels/activations.pxd`."""
 
 from typing import ClassVar
 
@@ -37,7 +37,10 @@ class Tanh(Activation):
 
 
 class Softmax(Activation):
-    """a_j = exp(z_j) / sum_k exp(z_k), probabilities; dL/dz_j = a_j (dL/da_j - sum_k a_k dL/da_k)."""
+    """a_j = exp(z_j) / sum_k exp(z_k), probabilities of the units.
+
+    dL/dz_j = a_j (dL/da_j - sum_k a_k dL/da_k).
+    """
 
     name, code = "softmax", 4
 

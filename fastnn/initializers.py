@@ -1,11 +1,12 @@
 """Initial weights, drawn from a generator that the caller seeds; formulas and names are Keras's."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
-from fastnn._validation import Array, lookup
+from fastnn._validation import Array
 
 # The standard deviation of a standard normal distribution cut off at two standard deviations.
 TRUNCATED_DEVIATION = 0.87962566103423978
@@ -43,15 +44,16 @@ class VarianceScaling:
 
     def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> Array:
         fan = n_in if self.fan == "in" else (n_in + n_out) / 2
-        deviation = np.sqrt(self.scale / fan)
+        deviation = math.sqrt(self.scale / fan)
+        limit = math.sqrt(3) * deviation
         if self.distribution == "uniform":
-            return rng.uniform(-np.sqrt(3) * deviation, np.sqrt(3) * deviation, (n_in, n_out))
+            return rng.uniform(-limit, limit, (n_in, n_out))
         return _truncated_normal(rng, (n_in, n_out)) * (deviation / TRUNCATED_DEVIATION)
 
 
 def _truncated_normal(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
     """Standard normal numbers, those beyond two standard deviations drawn again."""
-    values = rng.standard_normal(shape)
+    values: Array = rng.standard_normal(shape)
     while (far := np.abs(values) > 2).any():
         values[far] = rng.standard_normal(np.count_nonzero(far))
     return values

@@ -7,6 +7,8 @@ import numpy as np
 from fastnn import activations, initializers
 from fastnn._validation import Array, features, lookup, whole_number
 
+BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -77,7 +79,8 @@ class Normalization:
         if (self.mean is None) != (self.variance is None):
             raise ValueError("Normalization takes mean and variance together, or neither")
         if self.mean is not None:
-            mean, variance = np.float64(self.mean), np.float64(self.variance)
+            mean = np.array(self.mean, np.float64)
+            variance = np.array(self.variance, np.float64)
             if mean.ndim != 1 or mean.shape != variance.shape or not (variance >= 0).all():
                 raise ValueError(
                     f"Normalization got mean of shape {mean.shape} and variance of shape "
@@ -92,12 +95,13 @@ class Normalization:
         """
         rows = np.asarray(X)
         width = features(rows, "float64").n_features
-        block = max(1, (1 << 20) // width)
+        block = max(1, BLOCK_NUMBERS // width)
         n, mean, squares = 0, np.zeros(width), np.zeros(width)
         for start in range(0, len(rows), block):
             part = rows[start : start + block].astype(np.float64)
-            part_mean = part.mean(axis=0)
-            step, m = part_mean - mean, len(part)
+            m, part_mean = len(part), part.mean(axis=0)
+            # Chan, Golub, LeVeque 1979: merge the moments of two samples of n and m rows.
+            step = part_mean - mean
             squares += ((part - part_mean) ** 2).sum(axis=0) + step**2 * (n * m / (n + m))
             mean += step * (m / (n + m))
             n += m

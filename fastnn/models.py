@@ -461,7 +461,7 @@ class Sequential:
         print(f"{'layer':<24}{'outputs':>10}{'parameters':>14}")
         for name, outputs, count in lines:
             print(f"{name:<24}{outputs:>10}{count:>14}")
-        total = f"{network.n_parameters:,}" if network else "? (the first fit, or build, makes them)"
+        total = f"{network.n_parameters:,}" if network else "? (build or the first fit makes them)"
         print(f"{self.dtype}, seed {self.seed}, parameters: {total}")
 
     # ---- files ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Training: epoch after epoch, with visiting order, validation, callbacks and a watch on the loss."""
+"""Training, epoch after epoch: visiting order, validation, callbacks, a watch on the loss."""
 
 import math
 import time

@@ -40,8 +40,8 @@ cdef inline void forward(
 ) noexcept nogil:
     """z := x W + b"""
     cdef const real* W = parameters + layer.W
-    cdef Py_ssize_t r, i, j
-    for r in range(m):
+    cdef Py_ssize_t _, i, j
+    for _ in range(m):
         for j in range(layer.stride):
             z[j] = 0 if layer.b < 0 else parameters[layer.b + j]
         for i in range(layer.n_in):
@@ -55,8 +55,8 @@ cdef inline void input_gradient(
 ) noexcept nogil:
     """dx := dz W^T"""
     cdef const real* W = parameters + layer.W
-    cdef Py_ssize_t r, i
-    for r in range(m):
+    cdef Py_ssize_t _, i
+    for _ in range(m):
         for i in range(layer.n_in):
             dx[i] = dot(W + i * layer.stride, dz, layer.stride)
         for i in range(layer.n_in, layer.in_stride):
@@ -70,8 +70,8 @@ cdef inline void weight_gradient(
 ) noexcept nogil:
     """dW := x^T dz + dW, db := sum_r dz_r + db"""
     cdef real* dW = gradient + layer.W
-    cdef Py_ssize_t r, i
-    for r in range(m):
+    cdef Py_ssize_t _, i
+    for _ in range(m):
         for i in range(layer.n_in):
             add_scaled(x[i], dz, dW + i * layer.stride, layer.stride)
         if layer.b >= 0:

@@ -1,0 +1,69 @@
+# Everything runs in one virtual environment, .venv, which each target completes as it needs.
+# An editable install does not recompile, so every target that runs code first rebuilds what changed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+EXTRAS_demo := cli,plot
+EXTRAS_test := test
+EXTRAS_check := check,test
+EXTRAS_bench := bench
+EXTRAS_docs := docs,plot
+EXTRAS_wheel := package
+
+.PHONY: demo test check bench safe sanitize docs wheel annotate build clean
+
+demo: .venv/demo.stamp build  ## train the reference network in all three modes on real data
+	$(BIN)/python examples/demo.py
+
+test: .venv/test.stamp build  ## the whole test suite, doctests of README, docs and package included
+	$(BIN)/pytest
+
+check: .venv/check.stamp build  ## lint, format, types, and the stubs against every build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(BIN):$$PATH" cython-lint fastnn/_core.pyx fastnn/kernels/*.pxd
+	$(BIN)/mypy
+	$(BIN)/python tools/check_stubs.py
+
+bench: .venv/bench.stamp build  ## samples/s of one epoch against every peer that is installed
+	$(BIN)/pytest bench --benchmark-only
+
+# A second build with every check of Cython on: an index out of bounds becomes a failed test.
+safe: .venv/test.stamp
+	FASTNN_CHECKS=1 $(BIN)/python setup.py -q build --build-lib build/checked/lib --build-temp build/checked/temp
+	PYTHONPATH=build/checked/lib $(BIN)/pytest tests
+
+# A third build under AddressSanitizer and UndefinedBehaviorSanitizer, for the pointer kernels.
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+sanitize: .venv/test.stamp
+	CFLAGS="$(SANITIZERS)" LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py -q build --build-lib build/sanitized/lib --build-temp build/sanitized/temp
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/sanitized/lib \
+	$(BIN)/pytest tests/test_core.py tests/test_descent.py
+
+docs: .venv/docs.stamp build  ## the documentation, into docs/_build
+	$(BIN)/sphinx-build -q -W docs docs/_build
+
+wheel: .venv/wheel.stamp  ## wheel and source distribution, into dist
+	$(BIN)/python -m build --outdir dist .
+
+annotate: .venv/test.stamp  ## the core with every touch of Python marked yellow, build/_core.html
+	$(BIN)/cython -a fastnn/_core.pyx -o build/_core.c -X boundscheck=False -X wraparound=False -X initializedcheck=False -X cdivision=True
+
+build: .venv/base.stamp
+	@$(BIN)/python setup.py -q build_ext --inplace
+
+clean:
+	rm -rf .venv build dist fastnn.egg-info fastnn/*.so docs/_build
+
+.venv/base.stamp:
+	@PYTHON="$(PYTHON)" sh tools/check_system.sh
+	@echo "Making .venv and compiling fastnn: a minute or two, once."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q "setuptools>=77" "Cython>=3.1" "numpy>=2"
+	@touch $@
+
+.venv/%.stamp: pyproject.toml | .venv/base.stamp
+	@$(BIN)/pip install -q --no-build-isolation -e ".[$(EXTRAS_$*)]"
+	@touch $@

@@ -1,0 +1,61 @@
+"""Pictures of training; needs matplotlib (`fastnn[plot]`), which is imported only here."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnn.history import History
+
+# Three hues that stay apart for colour-blind readers (Okabe and Ito), then others of theirs.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def _figure() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('pictures need matplotlib: pip install "fastnn[plot]"') from None
+    return Figure(figsize=(10, 4), dpi=150, layout="constrained")
+
+
+def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) -> None:
+    """Draw training loss (solid) and validation loss (dashed), over epochs and over seconds.
+
+    Parameters
+    ----------
+    histories : mapping of str to History
+        What to draw, by the name that the legend shows.
+    path : path
+        The image file; its suffix (.png, .svg, .pdf) decides the format.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If matplotlib does not know the suffix.
+    """
+    figure = _figure()
+    over_epochs, over_seconds = figure.subplots(1, 2, sharey=True)
+    for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
+        record = history.history
+        seconds = np.cumsum(record.get("seconds", []))
+        _draw(over_epochs, np.arange(1, len(seconds) + 1), record, name, colour)
+        _draw(over_seconds, seconds, record, name, colour)
+    for axes, label in ((over_epochs, "epochs"), (over_seconds, "seconds of training")):
+        axes.set(xlabel=label, xscale="log", yscale="log")
+        axes.grid(alpha=0.25, which="both")
+        axes.spines[["top", "right"]].set_visible(False)
+    over_epochs.set_ylabel("loss (solid: training, dashed: validation)")
+    over_epochs.legend(frameon=False)
+    figure.savefig(path)
+
+
+def _draw(axes: Any, x: Any, record: Mapping[str, list[float]], name: str, colour: str) -> None:
+    """One history on one pair of axes; markers so that a single epoch can be seen."""
+    style = {"color": colour, "marker": ".", "markersize": 4, "linewidth": 1.5}
+    axes.plot(x, record.get("loss", []), label=name, **style)
+    if "val_loss" in record:
+        axes.plot(x, record["val_loss"], linestyle="--", alpha=0.7, **style)
