@@ -15,14 +15,14 @@ TRUNCATED_DEVIATION = 0.87962566103423978
 class Initializer(Protocol):
     """Draws the weights W, shape (n_in, n_out), of one layer in float64."""
 
-    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> Array: ...
+    def __call__(self, rng: "np.random.Generator", n_in: int, n_out: int) -> Array: ...
 
 
 @dataclass(frozen=True)
 class Zeros:
     """W = 0."""
 
-    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> Array:
+    def __call__(self, rng: "np.random.Generator", n_in: int, n_out: int) -> Array:
         return np.zeros((n_in, n_out))
 
 
@@ -42,7 +42,7 @@ class VarianceScaling:
     fan: Literal["in", "average"]
     distribution: Literal["uniform", "normal"]
 
-    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> Array:
+    def __call__(self, rng: "np.random.Generator", n_in: int, n_out: int) -> Array:
         fan = n_in if self.fan == "in" else (n_in + n_out) / 2
         deviation = math.sqrt(self.scale / fan)
         limit = math.sqrt(3) * deviation
@@ -51,7 +51,7 @@ class VarianceScaling:
         return _truncated_normal(rng, (n_in, n_out)) * (deviation / TRUNCATED_DEVIATION)
 
 
-def _truncated_normal(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+def _truncated_normal(rng: "np.random.Generator", shape: tuple[int, int]) -> Array:
     """Standard normal numbers, those beyond two standard deviations drawn again."""
     values: Array = rng.standard_normal(shape)
     while (far := np.abs(values) > 2).any():

@@ -19,7 +19,7 @@ FLOORS = [
     ["kernels/simd"],
     [f"kernels/{name}" for name in KERNELS.split()],
     ["_core"],
-    ["_backend", "_validation"],
+    ["_version", "_backend", "_validation"],
     ["activations", "losses", "initializers", "optimizers", "metrics"],
     ["layers", "network"],
     ["files", "descent"],

@@ -1,0 +1,100 @@
+"""Networks for tests: any shape, on any build of the core, with the oracle's view of them."""
+
+import importlib
+
+import numpy as np
+
+from fastnn import Dense, Normalization
+from fastnn._backend import DTYPES, ISA_LEVELS, _core, builds_present
+from fastnn._validation import Data, features, sample_weights, targets
+from fastnn.losses import LOSSES
+from fastnn.network import Network
+
+RUNNABLE = [isa for isa in builds_present() if ISA_LEVELS[isa] <= _core.isa_level()]
+BUILDS = [(isa, dtype) for isa in RUNNABLE for dtype in DTYPES]
+
+# The output activations that each loss takes.
+PAIRS = [
+    ("mean_squared_error", "linear"),
+    ("mean_squared_error", "relu"),
+    ("mean_squared_error", "sigmoid"),
+    ("mean_squared_error", "tanh"),
+    ("mean_squared_error", "softmax"),
+    ("binary_crossentropy", "sigmoid"),
+    ("categorical_crossentropy", "softmax"),
+]
+
+
+def core_of(isa, dtype):
+    name = "_core" if (isa, dtype) == ("base", "float32") else f"_core_{isa}_{dtype}"
+    return importlib.import_module(f"fastnn.{name}")
+
+
+def make_network(build, sizes, activations, *, use_bias=True, normalization=None):
+    """A network with random weights and biases, on one build of the core."""
+    isa, dtype = build
+    layers = [Dense(n, f, use_bias) for n, f in zip(sizes[1:], activations, strict=True)]
+    network = Network(sizes[0], layers, dtype, normalization)
+    network.core = core_of(isa, dtype)
+    rng = np.random.default_rng(sum(sizes))
+    for view in network.views(network.parameters).values():
+        view[...] = rng.normal(size=view.shape) / np.sqrt(len(view))
+    return network
+
+
+def oracle_weights(network):
+    """[W1, b1, ...] in float64 as the oracle takes them, with None for a missing bias."""
+    views = network.views(network.parameters)
+    numbers = range(1, len(network.layers) + 1)
+    found = [views.get(f"{kind}{number}") for number in numbers for kind in "Wb"]
+    return [None if view is None else view.astype(np.float64) for view in found]
+
+
+def make_rows(network, loss, n_rows, *, seed=0, one_hot=False):
+    """Random X in the network's dtype, and targets that suit the loss."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
+    n_outputs = network.n_outputs
+    if loss == "categorical_crossentropy":
+        labels = rng.integers(0, n_outputs, n_rows)
+        return X, np.eye(n_outputs)[labels] if one_hot else labels
+    y = rng.random((n_rows, n_outputs))
+    return X, (y if loss == "binary_crossentropy" else 4 * y - 2).astype(network.dtype)
+
+
+def make_data(network, loss, X, y, weights=None):
+    """X, y and weights as the core takes them."""
+    dtype, kind = network.dtype, LOSSES[loss].targets
+    return Data(
+        *features(X, dtype),
+        targets(y, dtype, kind=kind, n_rows=len(X), n_outputs=network.n_outputs),
+        sample_weights(weights, dtype, n_rows=len(X)),
+    )
+
+
+def standardised(normalization, X):
+    """What the Normalization layer makes of X, by its definition."""
+    return (X - normalization.mean) / np.sqrt(normalization.variance)
+
+
+def adapted(X):
+    layer = Normalization()
+    layer.adapt(X)
+    return layer
+
+
+def tolerance(dtype):
+    """How far rounding may take a few sums of order one."""
+    return {"float32": 2e-5, "float64": 1e-12}[dtype]
+
+
+def assert_close(actual, expected, dtype, factor=1):
+    """Compare to the scale of the whole array: single entries may cancel to nearly nothing."""
+    scale = max(1e-3, np.abs(expected).max(initial=0))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=factor * tolerance(dtype) * scale)
+
+
+def assert_same_weights(network, expected, factor=1):
+    for W, W_expected in zip(oracle_weights(network), expected, strict=True):
+        if W_expected is not None:
+            assert_close(W, W_expected, network.dtype, factor)

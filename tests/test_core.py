@@ -1,0 +1,218 @@
+"""The kernels of every build this machine can run, against the oracle and central differences."""
+
+import numpy as np
+import pytest
+import reference
+from networks import (
+    BUILDS,
+    PAIRS,
+    adapted,
+    assert_close,
+    make_data,
+    make_network,
+    make_rows,
+    oracle_weights,
+    standardised,
+)
+
+from fastnn._validation import features
+from fastnn.losses import LOSSES
+
+HIDDEN = ["linear", "relu", "sigmoid", "tanh", "softmax"]
+# Sizes 1, odd, and around the paddings 4, 8 and 16 and the vector widths.
+SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65]
+
+each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
+
+
+@each_build
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_forward_agrees_for_every_activation_and_size(build, activation):
+    for n in SIZES:
+        network = make_network(build, [n, SIZES[-1] - n + 1, n], [activation, activation])
+        X, _ = make_rows(network, "mean_squared_error", n_rows=n)
+        _, a = reference.forward(oracle_weights(network), [activation] * 2, X)
+        assert_close(network.predict(features(X, network.dtype)), a[-1], network.dtype)
+
+
+@each_build
+@pytest.mark.parametrize("n_rows", [1, 3, 63, 64, 65, 200])
+def test_forward_agrees_for_any_number_of_rows_around_a_block(build, n_rows):
+    network = make_network(build, [5, 9, 2], ["tanh", "linear"])
+    assert network.block == 64
+    X, _ = make_rows(network, "mean_squared_error", n_rows)
+    _, a = reference.forward(oracle_weights(network), ["tanh", "linear"], X)
+    assert_close(network.predict(features(X, network.dtype)), a[-1], network.dtype)
+
+
+@each_build
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+def test_loss_and_gradient_agree_for_every_activation_and_loss(build, hidden, loss, output):
+    network = make_network(build, [7, 17, 5], [hidden, output])
+    X, y = make_rows(network, loss, n_rows=70)
+    assert_gradient_agrees(network, loss, X, y)
+
+
+@each_build
+@pytest.mark.parametrize("n", SIZES)
+def test_gradient_agrees_for_every_size(build, n):
+    for sizes in ([n, 3], [3, n, 2], [n, n, n]):
+        network = make_network(build, sizes, ["tanh"] * (len(sizes) - 2) + ["linear"])
+        X, y = make_rows(network, "mean_squared_error", n_rows=n)
+        assert_gradient_agrees(network, "mean_squared_error", X, y)
+
+
+@each_build
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_gradient_agrees_with_sample_weights(build, use_bias, one_hot):
+    network = make_network(build, [6, 10, 4], ["relu", "softmax"], use_bias=use_bias)
+    X, y = make_rows(network, "categorical_crossentropy", n_rows=90, one_hot=one_hot)
+    weights = np.random.default_rng(1).integers(0, 4, 90)
+    assert_gradient_agrees(network, "categorical_crossentropy", X, y, weights)
+
+
+@each_build
+def test_gradient_behind_a_normalization(build):
+    X = np.random.default_rng(0).normal(size=(80, 6)) * [1, 10, 100, 1e3, 1e4, 1e-3] + 50
+    layer = adapted(X)
+    network = make_network(build, [6, 9, 1], ["relu", "sigmoid"], normalization=layer)
+    _, y = make_rows(network, "binary_crossentropy", n_rows=80)
+    data = make_data(network, "binary_crossentropy", X, y)
+    L, expected = reference.gradient(
+        oracle_weights(network), ["relu", "sigmoid"], "binary_crossentropy",
+        standardised(layer, X), y,
+    )  # fmt: skip
+    flat = network.gradient(data, LOSSES["binary_crossentropy"]())
+    for actual, gradient in zip(network.views(flat).values(), expected, strict=True):
+        assert_close(actual, gradient, network.dtype)
+
+
+def assert_gradient_agrees(network, loss, X, y, weights=None):
+    activations = [layer.activation for layer in network.layers]
+    L, expected = reference.gradient(oracle_weights(network), activations, loss, X, y, weights)
+    before = network.parameters.copy()
+    data, kernel = make_data(network, loss, X, y, weights), LOSSES[loss]()
+    flat = network.gradient(data, kernel)
+    total = sum(piece for piece, _, _ in network.evaluate(data, kernel))
+    assert_close(total / len(X), L, network.dtype)
+    gradients = [gradient for gradient in expected if gradient is not None]
+    for actual, gradient in zip(network.views(flat).values(), gradients, strict=True):
+        assert_close(actual, gradient, network.dtype)
+    np.testing.assert_array_equal(network.parameters, before)
+
+
+@pytest.mark.parametrize("hidden", ["linear", "sigmoid", "tanh", "softmax"])
+@pytest.mark.parametrize(("loss", "output"), [pair for pair in PAIRS if pair[1] != "relu"])
+def test_gradient_agrees_with_central_differences(hidden, loss, output):
+    build = BUILDS[-1]
+    assert build[1] == "float64"
+    network = make_network(build, [3, 5, 4], [hidden, output])
+    data = make_data(network, loss, *make_rows(network, loss, n_rows=6))
+    kernel, step = LOSSES[loss](), 1e-5
+    gradient = network.views(network.gradient(data, kernel))
+    for name, view in network.views(network.parameters).items():
+        for index in np.ndindex(view.shape):
+            differences = []
+            for change in (step, -2 * step):
+                view[index] += change
+                differences.append(sum(piece for piece, _, _ in network.evaluate(data, kernel)))
+            view[index] += step
+            slope = (differences[0] - differences[1]) / (2 * step * data.n_rows)
+            assert gradient[name][index] == pytest.approx(slope, rel=1e-6, abs=1e-9)
+
+
+@each_build
+@pytest.mark.parametrize("z", [0.0, 1.0, 30.0, 88.0, 500.0, 1e4])
+@pytest.mark.parametrize("y", [0.0, 0.25, 1.0])
+def test_binary_crossentropy_is_exact_for_large_z(build, z, y):
+    network = make_network(build, [1, 1], ["sigmoid"])
+    network.parameters[:] = 0
+    network.views(network.parameters)["W1"][...] = 1
+    for sign in (1, -1):
+        data = make_data(network, "binary_crossentropy", [[sign * z]], [[y]])
+        [(loss, _, _)] = network.evaluate(data, LOSSES["binary_crossentropy"]())
+        exact = y * np.logaddexp(0, -sign * z) + (1 - y) * np.logaddexp(0, sign * z)
+        # libm's expf rounds subnormal results to zero in the core: allow 1e-37.
+        np.testing.assert_allclose(loss, exact, rtol=3e-7, atol=1e-37)
+
+
+@each_build
+def test_categorical_crossentropy_is_exact_for_large_z(build):
+    network = make_network(build, [3, 3], ["softmax"], use_bias=False)
+    network.views(network.parameters)["W1"][...] = np.eye(3)
+    X = [[500.0, 0.0, -500.0], [-1e4, 0.0, 1e4], [90.0, 90.0, 90.0]]
+    data = make_data(network, "categorical_crossentropy", X, [2, 1, 0])
+    pieces = list(network.evaluate(data, LOSSES["categorical_crossentropy"]()))
+    np.testing.assert_allclose(pieces[0][0], 1000 + 1e4 + np.log(3), rtol=1e-6)
+    np.testing.assert_allclose(pieces[0][2][0], [1, 0, 0], atol=1e-37)
+
+
+@each_build
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_nan_and_infinity_survive_every_kernel(build, activation):
+    network = make_network(build, [2, 3, 3], [activation, "linear"])
+    network.views(network.parameters)["b1"][:] = np.nan
+    predictions = network.predict(features(np.ones((1, 2)), network.dtype))
+    assert np.isnan(predictions).all()
+    assert not network.core.all_finite(network.parameters)
+
+
+@each_build
+def test_finite_checks_name_the_place(build):
+    core = make_network(build, [3, 1], ["linear"]).core
+    dtype = build[1]
+    X = np.zeros((50, 3))
+    assert core.first_nonfinite(*features(X, dtype), 3) == (-1, -1)
+    for bad in (np.nan, np.inf, -np.inf):
+        X[:] = 0
+        X[37, 1] = X[40, 0] = bad
+        assert core.first_nonfinite(X.view(np.uint8), 1, 3) == (37, 1)
+    values = np.zeros(77, dtype)
+    assert core.all_finite(values)
+    values[76] = np.inf
+    assert not core.all_finite(values)
+
+
+@each_build
+def test_empty_arrays_return_before_any_address_is_taken(build):
+    network = make_network(build, [3, 1], ["linear"])
+    no_rows = np.empty((0, 3), network.dtype).view(np.uint8)
+    nothing = np.empty(0, network.dtype)
+    arguments = (
+        *network.arguments, no_rows, 0, nothing.reshape(0, 1), nothing, 0, network.no_order,
+        network.no_predictions,
+    )  # fmt: skip
+    core, gradient = network.core, network.new_gradient()
+    assert core.evaluate(*arguments) == 0
+    assert core.gradient(*arguments, 1.0, gradient) == 0
+    assert core.stochastic(*arguments, np.ones(1)) == 0
+    assert core.minibatch(*arguments, np.ones(1), 8, gradient) == 0
+    assert core.first_nonfinite(no_rows, 0, 3) == (-1, -1)
+    assert core.all_finite(nothing)
+    core.update(nothing, nothing, 0.1)
+
+
+@each_build
+def test_the_core_leaves_the_floating_point_mode_as_it_was(build):
+    tiny = np.array([np.finfo(np.float32).tiny], np.float32)
+    network = make_network(build, [2, 1], ["linear"])
+    network.predict(features(np.ones((3, 2)), network.dtype))
+    assert (tiny / 2)[0] != 0
+
+
+@each_build
+def test_padding_stays_zero(build):
+    network = make_network(build, [3, 5, 2], ["tanh", "softmax"])
+    data = make_data(network, "categorical_crossentropy", *make_rows(
+        network, "categorical_crossentropy", n_rows=40
+    ))  # fmt: skip
+    arguments = (*network.arguments, *data, 3, network.no_order, network.no_predictions)
+    gradient = network.new_gradient()
+    network.core.stochastic(*arguments, np.full(1, 0.1))
+    network.core.minibatch(*arguments, np.full(1, 0.1), 8, gradient)
+    for flat in (network.parameters, gradient):
+        used = sum(np.count_nonzero(view) for view in network.views(flat).values())
+        assert np.count_nonzero(flat) == used
+        assert flat.ctypes.data % 64 == 0
