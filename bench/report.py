@@ -29,17 +29,15 @@ def cells(results: list[Result]) -> list[Cell]:
     return list(groups.values())
 
 
+def three_digits(x: float) -> str:
+    """1.23, 12.3 or 123."""
+    return f"{x:.{2 if x < 10 else 1 if x < 100 else 0}f}"
+
+
 def samples(rate: float) -> str:
-    """12.3M, 456k or 789."""
-    for unit, name in ((1e6, "M"), (1e3, "k")):
-        if rate >= unit:
-            return f"{rate / unit:.3g}{name}" if rate < 1000 * unit else f"{rate / unit:.0f}{name}"
-    return f"{rate:.0f}"
-
-
-def factor(ratio: float) -> str:
-    """Two decimals where they matter."""
-    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+    """12.3M, 456k or 78.9."""
+    unit, name = next((u, n) for u, n in ((1e6, "M"), (1e3, "k"), (0.0, "")) if rate >= u)
+    return three_digits(rate / (unit or 1.0)) + name
 
 
 def ratio(result: Result | None) -> str:
@@ -47,7 +45,7 @@ def ratio(result: Result | None) -> str:
     if result is None:
         return "-"
     low, _, high = quantiles(result.ratios, n=4, method="inclusive")
-    return f"{factor(median(result.ratios))} ({factor(low)}-{factor(high)})"
+    return f"{three_digits(median(result.ratios))} ({three_digits(low)}-{three_digits(high)})"
 
 
 def table(rows: list[list[str]]) -> str:
@@ -89,7 +87,7 @@ def ratios(results: list[Result]) -> str:
 
 def render(results: list[Result]) -> str:
     """The spread of every entry first, the short tables last: they stay on the screen."""
-    versions = ", ".join(dict.fromkeys(f"{r.peer} {r.version}" for r in results))
+    versions = ", ".join(dict.fromkeys(f"{r.peer.split()[0]} {r.version}" for r in results))
     sections = {
         "Samples/s over the rounds, and fastnn's rate over the peer's: median (quartiles)": spread,
         "Samples/s, median": median_rates,

@@ -1,7 +1,8 @@
 """One epoch per net and mode: every installed peer, each round next to a round of fastnn.
 
 Interleaving by pairs: before each timed round of a peer, untimed for pytest-benchmark, fastnn
-runs a round of its own. The ratio is taken within the pair, where a busy machine hits both.
+runs a round of its own. The ratio is taken within the pair, where a busy machine hits both;
+fastnn paired with itself shows what is left of the noise.
 """
 
 from dataclasses import asdict

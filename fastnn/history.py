@@ -12,16 +12,16 @@ class History:
     Attributes
     ----------
     history : dict of str to list of float
-        One number for each finished epoch under "loss", the name of each metric, both with "val_"
-        before if there was validation data, and "seconds" (the time spent training, validation not
-        counted) and "samples_per_second".
+        One number for each finished epoch: ``"loss"``, each metric, both again as ``"val_..."`` if
+        there was validation data, and ``"seconds"`` (spent training, validation not counted) and
+        ``"samples_per_second"``.
 
-        "loss" is the running mean of the epoch, sum_i w_i l_i / n with each l_i taken before the
-        update of its step; so are the metrics. "val_" numbers are taken after the epoch.
+        The loss is the running mean of the epoch, sum_i w_i l_i / n with each l_i taken before the
+        update of its step; so are the metrics. Validation numbers are taken after the epoch.
     epoch : list of int
         The numbers of the epochs, from 0 on.
     params : dict
-        "epochs", "steps" (weight updates in an epoch), "verbose", "mode", "batch_size", "seed".
+        epochs, steps (weight updates in an epoch), samples, mode, batch_size, seed, verbose.
     """
 
     params: dict[str, Any] = field(default_factory=dict)

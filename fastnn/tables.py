@@ -376,9 +376,7 @@ def _refuse_cell(column: Any, row: int, place: Place, dtype: str) -> NoReturn:
     elif not NUMBER.fullmatch(text) and text.lower().strip("+-") in ("nan", "inf", "infinity"):
         problem = "is not a finite number; put one, or leave the row or the column out"
     elif not NUMBER.fullmatch(text):
-        problem = (
-            "is not a number; write text as numbers, or leave the column out"
-        )
+        problem = "is not a number; write text as numbers, or leave the column out"
     elif np.isfinite(float(text)):
         problem = f"is too large for {dtype}; train with --dtype float64"
     else:
@@ -427,7 +425,8 @@ def label_numbers(table: Table, known: Sequence[str]) -> Array:
 def target_numbers(table: Table, dtype: str) -> Array:
     """The target as float64. Raises ValueError at a cell that is not a number `dtype` can hold."""
     with _errors_name(table.path):
-        return _numbers(table.target, _target_place(table), dtype)
+        shared = _numbers(table.target, _target_place(table), dtype)
+    return shared.copy()  # pyarrow's own memory is read-only
 
 
 def _target_place(table: Table) -> Place:

@@ -53,11 +53,20 @@ def weight_bits(model):
 
 
 def everything_but_weights(model):
-    """Every attribute by identity (compiled state, history object, ...), lists by content."""
+    """Every attribute: compiled state, history object, epochs trained, ...; lists as copies."""
     return {
-        name: [id(item) for item in value] if isinstance(value, list) else id(value)
+        name: value.copy() if isinstance(value, list) else value
         for name, value in vars(model).items()
     }
+
+
+def assert_same_objects(before, after):
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        if isinstance(value, list):
+            assert list(map(id, after[name])) == list(map(id, value)), name
+        else:
+            assert after[name] is value, name
 
 
 def assert_refused(model, call, error, message):
@@ -66,7 +75,7 @@ def assert_refused(model, call, error, message):
     history, metadata = copy.deepcopy(model.history), copy.deepcopy(model.metadata)
     with pytest.raises(error, match=message):
         call(model)
-    assert everything_but_weights(model) == attributes
+    assert_same_objects(attributes, everything_but_weights(model))
     assert weight_bits(model) == weights
     assert (model.history, model.metadata) == (history, metadata)
 
@@ -80,6 +89,13 @@ def changed(array, index, value):
 def table(*rows):
     """Rows (what, ...) as parameters that are named `what`."""
     return [pytest.param(*rest, id=what) for what, *rest in rows]
+
+
+def named(message, entrance):
+    """The message as it is about validation data: "validation X has ..."."""
+    if entrance != "validation_data":
+        return f"^{message}"
+    return f"^validation {message}".replace("but X has", "but validation X has")
 
 
 # ---- X ----------------------------------------------------------------------------------------
@@ -144,14 +160,18 @@ def test_bad_x_is_refused(bad, error, message, entrance):
     def call(model):
         return X_ENTRANCES[entrance](model, bad, Y["binary"])
 
-    assert_refused(fitted_model(), call, error, message)
+    assert_refused(fitted_model(), call, error, named(message, entrance))
 
 
 @pytest.mark.parametrize("entrance", ["fit", "validation_data"])
 @pytest.mark.parametrize(("bad", "error", "message"), BAD_X)
 def test_bad_x_does_not_build_a_model(bad, error, message, entrance):
     model = compiled_model()
-    assert_refused(model, lambda m: X_ENTRANCES[entrance](m, bad, Y["binary"]), error, message)
+
+    def call(m):
+        return X_ENTRANCES[entrance](m, bad, Y["binary"])
+
+    assert_refused(model, call, error, named(message, entrance))
     assert not model.built
 
 
@@ -162,7 +182,7 @@ def test_other_width_is_refused_by_a_built_model(bad, entrance):
         return X_ENTRANCES[entrance](model, bad, Y["binary"])
 
     message = f"X has {bad.shape[1]} columns, but the model was built for 3"
-    assert_refused(fitted_model(), call, ValueError, message)
+    assert_refused(fitted_model(), call, ValueError, named(message, entrance))
 
 
 def test_validation_data_of_other_width_does_not_build_a_model():
@@ -214,39 +234,69 @@ BAD_Y = table(
     ("a row", "binary", np.zeros((1, 8)), ValueError, r"y has shape \(1, 8\)"),
     ("two columns", "binary", np.zeros((8, 2)), ValueError, r"y has shape \(8, 2\).*\(8, 1\)"),
     ("three dimensions", "binary", np.zeros((8, 1, 1)), ValueError, r"y has shape \(8, 1, 1\)"),
-    ("one column for two", "two binary", np.zeros(8), ValueError, r"shape \(8,\).*\(8, 2\)"),
-    ("one number for two", "numbers", np.zeros(8), ValueError, r"shape \(8,\).*\(8, 2\)"),
-    ("two columns for three", "classes", np.eye(2)[LABELS % 2], ValueError, r"\(8, 3\).*labels"),
+    ("one column for two", "two binary", np.zeros(8), ValueError, r"y has shape \(8,\).*\(8, 2\)"),
+    ("one number for two", "numbers", np.zeros(8), ValueError, r"y has shape \(8,\).*\(8, 2\)"),
+    (
+        "two columns for three",
+        "classes",
+        np.eye(2)[LABELS % 2],
+        ValueError,
+        r"y has shape .*\(8, 3\).*labels",
+    ),
     ("NaN", "numbers", changed(Y["numbers"], (1, 0), NAN), ValueError, "y holds NaN or infinity"),
     ("infinity", "numbers", changed(Y["numbers"], (1, 0), INF), ValueError, "y holds NaN"),
     ("too large", "numbers", changed(Y["numbers"], (1, 0), 1e39), ValueError, "y .*float32"),
     ("NaN, binary", "binary", changed(Y["binary"], 1, NAN), ValueError, "y holds NaN or infinity"),
     ("NaN label", "classes", changed(LABELS, 1, NAN), ValueError, "y holds NaN or infinity"),
     ("infinite label", "classes", changed(LABELS, 1, INF), ValueError, "y holds NaN or infinity"),
-    ("-1 and 1", "binary", 2 * Y["binary"] - 1, ValueError, "from -1 to 1; expected 0, 1"),
-    ("1 and 2", "binary", Y["binary"] + 1, ValueError, "from 1 to 2; expected 0, 1"),
-    ("above 1", "binary", Y["binary"] * 1.01, ValueError, "from 0.0 to 1.01"),
+    (
+        "-1 and 1",
+        "binary",
+        2 * Y["binary"] - 1,
+        ValueError,
+        "y holds values from -1 to 1; expected 0, 1",
+    ),
+    ("1 and 2", "binary", Y["binary"] + 1, ValueError, "y holds values from 1 to 2; expected 0, 1"),
+    ("above 1", "binary", Y["binary"] * 1.01, ValueError, "y holds values from 0.0 to 1.01"),
     (
         "label 3 of 3",
         "classes",
         LABELS + 1,
         ValueError,
-        r"labels from 1 to 3.*Dense\(4, 'softmax'\)",
+        r"y holds labels from 1 to 3.*Dense\(4, 'softmax'\)",
     ),
-    ("negative label", "classes", LABELS - 1, ValueError, "labels from -1 to 1"),
-    ("half a label", "classes", LABELS / 2, ValueError, "labels that are not whole numbers"),
-    ("sum 2", "classes", changed(ONE_HOT, (4, 0), 1), ValueError, "rows that do not sum to 1"),
-    ("sum 0", "classes", np.zeros((8, 3)), ValueError, "rows that do not sum to 1"),
-    ("sum 0, unsigned", "classes", np.zeros((8, 3), "u1"), ValueError, "do not sum to 1"),
+    ("negative label", "classes", LABELS - 1, ValueError, "y holds labels from -1 to 1"),
+    ("half a label", "classes", LABELS / 2, ValueError, "y holds class labels that are not whole"),
+    (
+        "sum 2",
+        "classes",
+        changed(ONE_HOT, (4, 0), 1),
+        ValueError,
+        "y has rows that do not sum to 1",
+    ),
+    ("sum 0", "classes", np.zeros((8, 3)), ValueError, "y has rows that do not sum to 1"),
+    (
+        "sum 0, unsigned",
+        "classes",
+        np.zeros((8, 3), "u1"),
+        ValueError,
+        "y has rows that do not sum to 1",
+    ),
     (
         "negative one-hot",
         "classes",
         ONE_HOT * [2, 1, 1] - [1, 0, 0],
         ValueError,
-        "from -1.0 to 1.0",
+        "y holds values from -1.0 to 1.0",
     ),
     ("text", "classes", LABELS.astype(str), TypeError, r"y has dtype <U.*np\.unique\(.*y"),
-    ("text objects", "classes", np.array(list("abcabcab"), object), TypeError, r"np\.unique"),
+    (
+        "text objects",
+        "classes",
+        np.array(list("abcabcab"), object),
+        TypeError,
+        r"y holds.*np\.unique",
+    ),
     ("numeric text objects", "classes", np.array(list("01201201"), object), TypeError, "y holds"),
     ("complex", "binary", Y["binary"] + 0j, TypeError, "y has dtype complex128"),
     ("ragged", "numbers", [[1, 2]] * 7 + [[1]], ValueError, "y has rows of different lengths"),
@@ -259,7 +309,7 @@ def test_bad_y_is_refused(kind, bad, error, message, entrance):
     def call(model):
         return Y_ENTRANCES[entrance](model, bad, Y[kind])
 
-    assert_refused(fitted_model(kind), call, error, message)
+    assert_refused(fitted_model(kind), call, error, named(message, entrance))
 
 
 @pytest.mark.parametrize("entrance", ["fit", "validation_data"])
@@ -268,7 +318,7 @@ def test_bad_y_does_not_build_a_model(kind, bad, error, message, entrance):
     def call(model):
         return Y_ENTRANCES[entrance](model, bad, Y[kind])
 
-    assert_refused(compiled_model(kind), call, error, message)
+    assert_refused(compiled_model(kind), call, error, named(message, entrance))
 
 
 # ---- sample_weight ----------------------------------------------------------------------------
@@ -299,7 +349,10 @@ BAD_WEIGHTS = table(
 @pytest.mark.parametrize("entrance", WEIGHT_ENTRANCES)
 @pytest.mark.parametrize(("bad", "error", "message"), BAD_WEIGHTS)
 def test_bad_sample_weight_is_refused(bad, error, message, entrance):
-    assert_refused(fitted_model(), lambda m: WEIGHT_ENTRANCES[entrance](m, bad), error, message)
+    def call(model):
+        return WEIGHT_ENTRANCES[entrance](model, bad)
+
+    assert_refused(fitted_model(), call, error, named(message, entrance))
 
 
 # ---- options of fit ---------------------------------------------------------------------------
@@ -539,13 +592,13 @@ BAD_SET_WEIGHTS = table(
     ("too few", lambda m: m.set_weights(m.get_weights()[:3]), ValueError, "3 arrays; expected 4"),
     ("too many", lambda m: m.set_weights(m.get_weights() * 2), ValueError, "8 arrays; expected 4"),
     ("none", lambda m: m.set_weights([]), ValueError, "0 arrays; expected 4: W1, b1, W2, b2"),
-    ("a number", lambda m: m.set_weights(3), TypeError, ""),
+    ("a number", lambda m: m.set_weights(3), TypeError, "weights.*expected"),
     ("transposed", replaced(0, np.transpose), ValueError, r"W1 has shape \(4, 3\).*\(3, 4\)"),
     ("bias as a row", replaced(1, lambda b: b[None]), ValueError, r"b1 has shape \(1, 4\)"),
     ("a number for a bias", replaced(3, lambda b: 1.0), ValueError, r"b2 has shape \(\)"),
     ("NaN", replaced(3, lambda b: b * NAN), ValueError, "b2 holds NaN or infinity"),
     ("infinity", replaced(2, lambda W: W + INF), ValueError, "W2 holds NaN or infinity"),
-    ("too large", replaced(3, lambda b: [1e39]), ValueError, "b2 holds .*"),
+    ("too large", replaced(3, lambda b: [1e39]), ValueError, "b2 holds .*float32"),
     ("text", replaced(3, lambda b: ["0.5"]), TypeError, "b2 has dtype <U3"),
     ("complex", replaced(3, lambda b: b + 1j), TypeError, "b2 has dtype complex64"),
     ("ragged", replaced(0, lambda W: [[1], [1, 2]]), ValueError, "W1 has rows of different"),
@@ -725,6 +778,7 @@ BAD_MAKES = table(
     ),
     ("dtype int", lambda: Sequential([Dense(1)], dtype="int32"), ValueError, "dtype=int32: "),
     ("dtype half", lambda: Sequential([Dense(1)], dtype=np.float16), ValueError, "dtype=float16: "),
+    ("dtype None", lambda: Sequential([Dense(1)], dtype=None), ValueError, "dtype=None: "),
     ("dtype unknown", lambda: Sequential([Dense(1)], dtype="f99"), ValueError, "dtype='f99': "),
     (
         "seed -1",
@@ -868,7 +922,6 @@ def test_every_layout_is_read_like_a_plain_copy(layout, number_type, dtype):
         ("tuples", lambda values: tuple(map(tuple, values.tolist()))),
         ("arrays in a list", lambda values: list(values)),
         ("objects", lambda values: values.astype(object)),
-        ("matrix-like", lambda values: memoryview(np.ascontiguousarray(values))),
     ),
 )
 def test_other_containers_are_read_like_a_plain_copy(form):

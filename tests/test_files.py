@@ -1,0 +1,504 @@
+"""Models go into files and come out as they were; damaged and foreign files are refused."""
+
+import io
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import SGD, Dense, Normalization, Sequential
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 5)) * 10 + 3
+Y = (X[:, 0] > 3).astype(int)
+
+modes = pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
+dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def fitted_model(dtype="float32", *, normalized=True, mode="minibatch"):
+    first = Normalization()
+    first.adapt(X)
+    layers = [Dense(7, "relu", kernel_initializer="he_normal"), Dense(3, "tanh", use_bias=False)]
+    layers = [*([first] if normalized else []), *layers, Dense(1, "sigmoid")]
+    model = Sequential(layers, dtype=dtype, seed=4)
+    model.compile(SGD(0.3), "binary_crossentropy", ["accuracy"])
+    model.fit(X, Y, epochs=2, mode=mode)
+    return model
+
+
+def saved(model, folder):
+    path = folder / "model.npz"
+    model.save(path)
+    return path
+
+
+def bits(model):
+    return [weights.tobytes() for weights in model.get_weights()]
+
+
+def contents(path):
+    """The configuration and the arrays of a file."""
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return json.loads(arrays.pop("config").tobytes()), arrays
+
+
+def write(path, config, arrays, save=np.savez):
+    text = config if isinstance(config, bytes) else json.dumps(config).encode()
+    save(path, config=np.frombuffer(text, np.uint8), **arrays)
+
+
+# ---- out and in again ---------------------------------------------------------------------------
+
+
+@dtypes
+@pytest.mark.parametrize("normalized", [False, True])
+def test_a_loaded_model_is_the_saved_one(tmp_path, dtype, normalized):
+    model = fitted_model(dtype, normalized=normalized)
+    loaded = fastnn.load(saved(model, tmp_path))
+    assert bits(loaded) == bits(model)
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert loaded.predict(X).dtype == dtype
+    assert loaded.evaluate(X, Y, return_dict=True) == model.evaluate(X, Y, return_dict=True)
+    assert (loaded.dtype, loaded.seed, loaded.epochs_trained) == (dtype, 4, 2)
+    assert loaded.layers[-3:] == model.layers[-3:]
+
+
+@modes
+@dtypes
+def test_training_goes_on_bit_for_bit(tmp_path, mode, dtype):
+    model = fitted_model(dtype, mode=mode)
+    loaded = fastnn.load(saved(model, tmp_path))
+    losses = [each.fit(X, Y, epochs=3, mode=mode).history["loss"] for each in (model, loaded)]
+    assert losses[0] == losses[1]
+    assert bits(loaded) == bits(model)
+    assert loaded.epochs_trained == model.epochs_trained == 5
+
+
+def test_saving_does_not_change_the_model(tmp_path):
+    model = fitted_model()
+    before = bits(model)
+    saved(model, tmp_path)
+    assert bits(model) == before
+    assert model.epochs_trained == 2
+
+
+def test_statistics_of_the_normalization_come_along(tmp_path):
+    model = fitted_model()
+    loaded = fastnn.load(saved(model, tmp_path))
+    np.testing.assert_array_equal(loaded.layers[0].mean, model.layers[0].mean)
+    np.testing.assert_array_equal(loaded.layers[0].variance, model.layers[0].variance)
+
+
+def test_metadata_come_along(tmp_path):
+    model = fitted_model()
+    model.metadata = {"names": ["ä", "no\nyes"], "rate": 0.1, "deep": {"none": None, "n": 3}}
+    assert fastnn.load(saved(model, tmp_path)).metadata == model.metadata
+
+
+def test_a_model_that_is_not_compiled_stays_so(tmp_path):
+    model = Sequential([Dense(2, "relu"), Dense(1)], seed=0)
+    model.build(5)
+    loaded = fastnn.load(saved(model, tmp_path))
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    with pytest.raises(ValueError, match="not compiled"):
+        loaded.fit(X, Y)
+
+
+@pytest.mark.parametrize("loss", ["mse", "sparse_categorical_crossentropy"])
+def test_other_names_of_a_loss_come_back(tmp_path, loss):
+    model = Sequential([Dense(2, "softmax")], seed=0)
+    model.compile(loss=loss)
+    model.build(5)
+    y = np.eye(2)[Y]
+    loaded = fastnn.load(saved(model, tmp_path))
+    assert loaded.evaluate(X, y) == model.evaluate(X, y)
+
+
+def test_learning_rate_is_kept_exactly(tmp_path):
+    model = fitted_model()
+    model.compile(SGD(0.1 + 0.2), "binary_crossentropy")
+    loaded = fastnn.load(saved(model, tmp_path))
+    for each in (model, loaded):
+        each.fit(X, Y)
+    assert bits(loaded) == bits(model)
+
+
+def test_a_large_seed_is_kept_exactly(tmp_path):
+    model = Sequential([Dense(1)], seed=2**63 + 1)
+    model.build(5)
+    assert fastnn.load(saved(model, tmp_path)).seed == 2**63 + 1
+
+
+def test_more_than_nine_layers_come_back_in_order(tmp_path):
+    model = Sequential([Dense(3, "tanh", kernel_initializer="he_normal")] * 12, seed=0)
+    model.build(3)
+    loaded = fastnn.load(saved(model, tmp_path))
+    assert bits(loaded) == bits(model)
+
+
+@pytest.mark.parametrize("kind", [str, os.fspath, lambda path: path])
+def test_paths_may_be_text_or_path_objects(tmp_path, kind):
+    path = kind(tmp_path / "model.npz")
+    fitted_model().save(path)
+    assert fastnn.load(path).built
+
+
+def test_a_file_holds_plain_arrays_and_json(tmp_path):
+    config, arrays = contents(saved(fitted_model(), tmp_path))
+    assert config["format"] == "fastnn"
+    assert config["version"] == 1
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "W1": (5, 7),
+        "b1": (7,),
+        "W2": (7, 3),
+        "W3": (3, 1),
+        "b3": (1,),
+        "mean": (5,),
+        "variance": (5,),
+    }
+
+
+# ---- saving that fails --------------------------------------------------------------------------
+
+
+def test_saving_again_replaces_the_file(tmp_path):
+    model = fitted_model()
+    path = saved(model, tmp_path)
+    model.fit(X, Y)
+    model.save(path)
+    assert bits(fastnn.load(path)) == bits(model)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def fail_halfway(file, *arguments, **arrays):
+    file.write(b"half of a model")
+    raise OSError("no space left")
+
+
+def fail(*arguments):
+    raise OSError("no space left")
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "failure"), [(np, "savez", fail_halfway), (os, "replace", fail)]
+)
+@pytest.mark.parametrize("there_before", [False, True])
+def test_a_failed_save_leaves_the_old_file_whole(
+    tmp_path, monkeypatch, where, name, failure, there_before
+):
+    path, model = tmp_path / "model.npz", fitted_model()
+    if there_before:
+        model.save(path)
+    before = bits(model)
+    model.fit(X, Y)
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, failure)
+        with pytest.raises(OSError, match="no space left"):
+            model.save(path)
+    assert list(tmp_path.iterdir()) == [path] * there_before
+    if there_before:
+        assert bits(fastnn.load(path)) == before
+
+
+def test_metadata_that_json_cannot_hold_leave_the_old_file_whole(tmp_path):
+    model = fitted_model()
+    path = saved(model, tmp_path)
+    content = path.read_bytes()
+    model.metadata = {"when": object()}
+    with pytest.raises(TypeError, match="JSON"):
+        model.save(path)
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["model", "model.h5", "model.npz.txt"])
+@pytest.mark.parametrize("door", ["save", "load"])
+def test_a_name_that_is_not_npz_is_refused(tmp_path, name, door):
+    model = fitted_model()
+    call = model.save if door == "save" else fastnn.load
+    with pytest.raises(ValueError, match=r"models are \.npz files, e\.g\. 'model\.npz'"):
+        call(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        fitted_model().save(tmp_path / "nowhere" / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_that_name_is_left_alone(tmp_path):
+    path = tmp_path / "model.npz"
+    path.mkdir()
+    with pytest.raises(OSError):
+        fitted_model().save(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- files that are damaged or foreign ----------------------------------------------------------
+
+
+def refused(path, message=None):
+    with pytest.raises(ValueError, match=message) as info:
+        fastnn.load(path)
+    assert str(path) in str(info.value)
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        fastnn.load(tmp_path / "absent.npz")
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_refused(tmp_path, share):
+    path = saved(fitted_model(), tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    refused(path, "is not a fastnn model, or is damaged")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        np.random.default_rng(1).bytes(5000),
+        b"PK\x03\x04" + np.random.default_rng(1).bytes(5000),
+        b"{}",
+        pickle.dumps({"config": "fastnn"}),
+        pickle.dumps(np.zeros(3)),
+    ],
+    ids=["random", "random after a zip signature", "JSON", "pickle", "pickled array"],
+)
+def test_other_bytes_are_refused(tmp_path, content):
+    path = tmp_path / "model.npz"
+    path.write_bytes(content)
+    refused(path, "is not a fastnn model, or is damaged")
+
+
+def test_a_single_array_is_refused(tmp_path):
+    path = tmp_path / "model.npz"
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+    refused(path, "is not a fastnn model, or is damaged")
+
+
+def payload_of(path, name):
+    """Where the bytes of an array lie in the file: from, to."""
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo(f"{name}.npy")
+        content = archive.read(member)
+    start = path.read_bytes().index(content)
+    return start, start + len(content)
+
+
+@pytest.mark.parametrize("name", ["config", "W1", "b1", "W3", "mean", "variance"])
+def test_a_flipped_bit_in_an_array_is_found(tmp_path, name):
+    path = saved(fitted_model(), tmp_path)
+    _, stop = payload_of(path, name)
+    content = bytearray(path.read_bytes())
+    content[stop - 3] ^= 1
+    path.write_bytes(content)
+    refused(path, "damaged.*CRC")
+
+
+@pytest.mark.parametrize(("name", "old", "new"), [("W1", b"<f4", b"<f2"), ("mean", b"<f8", b"<f4")])
+def test_a_number_type_that_was_changed_to_a_shorter_one_is_found(tmp_path, name, old, new):
+    """Arrays so large that reading half of them does not reach the checksum at the end."""
+    model = Sequential([Normalization(np.ones(5000), np.ones(5000)), Dense(2)], seed=0)
+    model.build(5000)
+    path = saved(model, tmp_path)
+    start, _ = payload_of(path, name)
+    content = path.read_bytes()
+    path.write_bytes(content[:start] + content[start:].replace(old, new, 1))
+    refused(path, "is not a fastnn model, or is damaged")
+
+
+@pytest.mark.parametrize("mask", [0x01, 0xFF])
+def test_no_changed_byte_gives_another_model_or_another_error(tmp_path, mask):
+    model = Sequential([Dense(1, use_bias=False)], seed=0)
+    model.build(2)
+    path = saved(model, tmp_path)
+    content = path.read_bytes()
+    positions = set(range(len(content)))
+    for name in ("config", "W1"):  # of the arrays a few bytes will do
+        start, stop = payload_of(path, name)
+        positions -= set(range(start, stop)) - set(range(start, stop, 16))
+    for position in positions:
+        damaged = bytearray(content)
+        damaged[position] ^= mask
+        path.write_bytes(damaged)
+        try:
+            loaded = fastnn.load(path)
+        except ValueError:
+            continue
+        assert bits(loaded) == bits(model)  # it was a date or the like
+
+
+@pytest.mark.parametrize("name", ["W1", "config", "mean"])
+def test_a_pickle_inside_is_never_read(tmp_path, name):
+    class Trap:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "sprung"),))
+
+    path = saved(fitted_model(), tmp_path)
+    config, arrays = contents(path)
+    arrays["config"] = np.frombuffer(json.dumps(config).encode(), np.uint8)
+    arrays[name] = np.array([Trap()], dtype=object)
+    np.savez(path, allow_pickle=True, **arrays)
+    refused(path, "is not a fastnn model, or is damaged")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_compressed_file_is_refused(tmp_path):
+    path = saved(fitted_model(), tmp_path)
+    config, arrays = contents(path)
+    write(path, config, arrays, np.savez_compressed)
+    refused(path, "compressed")
+
+
+def test_a_file_that_is_rewritten_alike_is_read(tmp_path):
+    """What the next tests do to a file is refused for the change they make, not for the rest."""
+    model = fitted_model()
+    path = saved(model, tmp_path)
+    write(path, *contents(path))
+    assert bits(fastnn.load(path)) == bits(model)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1.0", None])
+def test_another_format_version_is_refused(tmp_path, version):
+    path = saved(fitted_model(), tmp_path)
+    config, arrays = contents(path)
+    write(path, config | {"version": version}, arrays)
+    refused(path, f"format version {version}; this fastnn reads version 1")
+
+
+def test_a_missing_config_is_refused(tmp_path):
+    path = saved(fitted_model(), tmp_path)
+    _, arrays = contents(path)
+    np.savez(path, **arrays)
+    refused(path, "is not a fastnn model")
+
+
+@pytest.mark.parametrize(
+    "config", [b"", b"{", b"[]", b"3", b"null", b'"fastnn"', b"{}", b"\xff\xfe", b'{"format": "x"}']
+)
+def test_a_config_that_is_not_ours_is_refused(tmp_path, config):
+    path = saved(fitted_model(), tmp_path)
+    _, arrays = contents(path)
+    write(path, config, arrays)
+    refused(path)
+
+
+DENSE = {"kind": "Dense", "units": 7}
+WRONG_ENTRIES = [
+    {"n_features": 6},
+    {"n_features": 0},
+    {"n_features": "5"},
+    {"n_features": None},
+    {"dtype": "int8"},
+    {"dtype": None},
+    {"seed": -1},
+    {"seed": "x"},
+    {"epochs_trained": -1},
+    {"epochs_trained": "2"},
+    {"layers": []},
+    {"layers": None},
+    {"layers": [3]},
+    {"layers": ["Dense"]},
+    {"layers": [DENSE]},
+    {"layers": [DENSE, {"kind": "Dense", "units": 3}, {"kind": "Dense", "units": 2}]},
+    {"layers": [{"kind": "Conv2D", "units": 7}]},
+    {"layers": [{"units": 7}]},
+    {"layers": [DENSE | {"activation": "swish"}]},
+    {"layers": [DENSE | {"color": "red"}]},
+    {"compiled": 3},
+    {"compiled": {"loss": "binary_crossentropy"}},
+    {"compiled": {"loss": "nothing", "learning_rate": 0.1, "metrics": []}},
+    {"compiled": {"loss": "binary_crossentropy", "learning_rate": -1, "metrics": []}},
+    {"compiled": {"loss": "binary_crossentropy", "learning_rate": 0.1, "metrics": ["f1"]}},
+    {"metadata": 3},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_ENTRIES, ids=str)
+def test_a_wrong_entry_in_the_config_is_refused(tmp_path, wrong):
+    path = saved(fitted_model(), tmp_path)
+    config, arrays = contents(path)
+    write(path, config | wrong, arrays)
+    refused(path, "does not describe a fastnn model")
+
+
+@pytest.mark.parametrize("wrong", [{"n_features": 10**15}, {"layers": [DENSE | {"units": 10**15}]}])
+def test_a_size_that_no_memory_holds_is_refused(tmp_path, wrong):
+    path = saved(fitted_model(normalized=False), tmp_path)
+    config, arrays = contents(path)
+    write(path, config | wrong, arrays)
+    refused(path, "does not describe a fastnn model")
+
+
+ENTRIES = [
+    "n_features",
+    "dtype",
+    "seed",
+    "epochs_trained",
+    "layers",
+    "compiled",
+    "metadata",
+]
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_missing_entry_in_the_config_is_refused(tmp_path, entry):
+    path = saved(fitted_model(), tmp_path)
+    config, arrays = contents(path)
+    assert set(config) == {"format", "version", *ENTRIES}
+    del config[entry]
+    write(path, config, arrays)
+    refused(path, "does not describe a fastnn model")
+
+
+WRONG_ARRAYS = {
+    "one missing": lambda arrays: arrays.pop("b3"),
+    "no statistics": lambda arrays: arrays.pop("mean"),
+    "one too many": lambda arrays: arrays.update(W4=np.zeros((1, 1))),
+    "transposed": lambda arrays: arrays.update(W1=arrays["W1"].T),
+    "another name": lambda arrays: arrays.update(W9=arrays.pop("W1")),
+    "NaN": lambda arrays: arrays.update(b1=arrays["b1"] * np.nan),
+    "text": lambda arrays: arrays.update(b1=arrays["b1"].astype(str)),
+    "complex": lambda arrays: arrays.update(b1=arrays["b1"] + 1j),
+    "a NaN mean": lambda arrays: arrays.update(mean=arrays["mean"] * np.nan),
+    "short statistics": lambda arrays: arrays.update(
+        mean=arrays["mean"][:4], variance=arrays["variance"][:4]
+    ),
+    "negative variance": lambda arrays: arrays.update(variance=-arrays["variance"]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_ARRAYS)
+def test_wrong_arrays_are_refused(tmp_path, wrong):
+    path = saved(fitted_model(), tmp_path)
+    config, arrays = contents(path)
+    WRONG_ARRAYS[wrong](arrays)
+    write(path, config, arrays)
+    refused(path, "does not describe a fastnn model")
+
+
+def test_arrays_are_found_by_name_in_any_order(tmp_path):
+    model = Sequential([Dense(3), Dense(3), Dense(3)], seed=0)
+    model.build(3)
+    path = saved(model, tmp_path)
+    config, arrays = contents(path)
+    write(path, config, dict(reversed(arrays.items())))
+    assert bits(fastnn.load(path)) == bits(model)
+
+
+def test_a_member_that_is_no_array_is_refused(tmp_path):
+    path = saved(fitted_model(), tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes.txt", io.StringIO("hello").read())
+    refused(path)
