@@ -7,7 +7,7 @@ expected, and a line that would work.
 import difflib
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -96,6 +96,8 @@ def lookup(kind: str, name: object, known: Mapping[str, T]) -> T:
 def whole_number(name: str, value: object, *, minimum: int) -> int:
     """`value` as an int that is at least `minimum`."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(
@@ -109,6 +111,8 @@ def whole_number(name: str, value: object, *, minimum: int) -> int:
 def real_number(name: str, value: object, *, above: float) -> float:
     """`value` as a finite float greater than `above`."""
     try:
+        if isinstance(value, bool | str | bytes):
+            raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}=0.01") from None
@@ -128,6 +132,8 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
         raise ValueError(f"{name} has rows of different lengths; expected a rectangle") from None
     if array.dtype.kind == "O":
         try:
+            if any(isinstance(value, str | bytes) for value in array.flat):
+                raise TypeError
             array = array.astype(np.float64)
         except (TypeError, ValueError):
             raise TypeError(f"{name} holds values that are not numbers; {remedy}") from None
@@ -136,6 +142,15 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
     if array.dtype.newbyteorder("=") not in NUMBER_TYPES:  # float16, longdouble
         return array.astype(np.float64)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _rounded(name: str, array: Array, dtype: str) -> Array:
+    """`array`, finite, side by side in memory as `dtype`; a number beyond `dtype` is an error."""
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(array, dtype=dtype)
+    if not (np.isfinite(cast.min()) and np.isfinite(cast.max())):
+        raise ValueError(f"{name} holds numbers too large for {dtype}; scale them down")
+    return cast
 
 
 def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
@@ -195,7 +210,8 @@ def targets(
     shape = array.shape
     if not shape or shape[0] != n_rows:
         raise ValueError(
-            f"{name} has shape {shape}, but X has {n_rows} rows; expected one target a row"
+            f"{name} has shape {shape}, but {name[:-1]}X has {n_rows} rows; "
+            f"expected one target a row"
         )
     array = array[:, None] if array.ndim == 1 else array
     widths = {1, n_outputs} if kind == "classes" else {n_outputs}
@@ -205,7 +221,7 @@ def targets(
             f"the {n_outputs} outputs" + (", or one column of labels" * (kind == "classes"))
         )
     _check_target_values(name, array, kind, n_outputs)
-    return np.ascontiguousarray(array, dtype=dtype)
+    return _rounded(name, array, dtype)
 
 
 def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: int) -> None:
@@ -231,13 +247,32 @@ def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: i
         raise ValueError(f"{name} has rows that do not sum to 1; expected one-hot rows")
 
 
-def sample_weights(weights: object | None, dtype: str, *, n_rows: int) -> Array:
+def sample_weights(
+    weights: object | None, dtype: str, *, n_rows: int, name: str = "sample_weight"
+) -> Array:
     """Check the sample weights; an empty array if there are none."""
     if weights is None:
         return np.empty(0, dtype)
-    array = _numeric_array("sample_weight", weights, "Pass one number for each row.")
+    array = _numeric_array(name, weights, "Pass one number for each row.")
     if array.shape != (n_rows,):
-        raise ValueError(f"sample_weight has shape {array.shape}; expected ({n_rows},)")
-    if not (np.isfinite(array).all() and array.min() >= 0):
-        raise ValueError("sample_weight holds negative numbers, NaN or infinity; expected >= 0")
-    return np.ascontiguousarray(array, dtype=dtype)
+        raise ValueError(f"{name} has shape {array.shape}; expected ({n_rows},)")
+    if not (array.min() >= 0 and np.isfinite(array.max())):
+        raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected >= 0")
+    return _rounded(name, array, dtype)
+
+
+def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:
+    """Check the weights of one layer."""
+    array = _numeric_array(name, values, "Pass the arrays of get_weights().")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return _rounded(name, array, dtype)
+
+
+def items(name: str, values: object, example: str) -> list[Any]:
+    """The members of a list or another sequence that is not text."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}={values!r}: expected a list, e.g. {name}={example}")
+    return list(values)

@@ -35,7 +35,7 @@ class Recipe(NamedTuple):
 RECIPES = {
     "stochastic": Recipe(20, 0.01),
     "minibatch": Recipe(50, 0.1),
-    "batch": Recipe(500, 0.3),
+    "batch": Recipe(500, 0.2),
 }
 
 
@@ -180,7 +180,7 @@ def train(options: argparse.Namespace) -> int:
     _print_results(runs)
     _save_best(runs, options.out)
     if runs[-1].interrupted:
-        print("fastnn: interrupted; the last weights count", file=sys.stderr)
+        print("fastnn: interrupted; the model has the weights reached by then", file=sys.stderr)
         return INTERRUPTED
     if options.plot:
         _plot(runs, options.plot)
@@ -279,7 +279,7 @@ def _result_columns(run: Run) -> dict[str, str]:
     rate = f"{n_epochs * history.params['samples'] / seconds:,.0f}" if seconds else "-"
     columns = {
         "mode": run.mode,
-        "weight updates": f"{n_epochs * history.params['steps']:,}",
+        "weight updates": f"{n_epochs * history.params.get('steps', 0):,}",
         "samples/s": rate,
         "training loss": f"{run.training['loss']:.4g}",
     }
@@ -440,7 +440,9 @@ def _parser() -> Parser:
     commands.choices["predict"].add_argument(
         "--out", metavar="predictions.csv", help="the file to write (default: standard output)"
     )
-    _add_command(commands, "evaluate", evaluate, "print the loss on a table with the target")
+    _add_command(
+        commands, "evaluate", evaluate, "print how good a model is on a table with the target"
+    )
     show = commands.add_parser("show-config", help="print how fastnn was built and what it uses")
     show.set_defaults(run=_show_config)
     return parser

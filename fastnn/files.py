@@ -57,7 +57,15 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
         version = config["version"] if config["format"] == "fastnn" else None
     except FileNotFoundError:
         raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        zipfile.BadZipFile,
+        RuntimeError,
+    ) as error:
         raise ValueError(f"{source} is not a fastnn model, or is damaged: {error}") from None
     if version != FORMAT_VERSION:
         raise ValueError(
@@ -71,3 +79,5 @@ def _refuse_compressed(source: Path) -> None:
     with zipfile.ZipFile(source) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
             raise ValueError("it is compressed")
+        if (member := archive.testzip()) is not None:
+            raise ValueError(f"Bad CRC-32 for {member}")

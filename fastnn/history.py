@@ -30,9 +30,14 @@ class History:
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:
         """Record one epoch."""
-        self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+        self.epoch.append(epoch)
+
+    def settle(self) -> None:
+        """Drop what an interrupt left of an epoch that is not recorded as a whole."""
+        for values in self.history.values():
+            del values[len(self.epoch) :]
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw the loss over epochs and over seconds into an image file; needs fastnn[plot]."""

@@ -47,6 +47,7 @@ class Dense:
         object.__setattr__(self, "units", whole_number("units", self.units, minimum=1))
         object.__setattr__(self, "activation", activations.get(self.activation).name)
         lookup("kernel_initializer", self.kernel_initializer, initializers.INITIALIZERS)
+        object.__setattr__(self, "kernel_initializer", self.kernel_initializer.lower())
 
 
 @dataclass(eq=False)
@@ -81,10 +82,14 @@ class Normalization:
         if self.mean is not None:
             mean = np.array(self.mean, np.float64)
             variance = np.array(self.variance, np.float64)
-            if mean.ndim != 1 or mean.shape != variance.shape or not (variance >= 0).all():
+            if (
+                mean.ndim != 1
+                or mean.shape != variance.shape
+                or not (np.isfinite([mean, variance]).all() and (variance >= 0).all())
+            ):
                 raise ValueError(
                     f"Normalization got mean of shape {mean.shape} and variance of shape "
-                    f"{variance.shape}; expected two arrays (n_features,), no variance below 0"
+                    f"{variance.shape}; expected two finite arrays (n_features,), variance >= 0"
                 )
             self._set(mean, variance)
 
@@ -93,18 +98,19 @@ class Normalization:
 
         One pass over blocks of rows, in float64; memory does not grow with the rows.
         """
+        width = features(X, "float64").n_features
         rows = np.asarray(X)
-        width = features(rows, "float64").n_features
         block = max(1, BLOCK_NUMBERS // width)
         n, mean, squares = 0, np.zeros(width), np.zeros(width)
         for start in range(0, len(rows), block):
-            part = rows[start : start + block].astype(np.float64)
-            m, part_mean = len(part), part.mean(axis=0)
+            m, part_mean, part_squares = _moments(rows[start : start + block])
             # Chan, Golub, LeVeque 1979: merge the moments of two samples of n and m rows.
             step = part_mean - mean
-            squares += ((part - part_mean) ** 2).sum(axis=0) + step**2 * (n * m / (n + m))
+            squares += part_squares + step**2 * (n * m / (n + m))
             mean += step * (m / (n + m))
             n += m
+        if not np.isfinite(squares).all():
+            raise ValueError("X holds numbers whose squares are too large for float64; scale them")
         self._set(mean, squares / n)
 
     def _set(self, mean: Array, variance: Array) -> None:
@@ -112,3 +118,11 @@ class Normalization:
         constant = deviation <= 10 * np.finfo(np.float64).eps * np.abs(mean)
         self.mean, self.variance = mean, variance
         self.table = np.array([mean, 1 / np.where(constant, 1.0, deviation)])
+
+
+def _moments(rows: Array) -> tuple[int, Array, Array]:
+    """Number, mean, and sum of squared deviations from the mean, column by column."""
+    part = rows.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = part.mean(axis=0)
+        return len(part), mean, ((part - mean) ** 2).sum(axis=0)

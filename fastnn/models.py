@@ -13,6 +13,9 @@ from fastnn._validation import (
     Array,
     Data,
     features,
+    items,
+    layer_weights,
+    lookup,
     real_number,
     sample_weights,
     targets,
@@ -43,7 +46,7 @@ class Sequential:
 
     Attributes
     ----------
-    layers : list of Dense and Normalization
+    layers : tuple of Dense and Normalization
     history : History
         The record of the last `fit`, also of one that was interrupted.
     epochs_trained : int
@@ -76,7 +79,7 @@ class Sequential:
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        self.layers = _checked_layers(layers)
+        self.layers = tuple(_checked_layers(layers))
         self.dtype = _checked_dtype(dtype)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -244,7 +247,8 @@ class Sequential:
         epochs = whole_number("epochs", epochs, minimum=0)
         if batch_size is not None:
             batch_size = whole_number("batch_size", batch_size, minimum=1)
-        _check_choices(mode, threads)
+        mode = _checked_mode(mode)
+        _check_threads(threads)
         plan = Plan(
             epochs,
             batch_size_for(mode, batch_size, data.n_rows),
@@ -294,7 +298,11 @@ class Sequential:
             n_outputs=self._dense_layers[-1].units,
             name=f"{name}y",
         )
-        return Data(*rows, y_checked, sample_weights(weight, self.dtype, n_rows=n_rows))
+        return Data(
+            *rows,
+            y_checked,
+            sample_weights(weight, self.dtype, n_rows=n_rows, name=f"{name}sample_weight"),
+        )
 
     def _split(
         self, data: Data, validation_data: tuple[npt.ArrayLike, ...] | None, share: float
@@ -358,9 +366,14 @@ class Sequential:
         ------
         TypeError, ValueError
             If the model has no weights yet, or X is not as the model needs it.
+        FloatingPointError
+            If a result overflows the model's dtype.
         """
         network = self._built()
-        return network.predict(features(X, self.dtype, n_features=network.n_features))
+        self._check_normalization(network.n_features)
+        predictions = network.predict(features(X, self.dtype, n_features=network.n_features))
+        network.refuse_overflow("the output", predictions)
+        return predictions
 
     def evaluate(
         self,
@@ -382,9 +395,13 @@ class Sequential:
         ------
         TypeError, ValueError
             If the model is not compiled or has no weights, or X, y do not fit it.
+        FloatingPointError
+            If a result overflows the model's dtype.
         """
         loss = self._compiled_loss()
-        scores = evaluate(self._built(), self._data(X, y, sample_weight), loss, self._metrics)
+        network = self._built()
+        scores = evaluate(network, self._data(X, y, sample_weight), loss, self._metrics)
+        network.refuse_overflow("the loss", np.array([scores["loss"]], self.dtype))
         if return_dict:
             return scores
         values = list(scores.values())
@@ -404,6 +421,8 @@ class Sequential:
         ------
         TypeError, ValueError
             If the model is not compiled or has no weights, or X, y do not fit it.
+        FloatingPointError
+            If a result overflows the model's dtype.
 
         Examples
         --------
@@ -418,6 +437,7 @@ class Sequential:
         loss = self._compiled_loss()
         network = self._built()
         flat = network.gradient(self._data(X, y, sample_weight), loss)
+        network.refuse_overflow("the gradient", flat)
         return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
 
     # ---- weights ----------------------------------------------------------------------------
@@ -434,12 +454,13 @@ class Sequential:
         """
         network = self._built()
         views = network.views(network.parameters)
+        weights = items("weights", weights, "model.get_weights()")
         if len(weights) != len(views):
             raise ValueError(
                 f"weights has {len(weights)} arrays; expected {len(views)}: {', '.join(views)}"
             )
         checked = [
-            _checked_weights(name, values, view.shape, self.dtype)
+            layer_weights(name, values, view.shape, self.dtype)
             for (name, view), values in zip(views.items(), weights, strict=True)
         ]
         for view, array in zip(views.values(), checked, strict=True):
@@ -472,6 +493,7 @@ class Sequential:
         Raises ValueError if the model has no weights yet or the name does not end in .npz.
         """
         network = self._built()
+        self._check_normalization(network.n_features)
         arrays = dict(network.views(network.parameters))
         if self._normalization is not None:
             arrays["mean"], arrays["variance"] = map(
@@ -514,7 +536,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     config, arrays = files.load(path)
     try:
         return _model_from(config, arrays)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not describe a fastnn model: {error}") from error
 
 
@@ -526,20 +548,35 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
             settings = {"mean": arrays.pop("mean"), "variance": arrays.pop("variance")}
         layers.append(LAYERS[entry["kind"]](**settings))
     model = Sequential(layers, dtype=config["dtype"], seed=config["seed"])
+    shapes = _shapes(config["n_features"], model._dense_layers)
+    if shapes != {name: array.shape for name, array in arrays.items()}:
+        raise ValueError("the arrays are not those of its layers")
     model.build(config["n_features"])
-    model.set_weights(list(arrays.values()))
-    model.epochs_trained, model.metadata = config["epochs_trained"], config["metadata"]
+    model.set_weights([arrays[name] for name in shapes])
+    model.epochs_trained = whole_number("epochs_trained", config["epochs_trained"], minimum=0)
+    model.metadata = dict(config["metadata"])
     if compiled := config["compiled"]:
         optimizer = optimizers.SGD(compiled["learning_rate"])
         model.compile(optimizer, compiled["loss"], compiled["metrics"])
     return model
 
 
+def _shapes(n_in: int, layers: Sequence[Dense]) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the layers' arrays."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for number, layer in enumerate(layers, 1):
+        shapes[f"W{number}"] = (n_in, layer.units)
+        if layer.use_bias:
+            shapes[f"b{number}"] = (layer.units,)
+        n_in = layer.units
+    return shapes
+
+
 # ---- checks of arguments that only models take ------------------------------------------------
 
 
 def _checked_layers(layers: Sequence[Dense | Normalization]) -> list[Dense | Normalization]:
-    checked = list(layers)
+    checked = items("layers", layers, "[Dense(8, 'relu'), Dense(1, 'sigmoid')]")
     for number, layer in enumerate(checked):
         if not isinstance(layer, Dense | Normalization):
             raise TypeError(
@@ -555,7 +592,7 @@ def _checked_layers(layers: Sequence[Dense | Normalization]) -> list[Dense | Nor
 
 def _checked_dtype(dtype: npt.DTypeLike) -> str:
     try:
-        name = np.dtype(dtype).name
+        name = "None" if dtype is None else np.dtype(dtype).name
     except TypeError:
         name = repr(dtype)
     if name not in ("float32", "float64"):
@@ -564,30 +601,23 @@ def _checked_dtype(dtype: npt.DTypeLike) -> str:
 
 
 def _metrics_for(names: Sequence[str] | None, loss: losses.Loss) -> list[metrics.Accuracy]:
-    if isinstance(names, str):
-        raise TypeError(f"metrics={names!r}: expected a list, e.g. metrics=[{names!r}]")
-    return [metrics.get(name, loss) for name in names or ()]
+    checked = items("metrics", () if names is None else names, "['accuracy']")
+    return [metrics.get(name, loss) for name in checked]
 
 
-def _check_choices(mode: str | None, threads: int | None) -> None:
-    if mode not in (None, "stochastic", "minibatch", "batch"):
-        raise ValueError(f"mode={mode!r}: expected 'stochastic', 'minibatch' or 'batch'")
-    if threads not in (None, 1):
+def _checked_mode(mode: str | None) -> str | None:
+    known = {name: name for name in ("stochastic", "minibatch", "batch")}
+    return None if mode is None else lookup("mode", mode, known)
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and whole_number("threads", threads, minimum=1) != 1:
         raise ValueError(f"threads={threads!r}: this version runs on one thread; use threads=1")
 
 
 def _checked_callbacks(callbacks: Sequence[Callback] | None) -> list[Callback]:
-    checked = list(callbacks or ())
+    checked = items("callbacks", () if callbacks is None else callbacks, "[Callback()]")
     for callback in checked:
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks holds {callback!r}; expected objects of fastnn.Callback")
     return checked
-
-
-def _checked_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:
-    array = np.asarray(values, dtype=dtype)
-    if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinity")
-    return array

@@ -158,6 +158,14 @@ class Network:
             self._evaluate(data.rows(start, stop), 0, predictions[start:stop])
         return predictions
 
+    def refuse_overflow(self, what: str, values: Array) -> None:
+        """Raise FloatingPointError if a result is not finite, though weights and rows are."""
+        if not self.core.all_finite(values.ravel()):
+            raise FloatingPointError(
+                f"{what} is too large for {self.dtype}: the weights or the features are huge. "
+                f"Scale the features, or use Sequential(..., dtype='float64')"
+            )
+
     def evaluate(self, data: Data, loss: Loss) -> Iterator[tuple[float, Array, Array]]:
         """For each piece of the rows: the sum of w_i l_i, its targets and its predictions."""
         predictions = np.empty((self.slice_rows, self.n_outputs), self.dtype)

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastnn._validation import Array
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 20
 SHOWN_NAMES = 20  # how many columns or labels an error lists
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -122,13 +122,10 @@ def _read(
         raise ValueError(f"there is no column beside the target {target!r} to learn from")
     rows, texts = _Rows(len(features)), []
     for block in _blocks(file, header, wanted, delimiter):
-        start = rows.count
-        rows.add(
-            _numbers(column, Place(name, start), dtype)
-            for name, column in zip(features, block, strict=False)
-        )
+        places = [Place(name, rows.count) for name in wanted]
         if target is not None:
-            texts.append(_cleaned_text(block[-1], Place(target, start)))
+            texts.append(_cleaned_text(block.pop(), places.pop()))
+        rows.add([_numbers(*cells, dtype) for cells in zip(block, places, strict=True)])
     if not rows.count:
         raise ValueError("the table has a header, but no rows below it")
     text = _pyarrow().chunked_array(texts) if texts else None
@@ -227,18 +224,14 @@ class _Rows:
         self._array = np.empty((0, width))
         self.count = 0
 
-    def add(self, columns: Iterator[Array]) -> None:
+    def add(self, columns: list[Array]) -> None:
         """Append a block of rows, given column by column."""
+        stop = self.count + len(columns[0])
+        if stop > len(self._array):
+            self._resize(stop + stop // 8)
         for number, column in enumerate(columns):
-            if number == 0:
-                stop = self.count + len(column)
-                self._reserve(stop)
             self._array[self.count : stop, number] = column
         self.count = stop
-
-    def _reserve(self, n_rows: int) -> None:
-        if n_rows > len(self._array):
-            self._resize(n_rows + n_rows // 8)
 
     def _resize(self, n_rows: int) -> None:
         # In place (realloc moves pages, not bytes), which is safe: nobody else has the array yet.
@@ -273,12 +266,6 @@ def _options(
     """What pyarrow is to do. Columns go by number; a row of another length lands in `ragged`."""
     settings = _pyarrow().csv
     numbers = [str(number) for number in range(len(header))]
-    text = _pyarrow().string()
-
-    def keep(row: Any) -> str:
-        ragged.append(row)
-        return "error"
-
     return {
         "read_options": settings.ReadOptions(
             column_names=numbers,
@@ -289,14 +276,19 @@ def _options(
             delimiter=delimiter,
             newlines_in_values=True,
             ignore_empty_lines=len(header) > 1,  # in a single column it is an empty cell
-            invalid_row_handler=keep,
+            invalid_row_handler=lambda row: _kept(row, ragged),
         ),
         "convert_options": settings.ConvertOptions(
-            column_types=dict.fromkeys(numbers, text),
+            column_types=dict.fromkeys(numbers, _pyarrow().string()),
             include_columns=[numbers[header.index(name)] for name in wanted],
             check_utf8=False,  # done here, where row and column are known
         ),
     }
+
+
+def _kept(row: Any, ragged: list[Any]) -> str:
+    ragged.append(row)
+    return "error"
 
 
 def _parse_error(error: Exception, ragged: list[Any], header: list[str], delimiter: str) -> str:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -135,44 +136,53 @@ def train(
 ) -> None:
     """Run the epochs of the plan. Whatever ends them, weights and history are of one piece."""
     model.stop_training = False
-    try:
+    before = model.epochs_trained
+    with ExitStack() as stack:
+        begun: list[Callback] = []
+        stack.callback(_end, begun)
+        stack.callback(history.settle)
         for callback in callbacks:
             callback.on_train_begin()
+            begun.append(callback)
         for epoch in range(plan.epochs):
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)
-            logs = _train_epoch(model, descent, plan, metrics, callbacks, epoch)
+            order = plan.order(before + epoch, descent.data.n_rows)
+            logs = _train_epoch(descent, order, plan.batch_size, metrics, callbacks, epoch)
             if validation is not None:
                 scores = evaluate(descent.network, validation, descent.loss, metrics)
                 logs |= {f"val_{name}": value for name, value in scores.items()}
             history.append(epoch, logs)
+            model.epochs_trained = before + len(history.epoch)
             for callback in callbacks:
                 callback.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
-    finally:
-        for callback in callbacks:
-            callback.on_train_end()
+
+
+def _end(callbacks: Sequence[Callback]) -> None:
+    """Call `on_train_end` of each in turn, the rest too if one raises."""
+    with ExitStack() as stack:
+        for callback in reversed(callbacks):
+            stack.callback(callback.on_train_end)
 
 
 def _train_epoch(
-    model: Trainee,
     descent: Descent,
-    plan: Plan,
+    order: Array | None,
+    batch_size: int,
     metrics: Sequence[Accuracy],
     callbacks: Sequence[Callback],
     epoch: int,
 ) -> dict[str, float]:
     """One epoch; returns its running means, its duration and its rate."""
-    n_rows = descent.data.n_rows
-    order = plan.order(model.epochs_trained, n_rows)
     means, watch = RunningMeans(metrics), DivergenceWatch(descent)
     begin = time.perf_counter()
-    for piece in epoch_slices(descent, order, plan.batch_size):
+    for piece in epoch_slices(descent, order, batch_size):
         watch.check(piece, epoch)
         means.add(piece, descent.data.y)
         for callback in callbacks:
             callback.on_slice_end(piece.n_rows, means.values())
     seconds = time.perf_counter() - begin
-    model.epochs_trained += 1
-    return means.values() | {"seconds": seconds, "samples_per_second": n_rows / seconds}
+    rate = descent.data.n_rows / seconds
+    return means.values() | {"seconds": seconds, "samples_per_second": rate}

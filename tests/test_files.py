@@ -121,7 +121,7 @@ def test_other_names_of_a_loss_come_back(tmp_path, loss):
 
 
 def test_learning_rate_is_kept_exactly(tmp_path):
-    model = fitted_model()
+    model = fitted_model("float64")
     model.compile(SGD(0.1 + 0.2), "binary_crossentropy")
     loaded = fastnn.load(saved(model, tmp_path))
     for each in (model, loaded):

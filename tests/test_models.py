@@ -565,20 +565,16 @@ def test_seed_none_draws_one_and_records_it():
 @modes
 @pytest.mark.parametrize("epoch", [0, 1])
 def test_shuffling_visits_the_rows_in_the_order_of_seed_and_epoch(mode, epoch):
+    size, y = BATCH_SIZES[mode], Y["binary"]
     order = np.arange(N_ROWS) if mode == "batch" else order_of(7, epoch)
-    shuffled, by_hand = model_for(seed=7), model_for(seed=7)
-    size = BATCH_SIZES[mode]
+    shuffled, by_hand = (model_for(seed=7, metrics=["accuracy"]) for _ in range(2))
     for model in (shuffled, by_hand):
-        model.fit(X, Y["binary"], epochs=epoch, batch_size=size)
-    shuffled.fit(X, Y["binary"], sample_weight=WEIGHTS, batch_size=size)
-    by_hand.fit(
-        X[order],
-        Y["binary"][order],
-        sample_weight=WEIGHTS[order],
-        batch_size=size,
-        shuffle=False,
-    )
+        model.fit(X, y, epochs=epoch, batch_size=size)
+    shuffled.fit(X, y, sample_weight=WEIGHTS, batch_size=size)
+    by_hand.fit(X[order], y[order], sample_weight=WEIGHTS[order], batch_size=size, shuffle=False)
     assert bits(shuffled) == bits(by_hand)
+    for name in ("loss", "accuracy"):
+        assert shuffled.history.history[name] == by_hand.history.history[name]
 
 
 @pytest.mark.parametrize("mode", ["stochastic", "minibatch"])
@@ -1054,3 +1050,54 @@ def test_every_door_standardises():
     )
     assert_close(model.gradient(raw, Y["binary"]).values(), expected, 1e-10)
     assert model.evaluate(raw, Y["binary"]) == pytest.approx(loss, rel=1e-10)
+
+
+# ---- what is left after an interrupt or an overflow ----
+
+
+def test_an_interrupt_while_an_epoch_is_recorded_leaves_lists_of_equal_length():
+    history = History(params={}, epoch=[0], history={"loss": [0.5, 0.4], "accuracy": [0.7]})
+    history.settle()
+    assert history.history == {"loss": [0.5], "accuracy": [0.7]}
+
+
+def test_an_interrupt_in_the_validation_leaves_the_epoch_unrecorded(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    model = model_for()
+    model.fit(X, Y["binary"], epochs=2)
+    monkeypatch.setattr("fastnn.training.evaluate", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y["binary"], validation_data=(X, Y["binary"]))
+    assert model.epochs_trained == 2
+    assert model.history.epoch == []
+
+
+def test_every_on_train_end_is_called_though_one_raises():
+    class Failing(Callback):
+        def on_train_end(self):
+            raise RuntimeError("mine")
+
+    calls = []
+    with pytest.raises(RuntimeError, match="mine"):
+        model_for().fit(X, Y["binary"], callbacks=[Failing(), Recorder(calls=calls)])
+    assert calls[-1][0] == "train end"
+
+
+@pytest.mark.parametrize("method", ["predict", "evaluate", "gradient"])
+def test_a_result_that_overflows_is_an_error(method):
+    model = Sequential([Dense(1)])
+    model.build(1)
+    model.compile(loss="mse")
+    model.set_weights([[[3e38]], [0.0]])
+    arguments = ([[10.0]],) if method == "predict" else ([[10.0]], [0.0])
+    with pytest.raises(FloatingPointError, match="too large for float32"):
+        getattr(model, method)(*arguments)
+
+
+def test_statistics_that_overflow_are_refused():
+    layer = Normalization()
+    with pytest.raises(ValueError, match="too large for float64"):
+        layer.adapt(np.full((4, 1), 1e308) * [[1], [-1], [1], [-1]])
+    assert layer.mean is None

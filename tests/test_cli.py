@@ -1,0 +1,557 @@
+"""The command line, run as a process and, where that would be slow, in this one."""
+
+import csv
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+BREAST_CANCER = str(ROOT / "examples" / "data" / "breast_cancer.csv")
+COMMAND = [sys.executable, "-m", "fastnn"]
+RNG = np.random.default_rng(0)
+
+
+def environment(folder):
+    """This very build of fastnn, and nothing written outside the folder."""
+    paths = [str(Path(fastnn.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
+    python_path = os.pathsep.join(filter(None, paths))
+    return os.environ | {"PYTHONPATH": python_path, "MPLCONFIGDIR": str(folder)}
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Runs the command in an empty folder."""
+
+    def run(*arguments):
+        return subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def fastnn_main(tmp_path, monkeypatch, capsys):
+    """Calls `main` in an empty folder; returns the exit code and both outputs."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as leaving:
+            code = leaving.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def refusal(fastnn_main, *arguments):
+    code, _, errors = fastnn_main(*arguments)
+    assert code == 2
+    *_, last = errors.splitlines()
+    assert last.startswith("fastnn: error: ")
+    return last.removeprefix("fastnn: error: ")
+
+
+def write_table(path, X, y, names=None):
+    names = names or [f"x{i}" for i in range(X.shape[1])]
+    lines = [",".join([*map(repr, row), str(t)]) for row, t in zip(X.tolist(), y, strict=True)]
+    path.write_text("\n".join([",".join([*names, "y"]), *lines]) + "\n")
+    return path
+
+
+@pytest.fixture
+def two_classes(tmp_path):
+    X = RNG.normal(size=(200, 3)) * [1, 100, 0.01] + [0, 1000, 5]
+    return write_table(tmp_path / "two.csv", X, np.where(X[:, 0] > 0, "yes", "no"))
+
+
+@pytest.fixture
+def three_classes(tmp_path):
+    X = RNG.normal(size=(240, 2))
+    return write_table(tmp_path / "three.csv", X, np.digitize(X[:, 0], [-0.5, 0.5]) * 5)
+
+
+@pytest.fixture
+def numbers(tmp_path):
+    """A target of large offset and scale: it must not need another learning rate."""
+    X = RNG.normal(size=(300, 2))
+    return write_table(tmp_path / "numbers.csv", X, 2e5 * (X[:, 0] - X[:, 1]).round(6) + 1e6)
+
+
+def rows_of_results(output):
+    """The table at the end: a dictionary for each mode."""
+    lines = output[output.index("mode  ") :].split("\n\n")[0].splitlines()
+    header, *rows = [re.split(r" {2,}", line) for line in lines]
+    return {row[0]: dict(zip(header[1:], row[1:], strict=True)) for row in rows}
+
+
+def read_csv(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# ---- as a process -------------------------------------------------------------------------------
+
+
+def test_train_predict_evaluate_on_real_data(process, tmp_path):
+    """Every mode learns; the best is saved; its predictions and scores agree."""
+    trained = process(
+        *("train", BREAST_CANCER, "--target", "diagnosis", "--mode", "all"),
+        *("--out", "model.npz", "--plot", "curves.png"),
+    )
+    assert trained.returncode == 0, trained.stderr
+    results = rows_of_results(trained.stdout)
+    assert list(results) == ["stochastic", "minibatch", "batch"]
+    assert [row["weight updates"] for row in results.values()] == ["9,100", "750", "500"]
+    assert all(float(row["held-out accuracy"]) >= 0.95 for row in results.values())
+    assert all(float(row["samples/s"].replace(",", "")) > 0 for row in results.values())
+    best = min(results, key=lambda mode: float(results[mode]["held-out loss"]))
+    assert f"saved model.npz: the {best} model" in trained.stdout
+    assert "epoch 50/50  loss" in trained.stdout
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+    predicted = process("predict", "model.npz", BREAST_CANCER)
+    assert predicted.returncode == 0, predicted.stderr
+    with open(BREAST_CANCER, newline="") as file:
+        labels = [row["diagnosis"] for row in csv.DictReader(file)]
+    answers = read_csv(predicted.stdout)
+    share = np.mean([a["prediction"] == b for a, b in zip(answers, labels, strict=True)])
+    evaluated = process("evaluate", "model.npz", BREAST_CANCER)
+    rows, loss, accuracy = evaluated.stdout.splitlines()
+    assert rows.split() == ["rows", "569"]
+    assert 0 < float(loss.split()[1]) < 0.2
+    assert accuracy.split() == ["accuracy", f"{share:.4g}"]
+    assert share > 0.95
+
+
+def test_interrupt_saves_the_last_weights(tmp_path):
+    arguments = ["--epochs", "20000", "--out", "model.npz"]
+    with subprocess.Popen(
+        [*COMMAND, "train", BREAST_CANCER, "--target", "diagnosis", *arguments],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Under a shell's `&` the signal would be ignored, by inheritance.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:
+        while not running.stdout.readline().startswith("epoch "):
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        output, errors = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert "saved model.npz: the minibatch model" in output
+    model = fastnn.load(tmp_path / "model.npz")
+    assert 2_000 <= model.epochs_trained < 20_000
+    assert rows_of_results(output)["minibatch"]["training loss"]
+
+
+def test_without_a_command_there_is_help(process):
+    finished = process()
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert finished.stderr.startswith("usage: fastnn ")
+    assert "evaluate" in finished.stderr
+
+
+def test_an_error_is_one_line(process):
+    finished = process("train", "missing.csv", "--target", "y")
+    assert finished.returncode == 2
+    assert finished.stderr == "fastnn: error: missing.csv: No such file or directory\n"
+
+
+def test_a_reader_that_has_enough(process, two_classes, tmp_path):
+    process("train", two_classes, "--target", "y", "--out", "model.npz", "--epochs", "1")
+    with subprocess.Popen(
+        [*COMMAND, "predict", "model.npz", two_classes],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+
+
+# ---- train --------------------------------------------------------------------------------------
+
+
+def test_version_and_configuration(fastnn_main):
+    assert fastnn_main("--version") == (0, f"fastnn {fastnn.__version__}\n", "")
+    code, output, _ = fastnn_main("show-config")
+    assert code == 0
+    assert "SIMD" in output
+
+
+def test_help_tells_the_defaults_of_each_mode(fastnn_main):
+    code, output, _ = fastnn_main("train", "--help")
+    assert code == 0
+    for mode, recipe in cli.RECIPES.items():
+        assert re.search(rf"{mode} +{recipe.epochs} +{recipe.learning_rate:g}\n", output + "\n")
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
+@pytest.mark.parametrize("seed", [0, 2, 4])
+def test_defaults_learn_in_every_mode(fastnn_main, mode, seed):
+    _, output, _ = fastnn_main(
+        *("train", BREAST_CANCER, "--target", "diagnosis", "--mode", mode, "--seed", seed)
+    )
+    assert float(rows_of_results(output)[mode]["held-out accuracy"]) >= 0.94
+    assert "the model is not saved; --out model.npz would" in output
+
+
+def test_two_classes(fastnn_main, two_classes):
+    fastnn_main("train", two_classes, "--target", "y", "--out", "model.npz")
+    model = fastnn.load("model.npz")
+    assert list(model.layers[1:]) == [
+        fastnn.Dense(16, "relu"),
+        fastnn.Dense(8, "relu"),
+        fastnn.Dense(1, "sigmoid"),
+    ]
+    assert model.metadata == {
+        "features": ["x0", "x1", "x2"],
+        "target": "y",
+        "task": "classification",
+        "classes": ["no", "yes"],
+        "delimiter": ",",
+    }
+    code, output, _ = fastnn_main("predict", "model.npz", two_classes)
+    assert code == 0
+    assert output.startswith("prediction,probability_no,probability_yes\n")
+    with open(two_classes, newline="") as file:
+        table = list(csv.DictReader(file))
+    X = np.array([[float(row[name]) for name in ("x0", "x1", "x2")] for row in table])
+    answers = read_csv(output)
+    probability = np.float32([answer["probability_yes"] for answer in answers])
+    np.testing.assert_array_equal(probability, model.predict(X)[:, 0])
+    other = np.float32([answer["probability_no"] for answer in answers])
+    np.testing.assert_allclose(probability + other, 1, atol=1e-6)
+    for answer, p in zip(answers, probability, strict=True):
+        assert answer["prediction"] == ("yes" if p > 0.5 else "no")
+
+
+def test_three_classes(fastnn_main, three_classes):
+    fastnn_main("train", three_classes, "--target", "y", "--out", "model.npz", "--hidden", "9")
+    model = fastnn.load("model.npz")
+    assert list(model.layers[1:]) == [fastnn.Dense(9, "relu"), fastnn.Dense(3, "softmax")]
+    assert model.metadata["classes"] == ["0", "5", "10"]
+    code, output, _ = fastnn_main("predict", "model.npz", three_classes, "--out", "answers.csv")
+    assert (code, output) == (0, "")
+    answers = read_csv(Path("answers.csv").read_text())
+    with open(three_classes, newline="") as file:
+        labels = [row["y"] for row in csv.DictReader(file)]
+    assert np.mean([a["prediction"] == b for a, b in zip(answers, labels, strict=True)]) > 0.9
+    names = ["probability_0", "probability_5", "probability_10"]
+    assert list(answers[0]) == ["prediction", *names]
+    for answer in answers:
+        winner = max(names, key=lambda name: float(answer[name]))
+        assert winner == f"probability_{answer['prediction']}"
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_regression_in_the_units_of_the_target(fastnn_main, numbers, mode, dtype):
+    code, output, errors = fastnn_main(
+        *("train", numbers, "--target", "y", "--task", "regression", "--mode", mode),
+        *("--dtype", dtype, "--out", "model.npz"),
+    )
+    assert code == 0, errors
+    loss = float(rows_of_results(output)[mode]["held-out loss"])
+    _, predictions, _ = fastnn_main("predict", "model.npz", numbers)
+    predicted = np.array([float(row["prediction"]) for row in read_csv(predictions)])
+    with open(numbers, newline="") as file:
+        y = np.array([float(row["y"]) for row in csv.DictReader(file)])
+    error = np.mean((predicted - y) ** 2)
+    assert error < 0.05 * y.var()
+    assert 0.1 < loss / error < 10
+    _, scores, _ = fastnn_main("evaluate", "model.npz", numbers)
+    assert [line.split()[0] for line in scores.splitlines()] == ["rows", "loss"]
+    assert float(scores.split()[-1]) == pytest.approx(error, rel=1e-3)
+
+
+def test_the_history_is_in_the_units_of_the_target(fastnn_main, numbers, monkeypatch):
+    """The curves show the loss that the table shows."""
+    drawn = {}
+    monkeypatch.setattr("fastnn.plots.loss_curves", lambda *arguments: drawn.update(arguments[0]))
+    _, output, _ = fastnn_main(
+        *("train", numbers, "--target", "y", "--task", "regression", "--plot", "curves.png")
+    )
+    shown = float(rows_of_results(output)["minibatch"]["held-out loss"])
+    assert drawn["minibatch"].history["val_loss"][-1] == pytest.approx(shown, rel=1e-3)
+
+
+def test_whole_numbers_can_be_a_regression(fastnn_main, three_classes):
+    fastnn_main(
+        *("train", three_classes, "--target", "y", "--task", "regression", "--out", "model.npz")
+    )
+    assert fastnn.load("model.npz").metadata["task"] == "regression"
+
+
+def test_decimal_labels_can_be_classes(fastnn_main, tmp_path):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(40, 2)), ["0.0", "1.0"] * 20)
+    code, output, _ = fastnn_main(
+        "train", path, "--target", "y", "--task", "classification", "--epochs", "1"
+    )
+    assert code == 0
+    assert "2 classes: '0.0', '1.0'" in output
+
+
+def test_all_modes_begin_alike(fastnn_main, two_classes, monkeypatch):
+    """The same initial weights and the same rows; nothing of one training leaks into the next."""
+    seen = []
+    real_fit = fastnn.Sequential.fit
+
+    def fit(self, X, y, **settings):
+        held_out = settings["validation_data"]
+        seen.append([X.copy(), y.copy(), *held_out, *self.get_weights()])
+        return real_fit(self, X, y, **settings)
+
+    monkeypatch.setattr(fastnn.Sequential, "fit", fit)
+    fastnn_main("train", two_classes, "--target", "y", "--mode", "all", "--epochs", "2")
+    assert len(seen) == 3
+    for other in seen[1:]:
+        for one, two in zip(seen[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_held_out_rows(fastnn_main, two_classes, monkeypatch):
+    """A quarter of the rows, drawn by the seed; the rest trains and alone sets the statistics."""
+    seen = []
+    monkeypatch.setattr(
+        fastnn.Sequential,
+        "fit",
+        lambda self, X, y, **settings: seen.append((self, X, y, *settings["validation_data"])),
+    )
+    for seed in (1, 1, 2):
+        fastnn_main("train", two_classes, "--target", "y", "--validation", "0.25", "--seed", seed)
+    (model, X, y, X_held, y_held), again, other = seen
+    assert (len(X), len(X_held)) == (150, 50)
+    table = cli.tables.read(two_classes, target="y")
+    both = np.column_stack([np.vstack([X, X_held]), np.concatenate([y, y_held])])
+    everything = np.column_stack([table.X, cli.tables.label_numbers(table, ["no", "yes"])])
+    np.testing.assert_array_equal(both[np.argsort(both[:, 0])], everything[table.X[:, 0].argsort()])
+    np.testing.assert_allclose(model.layers[0].mean, X.mean(axis=0))
+    np.testing.assert_allclose(model.layers[0].variance, X.var(axis=0))
+    np.testing.assert_array_equal(X_held, again[3])
+    assert not np.array_equal(X_held, other[3])
+
+
+def test_nothing_held_out(fastnn_main, two_classes):
+    code, output, _ = fastnn_main(
+        *("train", two_classes, "--target", "y", "--validation", "0", "--mode", "all"),
+        *("--epochs", "3", "--out", "model.npz"),
+    )
+    assert code == 0
+    assert "held-out" not in output
+    assert "which has the lowest training loss" in output
+
+
+def test_options_reach_the_training(fastnn_main, two_classes):
+    _, output, _ = fastnn_main(
+        *("train", two_classes, "--target", "y", "--batch-size", "10", "--epochs", "3"),
+        *("--learning-rate", "0.25", "--dtype", "float64", "--seed", "7", "--out", "model.npz"),
+    )
+    assert "minibatch: epochs 3, learning rate 0.25" in output
+    assert rows_of_results(output)["minibatch"]["weight updates"] == "48"
+    model = fastnn.load("model.npz")
+    assert (model.dtype, model.seed, model.epochs_trained) == ("float64", 7, 3)
+
+
+def test_the_same_seed_gives_the_same_file(fastnn_main, two_classes):
+    for name in ("one.npz", "two.npz"):
+        fastnn_main("train", two_classes, "--target", "y", "--epochs", "2", "--out", name)
+    one, two = fastnn.load("one.npz"), fastnn.load("two.npz")
+    for left, right in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("spelled", [";", "\\t", "tab", "\t"])
+def test_delimiters(fastnn_main, two_classes, spelled):
+    """The model remembers the delimiter, so that predict and evaluate need not be told."""
+    delimiter = ";" if spelled == ";" else "\t"
+    two_classes.write_text(two_classes.read_text().replace(",", delimiter))
+    arguments = ["train", two_classes, "--target", "y", "--epochs", "1", "--out", "model.npz"]
+    assert fastnn_main(*arguments, "--delimiter", spelled)[0] == 0
+    assert fastnn_main("evaluate", "model.npz", two_classes)[0] == 0
+
+
+def test_an_interrupted_comparison_keeps_the_best_so_far(fastnn_main, two_classes, monkeypatch):
+    real_fit = fastnn.Sequential.fit
+
+    def fit(self, X, y, **settings):
+        if settings["mode"] == "minibatch":
+            raise KeyboardInterrupt
+        return real_fit(self, X, y, **settings)
+
+    monkeypatch.setattr(fastnn.Sequential, "fit", fit)
+    code, output, errors = fastnn_main(
+        "train", two_classes, "--target", "y", "--mode", "all", "--out", "model.npz"
+    )
+    assert code == 130
+    assert "interrupted" in errors
+    assert list(rows_of_results(output)) == ["stochastic", "minibatch"]
+    assert "saved model.npz: the stochastic model" in output
+    assert fastnn.load("model.npz").epochs_trained == cli.RECIPES["stochastic"].epochs
+
+
+def test_an_interrupt_before_the_training(fastnn_main, two_classes, monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.tables, "read", interrupted)
+    code, _, errors = fastnn_main("train", two_classes, "--target", "y", "--out", "model.npz")
+    assert (code, errors) == (130, "fastnn: interrupted\n")
+    assert not Path("model.npz").exists()
+
+
+# ---- train: what is refused ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("targets", "options", "expected"),
+    [
+        (["0.5", "1.5", "2"], [], r"decimal numbers, 3 different ones; .* add --task regression"),
+        (range(150), [], r"holds numbers, 150 different ones; .* add --task regression"),
+        (["a", "b"], ["--task", "regression"], "row 1 .*column 'y' is 'a', .* not a number"),
+        (["a", "a"], [], "every row has the same y, 'a'; a classifier needs"),
+        (["a", "b"], ["--validation", "0.1"], "--validation 0.1 of 2 rows leaves no rows on one"),
+        (["a", "b"], ["--validation", "0.9"], "--validation 0.9 of 2 rows leaves no rows on one"),
+    ],
+)
+def test_targets_that_cannot_be_learned(fastnn_main, tmp_path, targets, options, expected):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(len(targets), 2)), targets)
+    assert re.search(expected, refusal(fastnn_main, "train", path, "--target", "y", *options))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--out", "model"], "model: expected a name that ends in .npz"),
+        (["--out", "no/model.npz"], "no/model.npz: there is no folder 'no'"),
+        (["--plot", "curves.txt"], "curves.txt: expected a name that ends in .png or .svg or .pdf"),
+        (["--batch-size", "8", "--mode", "batch"], "--batch-size is for minibatches"),
+        (["--batch-size", "0"], "argument --batch-size: got '0'; expected a whole number"),
+        (["--epochs", "0"], "argument --epochs: got '0'; expected a whole number"),
+        (["--epochs", "1.5"], "argument --epochs: got '1.5'; expected a whole number"),
+        (["--seed", "-1"], "argument --seed: got '-1'; expected a whole number of at least 0"),
+        (["--learning-rate", "0"], "argument --learning-rate: got '0'; expected a number above 0"),
+        (["--learning-rate", "nan"], "argument --learning-rate: got 'nan'"),
+        (["--learning-rate", "x"], "argument --learning-rate: got 'x'"),
+        (["--validation", "1"], "argument --validation: got '1'; expected a share"),
+        (["--hidden", "16,0"], "argument --hidden: got '16,0'; expected the units"),
+        (["--delimiter", ";;"], "argument --delimiter: got ';;'; expected one character"),
+        (["--delimiter", '"'], "argument --delimiter: got '\"'; expected one character"),
+        (["--mode", "online"], "argument --mode: invalid choice: 'online'"),
+        (["--mod", "all"], "unrecognized arguments: --mod all"),
+    ],
+)
+def test_options_that_do_not_fit(fastnn_main, two_classes, options, expected):
+    """Before any training: nothing is printed but the error."""
+    assert refusal(fastnn_main, "train", two_classes, "--target", "y", *options).startswith(
+        expected
+    )
+
+
+def test_matplotlib_missing(fastnn_main, two_classes, monkeypatch):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    message = refusal(fastnn_main, "train", two_classes, "--target", "y", "--plot", "curves.png")
+    assert 'pip install "fastnn[plot]"' in message
+
+
+def test_divergence_is_told_in_words_of_the_command_line(fastnn_main, numbers):
+    message = refusal(
+        fastnn_main,
+        *("train", numbers, "--target", "y", "--task", "regression", "--learning-rate", "1e6"),
+    )
+    assert message.endswith("try --learning-rate 100000")
+
+
+# ---- predict and evaluate -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(fastnn_main, two_classes):
+    fastnn_main("train", two_classes, "--target", "y", "--epochs", "3", "--out", "model.npz")
+    return "model.npz"
+
+
+def test_columns_go_by_name(fastnn_main, model, two_classes, tmp_path):
+    _, expected, _ = fastnn_main("predict", model, two_classes)
+    lines = [line.split(",") for line in two_classes.read_text().splitlines()]
+    turned = tmp_path / "turned.csv"
+    turned.write_text("\n".join(",".join([c, "text", a, b]) for a, b, c, _ in lines) + "\n")
+    code, output, _ = fastnn_main("predict", model, turned)
+    assert (code, output) == (0, expected)
+
+
+def test_many_predictions(fastnn_main, model, two_classes, monkeypatch):
+    _, expected, _ = fastnn_main("predict", model, two_classes)
+    monkeypatch.setattr(cli, "PRINTED_ROWS", 7)
+    assert fastnn_main("predict", model, two_classes)[1] == expected
+
+
+def test_a_missing_column(fastnn_main, model, tmp_path):
+    (tmp_path / "t.csv").write_text("x0,x2,y\n1,2,yes\n")
+    message = refusal(fastnn_main, "predict", model, "t.csv")
+    assert message.startswith("t.csv: there is no column 'x1'. The columns are 'x0', 'x2'")
+
+
+def test_a_missing_target(fastnn_main, model, tmp_path):
+    (tmp_path / "t.csv").write_text("x0,x1,x2\n1,2,3\n")
+    assert fastnn_main("predict", model, "t.csv")[0] == 0
+    message = refusal(fastnn_main, "evaluate", model, "t.csv")
+    assert message.startswith("t.csv: there is no column 'y'")
+
+
+def test_an_unknown_label(fastnn_main, model, tmp_path):
+    (tmp_path / "t.csv").write_text("x0,x1,x2,y\n1,2,3,yes\n1,2,3,maybe\n")
+    message = refusal(fastnn_main, "evaluate", model, "t.csv")
+    assert message == (
+        "t.csv: row 2 (the header not counted), column 'y' is 'maybe'; "
+        "the model knows the labels 'no', 'yes'"
+    )
+
+
+def test_one_class_alone_can_be_evaluated(fastnn_main, model, tmp_path):
+    (tmp_path / "t.csv").write_text("x0,x1,x2,y\n3,1000,5,yes\n")
+    code, output, _ = fastnn_main("evaluate", model, "t.csv")
+    assert code == 0
+    assert output.splitlines()[0].split() == ["rows", "1"]
+
+
+def test_labels_that_need_quotation_marks(fastnn_main, tmp_path):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(40, 2)), ['"a,b"', '"say ""c"""'] * 20)
+    fastnn_main("train", path, "--target", "y", "--epochs", "1", "--out", "model.npz")
+    answers = read_csv(fastnn_main("predict", "model.npz", path)[1])
+    assert list(answers[0]) == ["prediction", "probability_a,b", 'probability_say "c"']
+    assert {answer["prediction"] for answer in answers} <= {"a,b", 'say "c"'}
+
+
+def test_files_that_are_no_models(fastnn_main, two_classes, tmp_path):
+    assert "missing.npz" in refusal(fastnn_main, "predict", "missing.npz", two_classes)
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04")
+    assert "damaged" in refusal(fastnn_main, "predict", "broken.npz", two_classes)
+    other = fastnn.Sequential([fastnn.Dense(1)])
+    other.build(3)
+    other.save(tmp_path / "other.npz")
+    message = refusal(fastnn_main, "evaluate", "other.npz", two_classes)
+    assert message.startswith("other.npz does not say which columns it takes")
