@@ -14,7 +14,8 @@ EXTRAS_wheel := package
 .PHONY: demo test check bench safe sanitize docs wheel annotate build clean
 
 demo: .venv/demo.stamp build  ## train the reference network in all three modes on real data
-	$(BIN)/python examples/demo.py
+	@mkdir -p examples/out
+	$(BIN)/fastnn train examples/data/breast_cancer.csv --target diagnosis --hidden 16,8 --mode all --seed 0 --out examples/out/model.npz --plot examples/out/loss_curves.png
 
 test: .venv/test.stamp build  ## the whole test suite, doctests of README, docs and package included
 	$(BIN)/pytest

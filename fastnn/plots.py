@@ -10,6 +10,7 @@ from fastnn.history import History
 
 # Three hues that stay apart for colour-blind readers (Okabe and Ito), then others of theirs.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+FEW_EPOCHS = 60
 
 
 def _figure() -> Any:
@@ -46,16 +47,28 @@ def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) 
         _draw(over_seconds, seconds, record, name, colour)
     for axes, label in ((over_epochs, "epochs"), (over_seconds, "seconds of training")):
         axes.set(xlabel=label, xscale="log", yscale="log")
-        axes.grid(alpha=0.25, which="both")
+        _plain_ticks(axes.xaxis, (1,))
+        _plain_ticks(axes.yaxis, (1, 2, 5))
+        axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     over_epochs.set_ylabel("loss (solid: training, dashed: validation)")
     over_epochs.legend(frameon=False)
     figure.savefig(path)
 
 
+def _plain_ticks(axis: Any, digits: tuple[int, ...]) -> None:
+    """Label a logarithmic axis with plain numbers that begin with these digits."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=digits))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _draw(axes: Any, x: Any, record: Mapping[str, list[float]], name: str, colour: str) -> None:
-    """One history on one pair of axes; markers so that a single epoch can be seen."""
-    style = {"color": colour, "marker": ".", "markersize": 4, "linewidth": 1.5}
+    """One history on one pair of axes; dots for single epochs while there are few."""
+    marker = "." if len(x) <= FEW_EPOCHS else ""
+    style = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.5}
     axes.plot(x, record.get("loss", []), label=name, **style)
     if "val_loss" in record:
-        axes.plot(x, record["val_loss"], linestyle="--", alpha=0.7, **style)
+        axes.plot(x, record["val_loss"], linestyle=(0, (4, 2)), alpha=0.8, **style)
