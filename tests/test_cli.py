@@ -392,6 +392,7 @@ def test_delimiters(fastnn_main, two_classes, spelled):
     arguments = ["train", two_classes, "--target", "y", "--epochs", "1", "--out", "model.npz"]
     assert fastnn_main(*arguments, "--delimiter", spelled)[0] == 0
     assert fastnn_main("evaluate", "model.npz", two_classes)[0] == 0
+    assert fastnn_main("predict", "model.npz", two_classes)[0] == 0
 
 
 def test_an_interrupted_comparison_keeps_the_best_so_far(fastnn_main, two_classes, monkeypatch):
@@ -459,6 +460,7 @@ def test_targets_that_cannot_be_learned(fastnn_main, tmp_path, targets, options,
         (["--validation", "1"], "argument --validation: got '1'; expected a share"),
         (["--hidden", "16,0"], "argument --hidden: got '16,0'; expected the units"),
         (["--delimiter", ";;"], "argument --delimiter: got ';;'; expected one character"),
+        (["--delimiter", "\u00b7"], "argument --delimiter: got '\u00b7'; expected one character"),
         (["--delimiter", '"'], "argument --delimiter: got '\"'; expected one character"),
         (["--mode", "online"], "argument --mode: invalid choice: 'online'"),
         (["--mod", "all"], "unrecognized arguments: --mod all"),
@@ -507,6 +509,17 @@ def test_many_predictions(fastnn_main, model, two_classes, monkeypatch):
     _, expected, _ = fastnn_main("predict", model, two_classes)
     monkeypatch.setattr(cli, "PRINTED_ROWS", 7)
     assert fastnn_main("predict", model, two_classes)[1] == expected
+
+
+@pytest.mark.parametrize(("dtype", "code"), [("float32", 2), ("float64", 0)])
+def test_numbers_are_as_large_as_the_model_takes(fastnn_main, two_classes, tmp_path, dtype, code):
+    arguments = ["--target", "y", "--epochs", "1", "--dtype", dtype, "--out", "model.npz"]
+    fastnn_main("train", two_classes, *arguments)
+    (tmp_path / "t.csv").write_text("x0,x1,x2,y\n1e39,1000,5,yes\n")
+    for command in ("predict", "evaluate"):
+        finished, _, errors = fastnn_main(command, "model.npz", "t.csv")
+        assert finished == code
+        assert ("too large for float32; train with --dtype float64" in errors) == (code == 2)
 
 
 def test_a_missing_column(fastnn_main, model, tmp_path):

@@ -136,7 +136,8 @@ def test_a_pipe_will_do():
     assert table.X.shape == (100_000, 2)
 
 
-def test_memory_stays_near_the_array(read, tmp_path):
+def test_memory_stays_near_the_array(read, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 1 << 14)
     read("a\n1\n")  # imports pyarrow
     path = tmp_path / "long.csv"
     path.write_text("a,b,c,d\n" + "1.25,-2.5,3,4\n" * 200_000)
