@@ -72,7 +72,8 @@ class ProgressBar(Callback):
         from tqdm import tqdm
 
         total = self.params["epochs"] * self.params["samples"]
-        self._bar = tqdm(total=total, unit=" samples", unit_scale=True, dynamic_ncols=True)
+        layout = "{percentage:3.0f}% |{bar:20}| {desc}{rate_fmt}, {remaining} left{postfix}"
+        self._bar = tqdm(total=total, unit=" samples", unit_scale=True, bar_format=layout)
 
     def on_slice_end(self, n_rows: int, logs: dict[str, float]) -> None:
         self._bar.update(n_rows)

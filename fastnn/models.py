@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -375,6 +375,24 @@ class Sequential:
         network.refuse_overflow("the output", predictions)
         return predictions
 
+    @overload
+    def evaluate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        sample_weight: npt.ArrayLike | None = ...,
+        return_dict: Literal[False] = ...,
+    ) -> float | list[float]: ...
+    @overload
+    def evaluate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        sample_weight: npt.ArrayLike | None = ...,
+        return_dict: Literal[True],
+    ) -> dict[str, float]: ...
     def evaluate(
         self,
         X: npt.ArrayLike,

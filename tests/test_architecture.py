@@ -25,7 +25,7 @@ FLOORS = [
     ["files", "descent"],
     ["history", "callbacks", "training"],
     ["models"],
-    ["tables", "plots", "cli", "__main__"],
+    ["tables", "plots", "commands", "cli", "__main__"],
 ]
 PLACE = {room: (floor, i) for floor, rooms in enumerate(FLOORS) for i, room in enumerate(rooms)}
 

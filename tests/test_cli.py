@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import cli
+from fastnn import cli, commands, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 BREAST_CANCER = str(ROOT / "examples" / "data" / "breast_cancer.csv")
@@ -205,7 +205,7 @@ def test_version_and_configuration(fastnn_main):
 def test_help_tells_the_defaults_of_each_mode(fastnn_main):
     code, output, _ = fastnn_main("train", "--help")
     assert code == 0
-    for mode, recipe in cli.RECIPES.items():
+    for mode, recipe in commands.RECIPES.items():
         assert re.search(rf"{mode} +{recipe.epochs} +{recipe.learning_rate:g}\n", output + "\n")
 
 
@@ -345,9 +345,9 @@ def test_held_out_rows(fastnn_main, two_classes, monkeypatch):
         fastnn_main("train", two_classes, "--target", "y", "--validation", "0.25", "--seed", seed)
     (model, X, y, X_held, y_held), again, other = seen
     assert (len(X), len(X_held)) == (150, 50)
-    table = cli.tables.read(two_classes, target="y")
+    table = tables.read(two_classes, target="y")
     both = np.column_stack([np.vstack([X, X_held]), np.concatenate([y, y_held])])
-    everything = np.column_stack([table.X, cli.tables.label_numbers(table, ["no", "yes"])])
+    everything = np.column_stack([table.X, tables.label_numbers(table, ["no", "yes"])])
     np.testing.assert_array_equal(both[np.argsort(both[:, 0])], everything[table.X[:, 0].argsort()])
     np.testing.assert_allclose(model.layers[0].mean, X.mean(axis=0))
     np.testing.assert_allclose(model.layers[0].variance, X.var(axis=0))
@@ -411,14 +411,14 @@ def test_an_interrupted_comparison_keeps_the_best_so_far(fastnn_main, two_classe
     assert "interrupted" in errors
     assert list(rows_of_results(output)) == ["stochastic", "minibatch"]
     assert "saved model.npz: the stochastic model" in output
-    assert fastnn.load("model.npz").epochs_trained == cli.RECIPES["stochastic"].epochs
+    assert fastnn.load("model.npz").epochs_trained == commands.RECIPES["stochastic"].epochs
 
 
 def test_an_interrupt_before_the_training(fastnn_main, two_classes, monkeypatch):
     def interrupted(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.tables, "read", interrupted)
+    monkeypatch.setattr(tables, "read", interrupted)
     code, _, errors = fastnn_main("train", two_classes, "--target", "y", "--out", "model.npz")
     assert (code, errors) == (130, "fastnn: interrupted\n")
     assert not Path("model.npz").exists()
@@ -474,7 +474,7 @@ def test_options_that_do_not_fit(fastnn_main, two_classes, options, expected):
 
 
 def test_matplotlib_missing(fastnn_main, two_classes, monkeypatch):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(commands, "find_spec", lambda name: None)
     message = refusal(fastnn_main, "train", two_classes, "--target", "y", "--plot", "curves.png")
     assert 'pip install "fastnn[plot]"' in message
 
@@ -505,9 +505,17 @@ def test_columns_go_by_name(fastnn_main, model, two_classes, tmp_path):
     assert (code, output) == (0, expected)
 
 
+def test_another_delimiter_than_in_the_training(fastnn_main, model, two_classes, tmp_path):
+    _, expected, _ = fastnn_main("predict", model, two_classes)
+    other = tmp_path / "other.csv"
+    other.write_text(two_classes.read_text().replace(",", ";"))
+    assert fastnn_main("predict", model, other, "--delimiter", ";")[1] == expected
+    assert fastnn_main("evaluate", model, other, "--delimiter", ";")[0] == 0
+
+
 def test_many_predictions(fastnn_main, model, two_classes, monkeypatch):
     _, expected, _ = fastnn_main("predict", model, two_classes)
-    monkeypatch.setattr(cli, "PRINTED_ROWS", 7)
+    monkeypatch.setattr(commands, "PRINTED_ROWS", 7)
     assert fastnn_main("predict", model, two_classes)[1] == expected
 
 
