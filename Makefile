@@ -30,18 +30,18 @@ check: .venv/check.stamp build  ## lint, format, types, and the stubs against ev
 bench: .venv/bench.stamp build  ## samples/s of one epoch against every peer that is installed
 	$(BIN)/pytest bench --benchmark-only
 
-# A second build with every check of Cython on: an index out of bounds becomes a failed test.
+# A second build with checks of bounds and division: an index out of bounds becomes a failed test.
 safe: .venv/test.stamp
 	FASTNN_CHECKS=1 $(BIN)/python setup.py -q build --build-lib build/checked/lib --build-temp build/checked/temp
 	PYTHONPATH=build/checked/lib $(BIN)/pytest tests
 
 # A third build under AddressSanitizer and UndefinedBehaviorSanitizer, for the pointer kernels.
-SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZERS := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 sanitize: .venv/test.stamp
 	CFLAGS="$(SANITIZERS)" LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py -q build --build-lib build/sanitized/lib --build-temp build/sanitized/temp
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/sanitized/lib \
-	$(BIN)/pytest tests/test_core.py tests/test_descent.py
+	$(BIN)/pytest tests/test_core.py tests/test_descent.py tests/test_validation.py
 
 docs: .venv/docs.stamp build  ## the documentation, into docs/_build
 	$(BIN)/sphinx-build -q -W docs docs/_build

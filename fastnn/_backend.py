@@ -11,8 +11,16 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from fastnn import _core
 from fastnn._version import __version__
+
+try:
+    from fastnn import _core
+except ImportError as error:
+    raise ImportError(
+        f"fastnn's compiled core cannot be loaded ({error}). In the source folder, Python finds "
+        f"the sources before an installed fastnn: work in another folder, or build in this one "
+        f'with "pip install -e ." or "make test".'
+    ) from None
 
 ISA_LEVELS = {"base": 1, "v3": 3, "v4": 4}  # x86-64 levels; other CPUs have the base build alone
 DTYPES = ("float32", "float64")

@@ -26,6 +26,7 @@ def evaluate(
     loss: int,
     order: npt.NDArray[np.int64],
     predictions: _Array,
+    total: float,
 ) -> float: ...
 def gradient(
     layers: npt.NDArray[np.int64],
@@ -40,6 +41,7 @@ def gradient(
     loss: int,
     order: npt.NDArray[np.int64],
     predictions: _Array,
+    total: float,
     scale: float,
     gradient: _Array,
 ) -> float: ...
@@ -57,6 +59,7 @@ def stochastic(
     loss: int,
     order: npt.NDArray[np.int64],
     predictions: _Array,
+    total: float,
     rates: npt.NDArray[np.float64],
 ) -> float: ...
 def minibatch(
@@ -72,6 +75,7 @@ def minibatch(
     loss: int,
     order: npt.NDArray[np.int64],
     predictions: _Array,
+    total: float,
     rates: npt.NDArray[np.float64],
     batch_size: int,
     gradient: _Array,

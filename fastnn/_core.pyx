@@ -1,7 +1,7 @@
 """The compiled core: forward pass, backpropagation, gradient descent, and the doors to them.
 
 Backpropagation (`backward`) computes the gradient and moves nothing; gradient descent
-(`descend_*`) moves the weights with it. There is no policy here: the doors at the end trust
+(`descend_sample`, `minibatch_rows`, `update`) moves the weights with it. There is no policy here: the doors at the end trust
 arrays that `_validation.py` and `network.py` have checked; nothing under them allocates.
 
 Rows pass in blocks of m <= block rows. Scratch memory holds, one behind the other, a stack (the
@@ -95,25 +95,27 @@ cdef void keep_predictions(
             memcpy(data.predictions + (k + r) * n, a + r * net.output.stride, n * sizeof(real))
 
 
-cdef double block_loss(
-    const Network* net, const Data* data, Py_ssize_t k, const real* a, Py_ssize_t m
+cdef double add_loss(
+    const Network* net, const Data* data, Py_ssize_t k, const real* a, Py_ssize_t m, double total
 ) noexcept nogil:
-    """sum_r sample_weight_r * l(a_r, y_r)"""
+    """total + sum_r sample_weight_r * l(a_r, y_r), a row of weight 0 left out"""
     cdef Py_ssize_t r, i, stride = net.output.stride
-    cdef double total = 0, value
+    cdef double weight
     for r in range(m):
         i = visited(data, k + r)
-        value = loss_value(
-            data.loss, net.output_z + r * stride, a + r * stride, data.y + i * data.n_targets,
-            net.output.n_out,
-        )
-        total += value if data.sample_weight == NULL else data.sample_weight[i] * value
+        weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
+        if weight != 0:
+            total += weight * loss_value(
+                data.loss, net.output_z + r * stride, a + r * stride,
+                data.y + i * data.n_targets, net.output.n_out,
+            )
     return total
 
 
-cdef double evaluate_rows(const Network* net, const Data* data, Py_ssize_t n) noexcept nogil:
-    """Forward pass of n rows; returns the sum of their losses (0 without targets)."""
-    cdef double loss = 0
+cdef double evaluate_rows(
+    const Network* net, const Data* data, Py_ssize_t n, double loss
+) noexcept nogil:
+    """Forward pass of n rows; returns loss + the sum of their losses (0 without targets)."""
     cdef Py_ssize_t k = 0, m
     cdef const real* a
     while k < n:
@@ -122,7 +124,7 @@ cdef double evaluate_rows(const Network* net, const Data* data, Py_ssize_t n) no
         a = forward_block(net, m)
         keep_predictions(net, data, k, a, m)
         if data.y != NULL:
-            loss += block_loss(net, data, k, a, m)
+            loss = add_loss(net, data, k, a, m, loss)
         k += m
     return loss
 
@@ -181,10 +183,9 @@ cdef void backward(const Network* net, const real* a, Py_ssize_t m, real* gradie
 
 cdef double add_gradient(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t stop, double scale,
-    real* gradient,
+    real* gradient, double loss,
 ) noexcept nogil:
-    """gradient := scale * dL/dW + gradient over the rows visited k-th to stop-th; returns L."""
-    cdef double loss = 0
+    """gradient := scale * dL/dW + gradient over the rows visited k-th to stop-th; returns loss + L"""
     cdef Py_ssize_t m
     cdef const real* a
     while k < stop:
@@ -192,7 +193,7 @@ cdef double add_gradient(
         load_block(net, data, k, m)
         a = forward_block(net, m)
         keep_predictions(net, data, k, a, m)
-        loss += block_loss(net, data, k, a, m)
+        loss = add_loss(net, data, k, a, m, loss)
         output_delta(net, data, k, a, m, scale)
         backward(net, a, m, gradient)
         k += m
@@ -226,17 +227,16 @@ cdef inline double rate(const double[::1] rates, Py_ssize_t step) noexcept nogil
 
 
 cdef double stochastic_rows(
-    const Network* net, const Data* data, Py_ssize_t n, const double[::1] rates
+    const Network* net, const Data* data, Py_ssize_t n, const double[::1] rates, double loss
 ) noexcept nogil:
-    """One update after every row; returns the sum of the losses before each update."""
-    cdef double loss = 0
+    """One update after every row; returns loss + the losses before each update."""
     cdef Py_ssize_t k
     cdef const real* a
     for k in range(n):
         load_block(net, data, k, 1)
         a = forward_block(net, 1)
         keep_predictions(net, data, k, a, 1)
-        loss += block_loss(net, data, k, a, 1)
+        loss = add_loss(net, data, k, a, 1, loss)
         output_delta(net, data, k, a, 1, 1)
         descend_sample(net, a, <real>rate(rates, k))
     return loss
@@ -244,15 +244,17 @@ cdef double stochastic_rows(
 
 cdef double minibatch_rows(
     const Network* net, const Data* data, Py_ssize_t n, Py_ssize_t batch_size,
-    const double[::1] rates, real* gradient, Py_ssize_t n_parameters,
+    const double[::1] rates, real* gradient, Py_ssize_t n_parameters, double loss,
 ) noexcept nogil:
-    """One update along the mean gradient of each batch; the last batch may be shorter."""
-    cdef double loss = 0
+    """One update along the mean gradient of each batch; the last batch may be shorter.
+
+    Returns loss + the losses before each update.
+    """
     cdef Py_ssize_t k = 0, step = 0, stop
     while k < n:
         stop = min(k + batch_size, n)
         memset(gradient, 0, n_parameters * sizeof(real))
-        loss += add_gradient(net, data, k, stop, 1.0 / (stop - k), gradient)
+        loss = add_gradient(net, data, k, stop, 1.0 / (stop - k), gradient, loss)
         sgd(net.parameters, gradient, <real>rate(rates, step), n_parameters)
         step += 1
         k = stop
@@ -346,23 +348,22 @@ def evaluate(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
-    int loss, const long long[::1] order, real[:, ::1] predictions,
+    int loss, const long long[::1] order, real[:, ::1] predictions, double total,
 ):
     """predictions := the output for the rows in `order` (empty: all rows of X).
 
-    Returns the sum of sample_weight * l over them; 0 if y is empty.
+    Returns total + the sum of sample_weight * l over them; total itself if y is empty.
     """
     cdef Call call
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
-    cdef double total
     if n == 0:
-        return 0.0
+        return total
     with nogil:
         call = open_call(
             layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
             loss, order, predictions,
         )
-        total = evaluate_rows(&call.net, &call.data, n)
+        total = evaluate_rows(&call.net, &call.data, n, total)
         close_call(&call)
     return total
 
@@ -371,25 +372,25 @@ def gradient(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
-    int loss, const long long[::1] order, real[:, ::1] predictions,
+    int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     double scale, real[::1] gradient,
 ):
-    """gradient := scale * dL/dW + gradient, where L is the sum of sample_weight * l; returns L.
+    """gradient := scale * dL/dW + gradient, where L is the sum of sample_weight * l.
 
+    Returns total + L, so that the sum over all slices of an epoch is one chain of additions.
     Backpropagation alone: nothing moves. With scale = 1 / rows, the calls for all slices of the
     rows add up to the mean gradient.
     """
     cdef Call call
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
-    cdef double total
     if n == 0:
-        return 0.0
+        return total
     with nogil:
         call = open_call(
             layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
             loss, order, predictions,
         )
-        total = add_gradient(&call.net, &call.data, 0, n, scale, &gradient[0])
+        total = add_gradient(&call.net, &call.data, 0, n, scale, &gradient[0], total)
         close_call(&call)
     return total
 
@@ -409,24 +410,23 @@ def stochastic(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
-    int loss, const long long[::1] order, real[:, ::1] predictions,
+    int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[::1] rates,
 ):
     """One update after every row, with its learning rate (a single rate serves all rows).
 
-    Returns the sum of sample_weight * l, each taken before its row's update.
+    Returns total + the sum of sample_weight * l, each taken before its row's update.
     """
     cdef Call call
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
-    cdef double total
     if n == 0:
-        return 0.0
+        return total
     with nogil:
         call = open_call(
             layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
             loss, order, predictions,
         )
-        total = stochastic_rows(&call.net, &call.data, n, rates)
+        total = stochastic_rows(&call.net, &call.data, n, rates, total)
         close_call(&call)
     return total
 
@@ -435,25 +435,24 @@ def minibatch(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
-    int loss, const long long[::1] order, real[:, ::1] predictions,
+    int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[::1] rates, Py_ssize_t batch_size, real[::1] gradient,
 ):
     """One update after every `batch_size` rows, along their mean gradient.
 
-    Returns the sum of sample_weight * l, each taken before its batch's update.
+    Returns total + the sum of sample_weight * l, each taken before its batch's update.
     """
     cdef Call call
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
-    cdef double total
     if n == 0:
-        return 0.0
+        return total
     with nogil:
         call = open_call(
             layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
             loss, order, predictions,
         )
         total = minibatch_rows(
-            &call.net, &call.data, n, batch_size, rates, &gradient[0], gradient.shape[0]
+            &call.net, &call.data, n, batch_size, rates, &gradient[0], gradient.shape[0], total
         )
         close_call(&call)
     return total

@@ -121,11 +121,22 @@ def real_number(name: str, value: object, *, above: float) -> float:
     return number
 
 
+def flag(name: str, value: object) -> bool:
+    """`value`, which must be True or False."""
+    if not isinstance(value, bool | np.bool):
+        raise TypeError(f"{name}={value!r}: expected True or False")
+    return bool(value)
+
+
 # ---- arrays -----------------------------------------------------------------------------------
 
 
 def _numeric_array(name: str, values: object, remedy: str) -> Array:
     """`values` as an array of native real numbers, without a copy where none is needed."""
+    if hasattr(values, "toarray"):
+        raise TypeError(f"{name} is sparse; expected a dense array, e.g. {name}.toarray()")
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is masked; fill it first, e.g. {name}.filled(0)")
     try:
         array = np.asarray(values)
     except ValueError:
@@ -153,11 +164,14 @@ def _rounded(name: str, array: Array, dtype: str) -> Array:
     return cast
 
 
-def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
-    """Check X, shape (n_samples, n_features), and hand out its bytes.
+def feature_array(
+    X: object, dtype: str, *, n_features: int | None = None, name: str = "X"
+) -> Array:
+    """Check X, shape (n_samples, n_features), and return it as an array of its own number type.
 
-    Row strides are kept; X is copied only if its columns are not side by side (Fortran order) or
-    its numbers are foreign (float16, other byte order). `n_features` is None if any width will do.
+    Row strides are kept; X is copied only if its columns are not side by side (Fortran order), or
+    its numbers are foreign (float16, other byte order, not aligned). `n_features` is None if any
+    width will do; numbers beyond `dtype` are refused.
     """
     array = _numeric_array(name, X, "Encode text columns as numbers first.")
     if array.ndim != 2:
@@ -172,28 +186,42 @@ def features(X: object, dtype: str, *, n_features: int | None = None, name: str 
             f"{name} has {array.shape[1]} columns, but the model was built for {n_features}; "
             f"pass the {n_features} columns it was trained on"
         )
-    if array.strides[1] != array.itemsize:
-        array = np.ascontiguousarray(array)
-    checked = Features(array.view(np.uint8), NUMBER_TYPES[array.dtype])
-    _refuse_nonfinite(name, array, checked, dtype)
-    return checked
+    if array.strides[1] != array.itemsize or not array.flags.aligned:
+        array = np.array(array, order="C")
+    _refuse_nonfinite(name, array, dtype)
+    return array
 
 
-def _refuse_nonfinite(name: str, array: Array, rows: Features, dtype: str) -> None:
+def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
+    """Check X as `feature_array` does, and hand out its bytes."""
+    return _as_bytes(feature_array(X, dtype, n_features=n_features, name=name))
+
+
+def _as_bytes(array: Array) -> Features:
+    return Features(array.view(np.uint8), NUMBER_TYPES[array.dtype])
+
+
+def _refuse_nonfinite(name: str, array: Array, dtype: str) -> None:
     """Raise if a number of X is NaN, infinite, or too large for `dtype`."""
     if array.dtype.kind != "f":
         return
+    rows = _as_bytes(array)
     step = max(1, CHECKED_BYTES // rows.X.shape[1])
     for start in range(0, len(array), step):
         block = rows.rows(start, start + step)
         row, column = core(dtype).first_nonfinite(*block, array.shape[1])
-        if row >= 0:
-            row += start
+        if row < 0:
+            continue
+        place, value = f"{name}[{row + start}, {column}]", array[row + start, column]
+        if np.isfinite(value):
             raise ValueError(
-                f"{name}[{row}, {column}] is {array[row, column]}, which is not a finite {dtype}; "
-                f"fill or drop such rows first, e.g. "
-                f"keep = np.isfinite({name}).all(axis=1); {name}, y = {name}[keep], y[keep]"
+                f"{place} is {value}, too large for {dtype}; scale the column, "
+                f"or use Sequential(..., dtype='float64')"
             )
+        raise ValueError(
+            f"{place} is {value}, which is not a finite {dtype}; fill or drop such rows first, "
+            f"e.g. keep = np.isfinite({name}).all(axis=1); {name}, y = {name}[keep], y[keep]"
+        )
 
 
 def targets(

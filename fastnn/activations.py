@@ -50,8 +50,6 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 }
 
 
-def get(activation: object) -> Activation:
+def get(name: object) -> type[Activation]:
     """The activation of that name; None is "linear"."""
-    if isinstance(activation, Activation):
-        return activation
-    return lookup("activation", "linear" if activation is None else activation, ACTIVATIONS)()
+    return lookup("activation", "linear" if name is None else name, ACTIVATIONS)

@@ -116,7 +116,7 @@ def _task(table: tables.Table, asked: str | None) -> tuple[str, list[str]]:
             )
     if len(labels) == 1:
         raise ValueError(
-            f"every row has the same {table.target_name}, {labels[0]!r}; "
+            f"every row has the same {table.target_name}, {tables.listed(labels)}; "
             f"a classifier needs rows of two labels at least"
         )
     return "classification", labels
@@ -176,11 +176,11 @@ def train(options: argparse.Namespace) -> int:
             break
     _print_results(runs)
     _save_best(runs, options.out)
+    if options.plot:
+        _plot([run for run in runs if run.model.history.epoch], options.plot)
     if runs[-1].interrupted:
         print("fastnn: interrupted; the model has the weights reached by then", file=sys.stderr)
         return INTERRUPTED
-    if options.plot:
-        _plot(runs, options.plot)
     return 0
 
 
@@ -318,6 +318,7 @@ def _load(path: str) -> tuple[Sequential, Schema]:
 
 def predict(options: argparse.Namespace) -> int:
     """Write the predictions for the rows of a table."""
+    _refuse_to_overwrite(options)
     model, schema = _load(options.model)
     table = tables.read(
         options.table,
@@ -335,6 +336,14 @@ def predict(options: argparse.Namespace) -> int:
         for start in range(0, len(outputs), PRINTED_ROWS):
             writer.writerows(_printed(outputs[start : start + PRINTED_ROWS], schema.classes))
     return 0
+
+
+def _refuse_to_overwrite(options: argparse.Namespace) -> None:
+    """The predictions must not take the place of what they are made from."""
+    out = options.out and Path(options.out)
+    for source in (options.model, options.table):
+        if out and out.exists() and Path(source).exists() and out.samefile(source):
+            raise ValueError(f"--out {options.out} would overwrite {source}; take another name")
 
 
 def _printed(outputs: Array, classes: list[str]) -> Iterable[Sequence[str]]:
@@ -360,9 +369,11 @@ def evaluate(options: argparse.Namespace) -> int:
     )
     y = _target(table, schema, model.dtype)
     scores = model.evaluate(table.X, y, return_dict=True)
-    print(f"{'rows':<10}{len(y)}")
+    if schema.task == "regression":
+        scores = {"mean squared error": scores["loss"], "root of it": scores["loss"] ** 0.5}
+    print(f"{'rows':<20}{len(y)}")
     for name, value in scores.items():
-        print(f"{name:<10}{value:.4g}")
+        print(f"{name:<20}{value:.4g}")
     return 0
 
 

@@ -6,25 +6,15 @@ batch larger than a slice, a block) ends: the slices leave no trace in the bits.
 the weights are at a step's border, and Python may report, stop or be interrupted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from fastnn._validation import Array, Data
 from fastnn.losses import Loss
-from fastnn.network import Network
+from fastnn.network import CoreArguments, Network, Slice
 from fastnn.optimizers import SGD
-
-
-class Slice(NamedTuple):
-    """What one slice of an epoch did."""
-
-    n_rows: int
-    loss: float  # the sum of w_i l_i, each before the update of its step
-    rows: Array | slice  # the rows visited
-    predictions: Array  # their outputs, each before the update of its step
 
 
 @dataclass
@@ -37,50 +27,49 @@ class Descent:
     data: Data
     keep_predictions: bool = False
     step: int = 0  # weight updates so far
+    total: float = 0.0  # the sum of w_i l_i of the epoch so far
     gradient: Array = field(init=False, repr=False)
+    _arguments: CoreArguments = field(init=False, repr=False)
+    _predictions: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        n_rows = self.data.n_rows
         self.gradient = self.network.new_gradient()
+        self._arguments = self.network.arguments(n_rows)
+        self._predictions = self.network.no_predictions
+        if self.keep_predictions:
+            longest = min(n_rows, self.network.slice_rows)
+            self._predictions = np.empty((longest, self.network.n_outputs), self.network.dtype)
 
     def rates(self, n_steps: int) -> Array:
         """The learning rates of the next steps, which are counted as made."""
         self.step += n_steps
         return self.optimizer.rates(self.step - n_steps, n_steps)
 
-    def visit(self, order: Array | None, start: int, stop: int) -> "Visit":
-        """The arguments for the rows visited start-th to stop-th; no order is natural order."""
-        network = self.network
+    def visit(
+        self,
+        door: Callable[..., float],
+        order: Array | None,
+        start: int,
+        stop: int,
+        *settings: object,
+        moved: bool = True,
+    ) -> Slice:
+        """Pass the rows visited start-th to stop-th through a door of the core."""
         data = self.data if order is not None else self.data.rows(start, stop)
-        predictions = network.no_predictions
-        if self.keep_predictions:
-            predictions = np.empty((stop - start, network.n_outputs), network.dtype)
         rows = slice(start, stop) if order is None else order[start:stop]
-        return Visit(
-            (
-                *network.arguments,
-                *data,
-                self.loss.code(self.data.y),
-                network.no_order if order is None else order[start:stop],
-                predictions,
-            ),
-            rows,
-            predictions,
+        visited = self.network.no_order if order is None else rows
+        predictions = self._predictions[: stop - start]
+        code = self.loss.code(self.data.y)
+        self.total = door(
+            *self._arguments, *data, code, visited, predictions, self.total, *settings
         )
-
-
-class Visit(NamedTuple):
-    """The common arguments of the core's doors for some rows, and what they refer to."""
-
-    arguments: tuple[object, ...]
-    rows: Array | slice
-    predictions: Array
-
-    def done(self, start: int, stop: int, loss: float) -> Slice:
-        return Slice(stop - start, loss, self.rows, self.predictions)
+        return Slice(rows, stop - start, self.total, predictions, moved)
 
 
 def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One epoch in the mode that the batch size means."""
+    descent.total = 0.0
     if batch_size == 1:
         return stochastic(descent, order)
     if batch_size >= descent.data.n_rows:
@@ -90,16 +79,14 @@ def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iter
 
 def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
     """One update after every row: W := W - learning_rate * w_i dl_i/dW."""
-    core = descent.network.core
+    door = descent.network.core.stochastic
     for start, stop in descent.network.slices(descent.data.n_rows):
-        visit = descent.visit(order, start, stop)
-        loss = core.stochastic(*visit.arguments, descent.rates(stop - start))
-        yield visit.done(start, stop, loss)
+        yield descent.visit(door, order, start, stop, descent.rates(stop - start))
 
 
 def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One update after every batch, along its mean gradient; the last one may be shorter."""
-    core, n_rows = descent.network.core, descent.data.n_rows
+    door, n_rows = descent.network.core.minibatch, descent.data.n_rows
     if batch_size > descent.network.slice_rows:
         for start in range(0, n_rows, batch_size):
             yield from _one_step(descent, order, start, min(start + batch_size, n_rows))
@@ -107,24 +94,24 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
     length = descent.network.slice_rows // batch_size * batch_size
     for start in range(0, n_rows, length):
         stop = min(start + length, n_rows)
-        visit = descent.visit(order, start, stop)
         rates = descent.rates(-(-(stop - start) // batch_size))
-        loss = core.minibatch(*visit.arguments, rates, batch_size, descent.gradient)
-        yield visit.done(start, stop, loss)
+        yield descent.visit(door, order, start, stop, rates, batch_size, descent.gradient)
 
 
 def batch(descent: Descent) -> Iterator[Slice]:
     """One update along the mean gradient of all rows, visited in their natural order."""
-    yield from _one_step(descent, None, 0, descent.data.n_rows)
+    return _one_step(descent, None, 0, descent.data.n_rows)
 
 
 def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> Iterator[Slice]:
     """Add up the mean gradient of the rows visited first-th to last-th, then move once."""
-    network = descent.network
+    network, settings = descent.network, (1 / (last - first), descent.gradient)
     descent.gradient[:] = 0
     for start, stop in network.slices(last - first):
-        visit = descent.visit(order, first + start, first + stop)
-        loss = network.core.gradient(*visit.arguments, 1 / (last - first), descent.gradient)
+        piece = descent.visit(
+            network.core.gradient, order, first + start, first + stop, *settings, moved=False
+        )
         if stop == last - first:
             network.core.update(network.parameters, descent.gradient, descent.rates(1)[0])
-        yield visit.done(start, stop, loss)
+            piece = piece._replace(moved=True)
+        yield piece

@@ -1,11 +1,12 @@
 """What a layer is: Dense, and the Normalization that may stand in front."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fastnn import activations, initializers
-from fastnn._validation import Array, features, lookup, whole_number
+from fastnn._validation import Array, feature_array, flag, lookup, whole_number
 
 BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
 
@@ -19,7 +20,7 @@ class Dense:
     units : int
         Number of outputs, n_out.
     activation : str, optional
-        The function f: "linear" (the default), "relu", "sigmoid", "tanh" or "softmax".
+        The function f: "linear", "relu", "sigmoid", "tanh" or "softmax". None is "linear".
     use_bias : bool
         Whether the layer has the bias b, shape (n_out,), which starts at zero.
     kernel_initializer : str
@@ -46,11 +47,11 @@ class Dense:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", whole_number("units", self.units, minimum=1))
         object.__setattr__(self, "activation", activations.get(self.activation).name)
+        flag("use_bias", self.use_bias)
         lookup("kernel_initializer", self.kernel_initializer, initializers.INITIALIZERS)
         object.__setattr__(self, "kernel_initializer", self.kernel_initializer.lower())
 
 
-@dataclass(eq=False)
 class Normalization:
     """Standardises the features: (x - mean) / sqrt(variance), column by column.
 
@@ -62,6 +63,11 @@ class Normalization:
     mean, variance : array of shape (n_features,), optional
         The statistics, if they are known already; float64.
 
+    Raises
+    ------
+    ValueError
+        If one of them comes alone, or they are not finite, or a variance is below 0.
+
     Examples
     --------
     >>> from fastnn import Normalization
@@ -71,53 +77,75 @@ class Normalization:
     (array([ 2., 20.]), array([  1., 100.]))
     """
 
-    mean: Array | None = None
-    variance: Array | None = None
-    table: Array = field(init=False, repr=False)  # (2, n_features): mean, 1 / deviation
-
-    def __post_init__(self) -> None:
-        self.table = np.empty((0, 0))
-        if (self.mean is None) != (self.variance is None):
+    def __init__(
+        self, mean: npt.ArrayLike | None = None, variance: npt.ArrayLike | None = None
+    ) -> None:
+        self._variance: Array | None = None
+        self._table = np.empty((0, 0))  # (2, n_features): mean, 1 / deviation
+        if (mean is None) != (variance is None):
             raise ValueError("Normalization takes mean and variance together, or neither")
-        if self.mean is not None:
-            mean = np.array(self.mean, np.float64)
-            variance = np.array(self.variance, np.float64)
-            if (
-                mean.ndim != 1
-                or mean.shape != variance.shape
-                or not (np.isfinite([mean, variance]).all() and (variance >= 0).all())
-            ):
-                raise ValueError(
-                    f"Normalization got mean of shape {mean.shape} and variance of shape "
-                    f"{variance.shape}; expected two finite arrays (n_features,), variance >= 0"
-                )
-            self._set(mean, variance)
+        if mean is not None and variance is not None:
+            self._set(np.array(mean, np.float64), np.array(variance, np.float64))
 
-    def adapt(self, X: object) -> None:
+    @property
+    def mean(self) -> Array | None:
+        """The mean of each column, float64; None before `adapt`."""
+        return None if self._variance is None else self._table[0]
+
+    @property
+    def variance(self) -> Array | None:
+        """The variance of each column, float64; None before `adapt`."""
+        return self._variance
+
+    def adapt(self, X: npt.ArrayLike) -> None:
         """Learn mean and variance (divided by n) of X, shape (n_samples, n_features).
 
-        One pass over blocks of rows, in float64; memory does not grow with the rows.
+        One pass over blocks of rows, in float64; memory does not grow with the rows. A model that
+        has this layer uses the new statistics from now on.
         """
-        width = features(X, "float64").n_features
-        rows = np.asarray(X)
-        block = max(1, BLOCK_NUMBERS // width)
-        n, mean, squares = 0, np.zeros(width), np.zeros(width)
-        for start in range(0, len(rows), block):
-            m, part_mean, part_squares = _moments(rows[start : start + block])
+        rows = feature_array(X, "float64")
+        block = max(1, BLOCK_NUMBERS // rows.shape[1])
+        n, mean, squares = _moments(rows[:block])
+        for start in range(block, len(rows), block):
             # Chan, Golub, LeVeque 1979: merge the moments of two samples of n and m rows.
+            m, part_mean, part_squares = _moments(rows[start : start + block])
             step = part_mean - mean
-            squares += part_squares + step**2 * (n * m / (n + m))
+            with np.errstate(over="ignore"):
+                squares += part_squares + step**2 * (n * m / (n + m))
             mean += step * (m / (n + m))
             n += m
         if not np.isfinite(squares).all():
-            raise ValueError("X holds numbers whose squares are too large for float64; scale them")
+            column = int(np.argmin(np.isfinite(squares)))
+            raise ValueError(
+                f"X[:, {column}] holds numbers whose squares are too large for float64; scale them"
+            )
         self._set(mean, squares / n)
 
+    def table_for(self, n_features: int) -> Array:
+        """Mean and 1 / deviation as rows; ValueError if there are none for so many columns."""
+        if self._variance is None:
+            raise ValueError(
+                "the Normalization layer has no statistics yet; call model.layers[0].adapt(X) first"
+            )
+        if self._table.shape[1] != n_features:
+            raise ValueError(
+                f"the Normalization layer was adapted to {self._table.shape[1]} columns, "
+                f"but there are {n_features}; adapt it to this data"
+            )
+        return self._table
+
     def _set(self, mean: Array, variance: Array) -> None:
+        finite = np.isfinite(mean).all() and np.isfinite(variance).all()
+        if mean.ndim != 1 or mean.shape != variance.shape or not finite or (variance < 0).any():
+            raise ValueError(
+                f"Normalization got mean of shape {mean.shape} and variance of shape "
+                f"{variance.shape}; expected two finite arrays (n_features,), variance >= 0"
+            )
         deviation = np.sqrt(variance)
         constant = deviation <= 10 * np.finfo(np.float64).eps * np.abs(mean)
-        self.mean, self.variance = mean, variance
-        self.table = np.array([mean, 1 / np.where(constant, 1.0, deviation)])
+        table = np.array([mean, 1 / np.where(constant, 1.0, deviation)])
+        table.flags.writeable = variance.flags.writeable = False
+        self._variance, self._table = variance, table
 
 
 def _moments(rows: Array) -> tuple[int, Array, Array]:

@@ -20,13 +20,17 @@ class Loss:
         """The code of the kernel for targets of this shape."""
         raise NotImplementedError
 
+    def example(self, units: int) -> str:
+        """An output layer that fits."""
+        return f"Dense({units}, {self.outputs[0]!r})"
+
     def check_output(self, activation: str, units: int) -> None:
         """Raise if the output layer cannot give what the loss needs."""
         if self.outputs and activation not in self.outputs:
             raise ValueError(
                 f"loss={self.name!r} needs an output layer with activation "
                 f"{' or '.join(map(repr, self.outputs))}, but it has {activation!r}; "
-                f"e.g. Dense({units}, {self.outputs[0]!r}) as the last layer"
+                f"e.g. {self.example(units)} as the last layer"
             )
 
 
@@ -90,6 +94,6 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
-def get(loss: object) -> Loss:
-    """The loss of that name, or the loss itself."""
-    return loss if isinstance(loss, Loss) else lookup("loss", loss, LOSSES)()
+def get(name: object) -> Loss:
+    """The loss of that name."""
+    return lookup("loss", name, LOSSES)()

@@ -1,5 +1,6 @@
 """Sequential: the engine in Keras's words."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from fastnn._validation import (
     Array,
     Data,
     features,
+    flag,
     items,
     layer_weights,
     lookup,
@@ -25,10 +27,10 @@ from fastnn.callbacks import Callback, progress
 from fastnn.descent import Descent
 from fastnn.history import History
 from fastnn.layers import Dense, Normalization
-from fastnn.network import Network
+from fastnn.network import Network, weight_shapes
 from fastnn.training import Plan, batch_size_for, evaluate, mode_of, train
 
-LAYERS = {"Dense": Dense, "Normalization": Normalization}
+MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
 
 
 class Sequential:
@@ -130,21 +132,13 @@ class Sequential:
         return network
 
     def _check_normalization(self, n_features: int) -> None:
-        layer = self._normalization
-        if layer is not None and layer.mean is None:
-            raise ValueError(
-                "the Normalization layer has no statistics yet; call model.layers[0].adapt(X) first"
-            )
-        if layer is not None and layer.mean is not None and len(layer.mean) != n_features:
-            raise ValueError(
-                f"the Normalization layer was adapted to {len(layer.mean)} columns, "
-                f"but there are {n_features}; adapt it to this data"
-            )
+        if self._normalization is not None:
+            self._normalization.table_for(n_features)
 
     def compile(
         self,
         optimizer: str | optimizers.SGD = "SGD",
-        loss: str | losses.Loss | None = None,
+        loss: str | None = None,
         metrics: Sequence[str] | None = None,
     ) -> None:
         """Say what to minimise, and how. The weights stay as they are.
@@ -241,28 +235,19 @@ class Sequential:
             On Ctrl-C, within a second. The model keeps the weights of the last finished slice of
             the epoch, and `model.history` the finished epochs.
         """
-        loss = self._compiled_loss()
         data = self._data(X, y, sample_weight)
         data, validation = self._split(data, validation_data, validation_split)
-        epochs = whole_number("epochs", epochs, minimum=0)
-        if batch_size is not None:
-            batch_size = whole_number("batch_size", batch_size, minimum=1)
-        mode = _checked_mode(mode)
         _check_threads(threads)
-        plan = Plan(
-            epochs,
-            batch_size_for(mode, batch_size, data.n_rows),
-            bool(shuffle),
-            self.seed if seed is None else whole_number("seed", seed, minimum=0),
-        )
+        plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
         hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
-        self.history = self._new_history(plan, data, verbose)
+        self.stop_training = False
+        self.history = _new_history(plan, data.n_rows, verbose)
         for hook in hooks:
             hook.model, hook.params = self, self.history.params
         train(
             self,
-            Descent(self._built(), self._optimizer, loss, data, bool(self._metrics)),
+            self._descent(data),
             plan,
             metrics=self._metrics,
             validation=validation,
@@ -270,6 +255,29 @@ class Sequential:
             history=self.history,
         )
         return self.history
+
+    def _plan(
+        self,
+        n_rows: int,
+        epochs: object,
+        mode: object,
+        batch_size: object,
+        shuffle: object,
+        seed: object,
+    ) -> Plan:
+        """How `fit` is to visit the rows."""
+        size = None if batch_size is None else whole_number("batch_size", batch_size, minimum=1)
+        name = None if mode is None else lookup("mode", mode, MODES)
+        return Plan(
+            whole_number("epochs", epochs, minimum=0),
+            batch_size_for(name, size, n_rows),
+            flag("shuffle", shuffle),
+            self.seed if seed is None else whole_number("seed", seed, minimum=0),
+        )
+
+    def _descent(self, data: Data) -> Descent:
+        keep = bool(self._metrics)
+        return Descent(self._built(), self._optimizer, self._compiled_loss(), data, keep)
 
     def _compiled_loss(self) -> losses.Loss:
         if self._loss is None:
@@ -335,19 +343,6 @@ class Sequential:
             )
         return data
 
-    def _new_history(self, plan: Plan, data: Data, verbose: int) -> History:
-        return History(
-            params={
-                "epochs": plan.epochs,
-                "steps": -(-data.n_rows // plan.batch_size),
-                "verbose": verbose,
-                "mode": mode_of(plan.batch_size, data.n_rows),
-                "batch_size": plan.batch_size,
-                "samples": data.n_rows,
-                "seed": plan.seed,
-            }
-        )
-
     # ---- using ------------------------------------------------------------------------------
 
     def predict(self, X: npt.ArrayLike) -> Array:
@@ -370,10 +365,7 @@ class Sequential:
             If a result overflows the model's dtype.
         """
         network = self._built()
-        self._check_normalization(network.n_features)
-        predictions = network.predict(features(X, self.dtype, n_features=network.n_features))
-        network.refuse_overflow("the output", predictions)
-        return predictions
+        return network.predict(features(X, self.dtype, n_features=network.n_features))
 
     @overload
     def evaluate(
@@ -419,7 +411,10 @@ class Sequential:
         loss = self._compiled_loss()
         network = self._built()
         scores = evaluate(network, self._data(X, y, sample_weight), loss, self._metrics)
-        network.refuse_overflow("the loss", np.array([scores["loss"]], self.dtype))
+        if not math.isfinite(scores["loss"]):
+            raise FloatingPointError(
+                f"the loss is {scores['loss']}: weights, features or targets are huge; scale them"
+            )
         if return_dict:
             return scores
         values = list(scores.values())
@@ -455,7 +450,6 @@ class Sequential:
         loss = self._compiled_loss()
         network = self._built()
         flat = network.gradient(self._data(X, y, sample_weight), loss)
-        network.refuse_overflow("the gradient", flat)
         return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
 
     # ---- weights ----------------------------------------------------------------------------
@@ -486,49 +480,64 @@ class Sequential:
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters."""
-        network = self._network
-        lines, n_in = [], network.n_features if network else None
-        for layer in self.layers:
-            if isinstance(layer, Normalization):
-                lines.append(("Normalization", str(n_in or "?"), "0"))
-                continue
-            count = (
-                "?" if n_in is None else f"{n_in * layer.units + layer.use_bias * layer.units:,}"
-            )
-            lines.append((f"Dense ({layer.activation})", str(layer.units), count))
+        n_in = n_features = self._network.n_features if self._network else None
+        rows: list[tuple[str, int | None, int | None]] = []
+        if self._normalization is not None:
+            rows.append(("Normalization", n_features, 0))
+        for layer in self._dense_layers:
+            size = None if n_in is None else layer.units * (n_in + layer.use_bias)
+            rows.append((f"Dense ({layer.activation})", layer.units, size))
             n_in = layer.units
         print(f"{'layer':<24}{'outputs':>10}{'parameters':>14}")
-        for name, outputs, count in lines:
-            print(f"{name:<24}{outputs:>10}{count:>14}")
-        total = f"{network.n_parameters:,}" if network else "? (build or the first fit makes them)"
-        print(f"{self.dtype}, seed {self.seed}, parameters: {total}")
+        for name, outputs, size in rows:
+            print(f"{name:<24}{_shown(outputs):>10}{_shown(size):>14}")
+        total = None if n_features is None else sum(size or 0 for _, _, size in rows)
+        print(f"{self.dtype}, seed {self.seed}, parameters: {_shown(total)}")
 
-    # ---- files ------------------------------------------------------------------------------
+    # ---- files and copies -------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an .npz file: layers, weights, statistics, settings, metadata.
 
-        Raises ValueError if the model has no weights yet or the name does not end in .npz.
+        Raises
+        ------
+        ValueError
+            If the model has no weights yet, the name does not end in .npz, or `metadata` holds
+            what JSON cannot.
+        OSError
+            If the file cannot be written; an older file of that name is then still whole.
         """
-        network = self._built()
-        self._check_normalization(network.n_features)
-        arrays = dict(network.views(network.parameters))
-        if self._normalization is not None:
-            arrays["mean"], arrays["variance"] = map(
-                np.asarray, (self._normalization.mean, self._normalization.variance)
-            )
-        files.save(path, self._config(network.n_features), arrays)
+        self._check_normalization(self._built().n_features)
+        files.save(path, self._config(), self._arrays())
 
-    def _config(self, n_features: int) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self._config(), "arrays": self._arrays(), "history": self.history}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(_model_from(state["config"], state["arrays"]).__dict__)
+        self.history = state["history"]
+
+    def _arrays(self) -> dict[str, Array]:
+        """Copies of the weights, and the statistics of the Normalization layer."""
+        network, layer = self._network, self._normalization
+        arrays = network.views(network.parameters) if network else {}
+        arrays = {name: view.copy() for name, view in arrays.items()}
+        if layer is not None and layer.mean is not None and layer.variance is not None:
+            arrays |= {"mean": layer.mean, "variance": layer.variance}
+        return arrays
+
+    def _config(self) -> dict[str, Any]:
+        """All but the arrays, as JSON can hold it."""
         return {
-            "n_features": n_features,
+            "n_features": self._network.n_features if self._network else None,
             "dtype": self.dtype,
             "seed": self.seed,
             "epochs_trained": self.epochs_trained,
             "layers": [
-                {"kind": "Dense", **asdict(layer)}
-                if isinstance(layer, Dense)
-                else {"kind": "Normalization"}
+                {
+                    "kind": type(layer).__name__,
+                    **(asdict(layer) if isinstance(layer, Dense) else {}),
+                }
                 for layer in self.layers
             ],
             "compiled": self._loss
@@ -559,18 +568,19 @@ def load(path: str | os.PathLike[str]) -> Sequential:
 
 
 def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
-    layers: list[Dense | Normalization] = []
-    for entry in config["layers"]:
-        settings = {key: value for key, value in entry.items() if key != "kind"}
-        if entry["kind"] == "Normalization":
-            settings = {"mean": arrays.pop("mean"), "variance": arrays.pop("variance")}
-        layers.append(LAYERS[entry["kind"]](**settings))
+    """The model that `_config` and `_arrays` describe."""
+    weights = dict(arrays)
+    names = {"mean", "variance"} & weights.keys()
+    statistics = {name: weights.pop(name) for name in names}
+    layers = [_layer_from(entry, statistics) for entry in config["layers"]]
     model = Sequential(layers, dtype=config["dtype"], seed=config["seed"])
-    shapes = _shapes(config["n_features"], model._dense_layers)
-    if shapes != {name: array.shape for name, array in arrays.items()}:
+    n_features = config["n_features"]
+    shapes = {} if n_features is None else weight_shapes(n_features, model._dense_layers)
+    if shapes != {name: array.shape for name, array in weights.items()}:
         raise ValueError("the arrays are not those of its layers")
-    model.build(config["n_features"])
-    model.set_weights([arrays[name] for name in shapes])
+    if n_features is not None:
+        model.build(n_features)
+        model.set_weights([weights[name] for name in shapes])
     model.epochs_trained = whole_number("epochs_trained", config["epochs_trained"], minimum=0)
     model.metadata = dict(config["metadata"])
     if compiled := config["compiled"]:
@@ -579,15 +589,16 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     return model
 
 
-def _shapes(n_in: int, layers: Sequence[Dense]) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the layers' arrays."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for number, layer in enumerate(layers, 1):
-        shapes[f"W{number}"] = (n_in, layer.units)
-        if layer.use_bias:
-            shapes[f"b{number}"] = (layer.units,)
-        n_in = layer.units
-    return shapes
+def _layer_from(entry: dict[str, Any], statistics: dict[str, Array]) -> Dense | Normalization:
+    if entry["kind"] == "Normalization":
+        return Normalization(**statistics)
+    if entry["kind"] != "Dense":
+        raise ValueError(f"unknown layer {entry['kind']!r}")
+    return Dense(**{key: value for key, value in entry.items() if key != "kind"})
+
+
+def _shown(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
 
 
 # ---- checks of arguments that only models take ------------------------------------------------
@@ -620,12 +631,24 @@ def _checked_dtype(dtype: npt.DTypeLike) -> str:
 
 def _metrics_for(names: Sequence[str] | None, loss: losses.Loss) -> list[metrics.Accuracy]:
     checked = items("metrics", () if names is None else names, "['accuracy']")
-    return [metrics.get(name, loss) for name in checked]
+    found = [metrics.get(name, loss) for name in checked]
+    if len({metric.name for metric in found}) < len(found):
+        raise ValueError(f"metrics={checked!r} names a metric twice; say each once")
+    return found
 
 
-def _checked_mode(mode: str | None) -> str | None:
-    known = {name: name for name in ("stochastic", "minibatch", "batch")}
-    return None if mode is None else lookup("mode", mode, known)
+def _new_history(plan: Plan, n_rows: int, verbose: int) -> History:
+    return History(
+        params={
+            "epochs": plan.epochs,
+            "steps": -(-n_rows // plan.batch_size),
+            "verbose": verbose,
+            "mode": mode_of(plan.batch_size, n_rows),
+            "batch_size": plan.batch_size,
+            "samples": n_rows,
+            "seed": plan.seed,
+        }
+    )
 
 
 def _check_threads(threads: int | None) -> None:

@@ -20,8 +20,9 @@ from fastnn.losses import Loss
 
 ALIGNMENT = 64  # bytes
 LINE = 16  # numbers: every array begins at a multiple of this
-MAX_BLOCK = 64  # rows that pass through the layers together
-SLICE_WORK = 2e8  # floating-point operations between two returns to Python, tens of milliseconds
+BLOCK = 64  # rows that pass through the layers together
+SMALL_BLOCK = 16  # the same in a network so wide that a slice is shorter than a block
+SLICE_WORK = 5e8  # floating-point operations between two returns to Python, tens of milliseconds
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
 
@@ -40,12 +41,41 @@ def padded(n: int) -> int:
     return next((size for size in (1, 4, 8) if n <= size), -(-n // LINE) * LINE)
 
 
-def aligned_zeros(n: int, dtype: str) -> Array:
-    """n zeros that begin at a 64-byte border."""
+class Slice(NamedTuple):
+    """What passed through the core between two returns to Python."""
+
+    rows: Array | slice  # which rows
+    n_rows: int
+    loss: float  # the sum of w_i l_i from the first row of the epoch on
+    predictions: Array  # the rows' outputs, valid until the next slice; no rows if not kept
+    moved: bool = False  # whether weights moved
+
+
+def aligned_empty(n: int, dtype: str) -> Array:
+    """n numbers, not set to anything, that begin at a 64-byte border."""
     size = np.dtype(dtype).itemsize
-    buffer = np.zeros(n * size + ALIGNMENT, np.uint8)
+    buffer = np.empty(n * size + ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + n * size].view(dtype)
+
+
+def aligned_zeros(n: int, dtype: str) -> Array:
+    """n zeros that begin at a 64-byte border."""
+    zeros = aligned_empty(n, dtype)
+    zeros[:] = 0
+    return zeros
+
+
+def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the weights: W1 (n_in, n_out), b1 (n_out,), W2, ..."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    n_in = n_features
+    for number, layer in enumerate(layers, 1):
+        shapes[f"W{number}"] = (n_in, layer.units)
+        if layer.use_bias:
+            shapes[f"b{number}"] = (layer.units,)
+        n_in = layer.units
+    return shapes
 
 
 def _layer_table(n_features: int, layers: Sequence[Dense]) -> tuple[Array, int]:
@@ -85,16 +115,17 @@ class Network:
         self._normalization = normalization
         self._table, n_parameters = _layer_table(n_features, layers)
         self.parameters = aligned_zeros(n_parameters, dtype)
-        self.slice_rows = self._rows_for(SLICE_WORK)
-        self.block = min(MAX_BLOCK, self.slice_rows)
-        self._scratch = aligned_zeros(self.core.scratch_length(self._table, self.block), dtype)
+        self.slice_rows = self._slice_rows()
+        self.block = min(BLOCK, self.slice_rows)
+        self.no_order = np.empty(0, np.int64)  # stands for: all rows, from first to last
+        self.no_predictions = np.empty((0, self.n_outputs), dtype)  # stands for: do not keep them
 
-    def _rows_for(self, work: float) -> int:
-        """How many rows a piece of work covers, from the shape alone; whole blocks if it can."""
-        weights = sum(layer[0] * layer[2] for layer in self._table)
-        units = self.n_features + sum(layer.units for layer in self.layers)
-        rows = max(1, int(work / (6 * int(weights) + UNIT_WORK * units)))
-        return rows if rows < MAX_BLOCK else rows // MAX_BLOCK * MAX_BLOCK
+    def _slice_rows(self) -> int:
+        """How many rows a slice covers, from the shape alone; a number of whole blocks."""
+        n_weights = sum(n_in * n_out for n_in, _, n_out, *_ in self._table.tolist())
+        n_units = self.n_features + sum(layer.units for layer in self.layers)
+        rows = int(SLICE_WORK / (6 * n_weights + UNIT_WORK * n_units))
+        return rows // BLOCK * BLOCK if rows >= BLOCK else SMALL_BLOCK
 
     # ---- parameters -----------------------------------------------------------------------
 
@@ -118,78 +149,63 @@ class Network:
             if layer.use_bias:
                 views[f"b{number}"][...] = 0
 
-    @property
-    def n_parameters(self) -> int:
-        """The number of weights and biases, padding not counted."""
-        return sum(view.size for view in self.views(self.parameters).values())
-
     def new_gradient(self) -> Array:
         """Zeros laid out as the parameters."""
         return aligned_zeros(len(self.parameters), self.dtype)
 
     # ---- passes over rows -----------------------------------------------------------------
 
-    @property
-    def arguments(self) -> CoreArguments:
-        table = self._normalization.table if self._normalization else np.empty((0, 0))
-        return CoreArguments(self._table, self.parameters, table, self.block, self._scratch)
+    def arguments(self, n_rows: int) -> CoreArguments:
+        """What the doors take for up to n_rows rows at a time, with scratch memory of its own.
+
+        Each caller has its own scratch, so that threads may use one network together.
+        """
+        normalization = self._normalization
+        table = normalization.table_for(self.n_features) if normalization else np.empty((0, 0))
+        block = min(self.block, n_rows)
+        scratch = aligned_empty(self.core.scratch_length(self._table, block), self.dtype)
+        return CoreArguments(self._table, self.parameters, table, block, scratch)
 
     def slices(self, n_rows: int) -> Iterator[tuple[int, int]]:
         """Borders of the pieces in which n_rows pass through the core."""
         for start in range(0, n_rows, self.slice_rows):
             yield start, min(start + self.slice_rows, n_rows)
 
-    @property
-    def no_order(self) -> Array:
-        """Stands for: all rows, from first to last."""
-        return np.empty(0, np.int64)
-
-    @property
-    def no_predictions(self) -> Array:
-        """Stands for: do not keep the predictions."""
-        return np.empty((0, self.n_outputs), self.dtype)
-
     def predict(self, X: Features) -> Array:
         """The outputs, shape (n_rows, n_outputs)."""
         predictions = np.empty((len(X.X), self.n_outputs), self.dtype)
         nothing = np.empty(0, self.dtype)
-        data = Data(*X, nothing.reshape(0, 0), nothing)
+        arguments = self.arguments(len(X.X))
         for start, stop in self.slices(len(X.X)):
-            self._evaluate(data.rows(start, stop), 0, predictions[start:stop])
+            rows = Data(*X.rows(start, stop), nothing.reshape(0, 0), nothing)
+            self.core.evaluate(*arguments, *rows, 0, self.no_order, predictions[start:stop], 0.0)
+        self._refuse_overflow("the output", predictions)
         return predictions
 
-    def refuse_overflow(self, what: str, values: Array) -> None:
+    def evaluate(self, data: Data, loss: Loss) -> Iterator[Slice]:
+        """Loss and outputs of all rows, slice by slice."""
+        output = np.empty((min(self.slice_rows, data.n_rows), self.n_outputs), self.dtype)
+        arguments, code, total = self.arguments(data.n_rows), loss.code(data.y), 0.0
+        for start, stop in self.slices(data.n_rows):
+            predictions = output[: stop - start]
+            total = self.core.evaluate(
+                *arguments, *data.rows(start, stop), code, self.no_order, predictions, total
+            )
+            yield Slice(slice(start, stop), stop - start, total, predictions)
+
+    def gradient(self, data: Data, loss: Loss) -> Array:
+        """The flat gradient of L = 1/n sum_i w_i l_i; moves nothing."""
+        gradient, arguments = self.new_gradient(), self.arguments(data.n_rows)
+        common = loss.code(data.y), self.no_order, self.no_predictions, 0.0, 1 / data.n_rows
+        for start, stop in self.slices(data.n_rows):
+            self.core.gradient(*arguments, *data.rows(start, stop), *common, gradient)
+        self._refuse_overflow("the gradient", gradient)
+        return gradient
+
+    def _refuse_overflow(self, what: str, values: Array) -> None:
         """Raise FloatingPointError if a result is not finite, though weights and rows are."""
         if not self.core.all_finite(values.ravel()):
             raise FloatingPointError(
                 f"{what} is too large for {self.dtype}: the weights or the features are huge. "
                 f"Scale the features, or use Sequential(..., dtype='float64')"
             )
-
-    def evaluate(self, data: Data, loss: Loss) -> Iterator[tuple[float, Array, Array]]:
-        """For each piece of the rows: the sum of w_i l_i, its targets and its predictions."""
-        predictions = np.empty((self.slice_rows, self.n_outputs), self.dtype)
-        for start, stop in self.slices(data.n_rows):
-            piece, output = data.rows(start, stop), predictions[: stop - start]
-            yield self._evaluate(piece, loss.code(data.y), output), piece.y, output
-
-    def _evaluate(self, data: Data, loss_code: int, predictions: Array) -> float:
-        total: float = self.core.evaluate(
-            *self.arguments, *data, loss_code, self.no_order, predictions
-        )
-        return total
-
-    def gradient(self, data: Data, loss: Loss) -> Array:
-        """The flat gradient of L = 1/n sum_i w_i l_i; moves nothing."""
-        gradient = self.new_gradient()
-        for start, stop in self.slices(data.n_rows):
-            self.core.gradient(
-                *self.arguments,
-                *data.rows(start, stop),
-                loss.code(data.y),
-                self.no_order,
-                self.no_predictions,
-                1 / data.n_rows,
-                gradient,
-            )
-        return gradient

@@ -193,7 +193,7 @@ def _refuse_if_undivided(name: str, delimiter: str) -> None:
             expected = DELIMITERS.get(delimiter, delimiter)
             raise ValueError(
                 f"only one column was found, {_shortened(name)}: {expected} was expected between "
-                f"the fields, not {spelled}; when training, say --delimiter {spelled}"
+                f"the fields, not {spelled}; say --delimiter {spelled}"
             )
 
 
@@ -209,7 +209,7 @@ def _missing_columns(header: list[str], missing: list[str]) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """Names for a message, at most `SHOWN_NAMES` of them."""
-    shown = ", ".join(repr(name) for name in names[:SHOWN_NAMES])
+    shown = ", ".join(map(_shortened, names[:SHOWN_NAMES]))
     more = len(names) - SHOWN_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 
@@ -364,7 +364,10 @@ def _refuse_cell(column: Any, row: int, place: Place, dtype: str) -> NoReturn:
     """Say why the text in that row is not a number that `dtype` can hold."""
     text = column[row].as_py().strip()
     if DECIMAL_COMMA.fullmatch(text):
-        problem = f"is not a number; write a point in place of the comma: {text.replace(',', '.')}"
+        problem = (
+            f"is not a number; write {text.replace(',', '.')} if the comma marks decimals, "
+            f"{text.replace(',', '')} if it marks thousands"
+        )
     elif not NUMBER.fullmatch(text) and text.lower().strip("+-") in ("nan", "inf", "infinity"):
         problem = "is not a finite number; put one, or leave the row or the column out"
     elif not NUMBER.fullmatch(text):

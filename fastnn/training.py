@@ -2,29 +2,21 @@
 
 import math
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from fastnn._validation import Array, Data
-from fastnn.callbacks import Callback
-from fastnn.descent import Descent, Slice, epoch_slices
+from fastnn.callbacks import Callback, Model
+from fastnn.descent import Descent, epoch_slices
 from fastnn.history import History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy
-from fastnn.network import Network
+from fastnn.network import Network, Slice
 
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
-
-
-class Trainee(Protocol):
-    """What training asks of a model beside its network."""
-
-    stop_training: bool
-    epochs_trained: int
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,11 @@ class Plan:
 
 def batch_size_for(mode: str | None, batch_size: int | None, n_rows: int) -> int:
     """The batch size that `mode` and `batch_size` ask for together."""
+    if mode == "minibatch" and batch_size == 1:
+        raise ValueError(
+            "mode='minibatch' with batch_size=1 updates after every row: say mode='stochastic', "
+            "or take a larger batch_size"
+        )
     if mode == "stochastic" and batch_size not in (None, 1):
         raise ValueError(
             f"mode='stochastic' updates after every row, but batch_size={batch_size}; "
@@ -71,61 +68,73 @@ def mode_of(batch_size: int, n_rows: int) -> str:
     return "batch" if batch_size >= n_rows else "minibatch"
 
 
-def evaluate(
-    network: Network, data: Data, loss: Loss, metrics: Sequence[Accuracy]
-) -> dict[str, float]:
-    """The loss sum_i w_i l_i / n and the metrics over all rows."""
-    totals = dict.fromkeys(["loss", *(metric.name for metric in metrics)], 0.0)
-    for piece_loss, y, predictions in network.evaluate(data, loss):
-        totals["loss"] += piece_loss
-        for metric in metrics:
-            totals[metric.name] += metric.total(y, predictions)
-    return {name: total / data.n_rows for name, total in totals.items()}
-
-
 class RunningMeans:
-    """Loss and metrics of an epoch so far, each before the update of its step."""
+    """Loss and metrics over the rows so far, the loss weighted by w_i."""
 
-    def __init__(self, metrics: Sequence[Accuracy]) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Sequence[Accuracy], y: Array) -> None:
+        self._metrics, self._y = metrics, y
         self._n_rows = 0
         self._totals = dict.fromkeys(["loss", *(metric.name for metric in metrics)], 0.0)
 
-    def add(self, piece: Slice, y: Array) -> None:
+    def add(self, piece: Slice) -> None:
         self._n_rows += piece.n_rows
-        self._totals["loss"] += piece.loss
+        self._totals["loss"] = piece.loss
         for metric in self._metrics:
-            self._totals[metric.name] += metric.total(y[piece.rows], piece.predictions)
+            self._totals[metric.name] += metric.total(self._y[piece.rows], piece.predictions)
 
     def values(self) -> dict[str, float]:
         return {name: total / self._n_rows for name, total in self._totals.items()}
 
 
+def evaluate(
+    network: Network, data: Data, loss: Loss, metrics: Sequence[Accuracy]
+) -> dict[str, float]:
+    """The loss sum_i w_i l_i / n and the metrics over all rows."""
+    means = RunningMeans(metrics, data.y)
+    for piece in network.evaluate(data, loss):
+        means.add(piece)
+    return means.values()
+
+
 class DivergenceWatch:
-    """Keeps the weights of the last slice that ended well, and goes back to them."""
+    """Keeps the weights of the last slice that ended well, to go back to them."""
 
     def __init__(self, descent: Descent) -> None:
         self._descent = descent
-        self._kept = descent.network.parameters.copy()
+        self._parameters = descent.network.parameters
+        self._kept = self._parameters.copy()
 
-    def check(self, piece: Slice, epoch: int) -> None:
-        """Raise FloatingPointError if the loss or a weight is not finite any more."""
-        network = self._descent.network
-        if math.isfinite(piece.loss) and network.core.all_finite(network.parameters):
-            self._kept[:] = network.parameters
-            return
-        network.parameters[:] = self._kept
+    def _weights_are_finite(self) -> bool:
+        finite: bool = self._descent.network.core.all_finite(self._parameters)
+        return finite
+
+    def settle(self) -> None:
+        """Whatever ended the fit, leave finite weights."""
+        if not self._weights_are_finite():
+            self._parameters[:] = self._kept
+
+    def checked(self, pieces: Iterable[Slice], epoch: int) -> Iterator[Slice]:
+        """Hand the slices on; FloatingPointError at the first that did not end well."""
+        for piece in pieces:
+            if not math.isfinite(piece.loss) or (piece.moved and not self._weights_are_finite()):
+                self._parameters[:] = self._kept
+                raise FloatingPointError(self._message(epoch))
+            if piece.moved:
+                self._kept[:] = self._parameters
+            yield piece
+
+    def _message(self, epoch: int) -> str:
         rate = self._descent.optimizer.learning_rate
-        raise FloatingPointError(
+        return (
             f"training diverged in epoch {epoch + 1}: loss or weights are no longer finite. The "
             f"model keeps its last finite weights. Most likely learning_rate={rate:g} is too large "
-            f"for features of this scale: try SGD(learning_rate={rate / 10:g}), or standardise the "
-            f"features with a Normalization layer"
+            f"for data of this scale: try SGD(learning_rate={rate / 10:g}), or standardise the "
+            f"features (with a Normalization layer) and, in a regression, the targets"
         )
 
 
 def train(
-    model: Trainee,
+    model: Model,
     descent: Descent,
     plan: Plan,
     *,
@@ -135,20 +144,16 @@ def train(
     history: History,
 ) -> None:
     """Run the epochs of the plan. Whatever ends them, weights and history are of one piece."""
-    model.stop_training = False
-    before = model.epochs_trained
-    with ExitStack() as stack:
-        begun: list[Callback] = []
-        stack.callback(_end, begun)
+    before, watch = model.epochs_trained, DivergenceWatch(descent)
+    with _attended(callbacks), ExitStack() as stack:
+        stack.callback(watch.settle)
         stack.callback(history.settle)
-        for callback in callbacks:
-            callback.on_train_begin()
-            begun.append(callback)
         for epoch in range(plan.epochs):
             for callback in callbacks:
                 callback.on_epoch_begin(epoch)
             order = plan.order(before + epoch, descent.data.n_rows)
-            logs = _train_epoch(descent, order, plan.batch_size, metrics, callbacks, epoch)
+            pieces = watch.checked(epoch_slices(descent, order, plan.batch_size), epoch)
+            logs = _train_epoch(pieces, RunningMeans(metrics, descent.data.y), callbacks)
             if validation is not None:
                 scores = evaluate(descent.network, validation, descent.loss, metrics)
                 logs |= {f"val_{name}": value for name, value in scores.items()}
@@ -160,29 +165,30 @@ def train(
                 break
 
 
-def _end(callbacks: Sequence[Callback]) -> None:
-    """Call `on_train_end` of each in turn, the rest too if one raises."""
-    with ExitStack() as stack:
-        for callback in reversed(callbacks):
-            stack.callback(callback.on_train_end)
+@contextmanager
+def _attended(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Call `on_train_begin` of each, and in the end `on_train_end` of each that has begun."""
+    begun: list[Callback] = []
+    try:
+        for callback in callbacks:
+            callback.on_train_begin()
+            begun.append(callback)
+        yield
+    finally:
+        with ExitStack() as ends:  # runs them all, though one may raise
+            for callback in reversed(begun):
+                ends.callback(callback.on_train_end)
 
 
 def _train_epoch(
-    descent: Descent,
-    order: Array | None,
-    batch_size: int,
-    metrics: Sequence[Accuracy],
-    callbacks: Sequence[Callback],
-    epoch: int,
+    pieces: Iterable[Slice], means: RunningMeans, callbacks: Sequence[Callback]
 ) -> dict[str, float]:
     """One epoch; returns its running means, its duration and its rate."""
-    means, watch = RunningMeans(metrics), DivergenceWatch(descent)
-    begin = time.perf_counter()
-    for piece in epoch_slices(descent, order, batch_size):
-        watch.check(piece, epoch)
-        means.add(piece, descent.data.y)
+    n_rows, begin = 0, time.perf_counter()
+    for piece in pieces:
+        n_rows += piece.n_rows
+        means.add(piece)
         for callback in callbacks:
             callback.on_slice_end(piece.n_rows, means.values())
     seconds = time.perf_counter() - begin
-    rate = descent.data.n_rows / seconds
-    return means.values() | {"seconds": seconds, "samples_per_second": rate}
+    return means.values() | {"seconds": seconds, "samples_per_second": n_rows / seconds}

@@ -83,6 +83,12 @@ def adapted(X):
     return layer
 
 
+def total_loss(network, data, kernel):
+    """The sum of w_i l_i over all rows."""
+    *_, last = network.evaluate(data, kernel)
+    return last.loss
+
+
 def tolerance(dtype):
     """How far rounding may take a few sums of order one."""
     return {"float32": 2e-5, "float64": 1e-12}[dtype]

@@ -245,3 +245,22 @@ def test_checker_catches(room, suffix, source):
 @pytest.mark.parametrize(("room", "suffix", "source"), PASSED)
 def test_checker_passes(room, suffix, source):
     assert violations(source, room, suffix) == []
+
+
+# ---- short functions ----
+
+LONGEST = 25  # lines below the signature and the docstring
+
+
+def body_lines(function: ast.FunctionDef) -> int:
+    has_docstring = ast.get_docstring(function) is not None
+    statements = function.body[has_docstring:]
+    return statements[-1].end_lineno - statements[0].lineno + 1 if statements else 0
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.name)
+def test_functions_are_short(path):
+    functions = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+    ]
+    assert [node.name for node in functions if body_lines(node) > LONGEST] == []

@@ -1,21 +1,34 @@
 """The builds of the core: which one is chosen, how to pin one, what makes them compile again."""
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+import time
 from pathlib import Path
 
 import pytest
 from networks import BUILDS, RUNNABLE, core_of
 
 import fastnn
+from fastnn._backend import DTYPES, builds_present
 
-PACKAGE = Path(__file__).parents[1] / "fastnn"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "fastnn"
+KERNELS = sorted(path.name for path in (PACKAGE / "kernels").glob("*.pxd"))
+
+needs_checkout = pytest.mark.skipif(
+    importlib.util.find_spec("Cython") is None or not (ROOT / "build" / "plain").exists(),
+    reason="needs a checkout that was built in place, and Cython",
+)
 
 
-def run_python(code, **environment):
+def run_python(code, cwd=None, **environment):
     return subprocess.run(
         [sys.executable, "-c", code],
+        cwd=cwd,
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -58,25 +71,79 @@ def test_show_config_prints_sections(capsys):
 
 
 def test_import_needs_numpy_alone():
+    absent = ["matplotlib", "pyarrow", "tqdm", "scipy", "sklearn"]
     code = (
-        "import sys; sys.modules.update(dict.fromkeys("
-        "['matplotlib', 'pyarrow', 'tqdm', 'scipy', 'sklearn']));"
-        "import fastnn; print(sorted({n.split('.')[0] for n in sys.modules} & "
-        "{'argparse', 'fastnn', 'concurrent'}))"
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        "import fastnn\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('fastnn.')))"
     )
     result = run_python(code)
     assert result.returncode == 0, result.stderr
+    assert "fastnn.models" in result.stdout.split()
+    top_floor = {"fastnn.tables", "fastnn.plots", "fastnn.commands", "fastnn.cli"}
+    assert not top_floor & set(result.stdout.split())
 
 
-def test_every_kernel_file_makes_the_core_compile_again():
-    dependencies = pytest.importorskip("Cython.Build.Dependencies")
-    tree = dependencies.create_dependency_tree(quiet=True)
-    folder = os.getcwd()
-    os.chdir(PACKAGE.parent)
-    try:
-        found = {Path(name).name for name in tree.all_dependencies("fastnn/_core.pyx")}
-    finally:
-        os.chdir(folder)
-    kernels = {path.name for path in (PACKAGE / "kernels").glob("*.pxd")}
-    assert kernels <= found
-    assert "simd.h" in (PACKAGE.parent / "setup.py").read_text()
+def test_a_missing_core_says_what_to_do():
+    result = run_python("import sys; sys.modules['fastnn._core'] = None; import fastnn")
+    assert result.returncode == 1
+    assert "compiled core cannot be loaded" in result.stderr
+    assert "pip install -e ." in result.stderr
+
+
+def sources():
+    """The core and its copies, one for each build but the first."""
+    return ["fastnn/_core.pyx", *map(str, Path("build/plain/fastnn").glob("_core_*.pyx"))]
+
+
+@needs_checkout
+@pytest.mark.parametrize("changed", KERNELS)
+def test_a_changed_kernel_makes_every_build_translate_again(changed, copy_of_checkout):
+    """Cython translates again what is older than its newest dependency."""
+    later = time.time() + 100
+    os.utime(copy_of_checkout / "fastnn" / "kernels" / changed, (later, later))
+    assert len(sources()) == len(builds_present()) * len(DTYPES)
+    code = (
+        "from Cython.Build.Dependencies import create_dependency_tree\n"
+        "tree = create_dependency_tree(quiet=True)\n"
+        f"print(*(tree.newest_dependency(source)[1] for source in {sources()}))"
+    )
+    newest = run_python(code, cwd=copy_of_checkout).stdout.split()
+    assert [Path(name).name for name in newest] == [changed] * len(sources())
+
+
+@needs_checkout
+def test_a_changed_header_makes_every_build_compile_again(copy_of_checkout, tmp_path):
+    """Builds with a compiler that only writes down what it is asked for."""
+    log = tmp_path / "compiled"
+    compiler = tmp_path / "bin" / sysconfig.get_config_var("CC").split()[0]
+    compiler.parent.mkdir()
+    compiler.write_text(
+        '#!/bin/sh\ncase "$*" in *" -c "*) echo "$*" >> ' + f"{log} ;; esac\n"
+        'while [ "$1" != -o ]; do shift; done\ntouch "$2"\n'
+    )
+    compiler.chmod(0o755)
+    path = f"{compiler.parent}{os.pathsep}{os.environ['PATH']}"
+
+    def compiled():
+        log.write_text("")
+        command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+        subprocess.run(command, env=os.environ | {"PATH": path}, check=True, capture_output=True)
+        return len(log.read_text().splitlines())
+
+    assert compiled() == 0
+    (copy_of_checkout / "fastnn" / "kernels" / "simd.h").touch()
+    assert compiled() == len(sources())
+
+
+@pytest.fixture
+def copy_of_checkout(tmp_path, monkeypatch):
+    """A built checkout, with all its times, as the working folder."""
+    copy = tmp_path / "checkout"
+    copy.mkdir()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, copy)
+    for folder in (PACKAGE, ROOT / "build" / "plain", *(ROOT / "build").glob("lib.*")):
+        shutil.copytree(folder, copy / folder.relative_to(ROOT))
+    monkeypatch.chdir(copy)
+    return copy

@@ -284,8 +284,10 @@ def test_regression_in_the_units_of_the_target(fastnn_main, numbers, mode, dtype
     assert error < 0.05 * y.var()
     assert 0.1 < loss / error < 10
     _, scores, _ = fastnn_main("evaluate", "model.npz", numbers)
-    assert [line.split()[0] for line in scores.splitlines()] == ["rows", "loss"]
-    assert float(scores.split()[-1]) == pytest.approx(error, rel=1e-3)
+    printed = dict(re.findall(r"^(.*\S) +(\S+)$", scores, re.MULTILINE))
+    assert list(printed) == ["rows", "mean squared error", "root of it"]
+    assert float(printed["mean squared error"]) == pytest.approx(error, rel=1e-3)
+    assert float(printed["root of it"]) == pytest.approx(error**0.5, rel=1e-3)
 
 
 def test_the_history_is_in_the_units_of_the_target(fastnn_main, numbers, monkeypatch):
@@ -503,6 +505,17 @@ def test_columns_go_by_name(fastnn_main, model, two_classes, tmp_path):
     turned.write_text("\n".join(",".join([c, "text", a, b]) for a, b, c, _ in lines) + "\n")
     code, output, _ = fastnn_main("predict", model, turned)
     assert (code, output) == (0, expected)
+
+
+@pytest.mark.parametrize("victim", ["model", "table"])
+def test_predictions_do_not_overwrite_what_they_are_made_from(
+    fastnn_main, model, two_classes, tmp_path, victim
+):
+    path = tmp_path / model if victim == "model" else two_classes
+    content = path.read_bytes()
+    message = refusal(fastnn_main, "predict", model, two_classes, "--out", path)
+    assert "would overwrite" in message
+    assert path.read_bytes() == content
 
 
 def test_another_delimiter_than_in_the_training(fastnn_main, model, two_classes, tmp_path):

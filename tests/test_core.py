@@ -13,10 +13,26 @@ from networks import (
     make_rows,
     oracle_weights,
     standardised,
+    total_loss,
 )
 
+import fastnn.network
 from fastnn._validation import features
 from fastnn.losses import LOSSES
+
+
+@pytest.fixture(autouse=True)
+def scratch_of_nan(monkeypatch):
+    """Scratch memory holds NaN at first: a kernel that reads what none has written is found."""
+    make = fastnn.network.aligned_empty
+
+    def filled(n, dtype):
+        array = make(n, dtype)
+        array[:] = np.nan
+        return array
+
+    monkeypatch.setattr(fastnn.network, "aligned_empty", filled)
+
 
 HIDDEN = ["linear", "relu", "sigmoid", "tanh", "softmax"]
 # Sizes 1, odd, and around the paddings 4, 8 and 16 and the vector widths.
@@ -95,7 +111,7 @@ def assert_gradient_agrees(network, loss, X, y, weights=None):
     before = network.parameters.copy()
     data, kernel = make_data(network, loss, X, y, weights), LOSSES[loss]()
     flat = network.gradient(data, kernel)
-    total = sum(piece for piece, _, _ in network.evaluate(data, kernel))
+    total = total_loss(network, data, kernel)
     assert_close(total / len(X), L, network.dtype)
     gradients = [gradient for gradient in expected if gradient is not None]
     for actual, gradient in zip(network.views(flat).values(), gradients, strict=True):
@@ -117,7 +133,7 @@ def test_gradient_agrees_with_central_differences(hidden, loss, output):
             differences = []
             for change in (step, -2 * step):
                 view[index] += change
-                differences.append(sum(piece for piece, _, _ in network.evaluate(data, kernel)))
+                differences.append(total_loss(network, data, kernel))
             view[index] += step
             slope = (differences[0] - differences[1]) / (2 * step * data.n_rows)
             assert gradient[name][index] == pytest.approx(slope, rel=1e-6, abs=1e-9)
@@ -132,7 +148,7 @@ def test_binary_crossentropy_is_exact_for_large_z(build, z, y):
     network.views(network.parameters)["W1"][...] = 1
     for sign in (1, -1):
         data = make_data(network, "binary_crossentropy", [[sign * z]], [[y]])
-        [(loss, _, _)] = network.evaluate(data, LOSSES["binary_crossentropy"]())
+        loss = total_loss(network, data, LOSSES["binary_crossentropy"]())
         exact = y * np.logaddexp(0, -sign * z) + (1 - y) * np.logaddexp(0, sign * z)
         # libm's expf rounds subnormal results to zero in the core: allow 1e-37.
         np.testing.assert_allclose(loss, exact, rtol=3e-7, atol=1e-37)
@@ -144,19 +160,50 @@ def test_categorical_crossentropy_is_exact_for_large_z(build):
     network.views(network.parameters)["W1"][...] = np.eye(3)
     X = [[500.0, 0.0, -500.0], [-1e4, 0.0, 1e4], [90.0, 90.0, 90.0]]
     data = make_data(network, "categorical_crossentropy", X, [2, 1, 0])
-    pieces = list(network.evaluate(data, LOSSES["categorical_crossentropy"]()))
-    np.testing.assert_allclose(pieces[0][0], 1000 + 1e4 + np.log(3), rtol=1e-6)
-    np.testing.assert_allclose(pieces[0][2][0], [1, 0, 0], atol=1e-37)
+    [piece] = network.evaluate(data, LOSSES["categorical_crossentropy"]())
+    np.testing.assert_allclose(piece.loss, 1000 + 1e4 + np.log(3), rtol=1e-6)
+    np.testing.assert_allclose(piece.predictions[0], [1, 0, 0], atol=1e-37)
+
+
+@each_build
+@pytest.mark.parametrize("y", [0, [[1.0, 0.0, 0.0]]])
+def test_categorical_crossentropy_is_exact_for_a_nearly_certain_answer(build, y):
+    network = make_network(build, [3, 3], ["softmax"], use_bias=False)
+    network.views(network.parameters)["W1"][...] = np.eye(3)
+    data = make_data(network, "categorical_crossentropy", [[20.0, 0.0, -1.0]], np.atleast_1d(y))
+    loss = total_loss(network, data, LOSSES["categorical_crossentropy"]())
+    np.testing.assert_allclose(loss, np.log1p(np.exp(-20) + np.exp(-21)), rtol=1e-5)
+
+
+@each_build
+def test_gradient_for_targets_that_sum_to_one_but_for_rounding(build):
+    network = make_network(build, [4, 3], ["softmax"])
+    X, _ = make_rows(network, "categorical_crossentropy", n_rows=9)
+    y = np.full((9, 3), 0.3336)
+    assert_gradient_agrees(network, "categorical_crossentropy", X, y)
+
+
+@each_build
+def test_a_row_of_weight_zero_does_not_count_though_its_loss_overflows(build):
+    network = make_network(build, [1, 1], ["linear"])
+    largest = np.finfo(network.dtype).max
+    data = make_data(network, "mean_squared_error", [[1.0], [1.0]], [[largest], [0.5]], [0, 1])
+    alone = make_data(network, "mean_squared_error", [[1.0]], [[0.5]])
+    kernel = LOSSES["mean_squared_error"]()
+    assert total_loss(network, data, kernel) == total_loss(network, alone, kernel)
 
 
 @each_build
 @pytest.mark.parametrize("activation", HIDDEN)
 def test_nan_and_infinity_survive_every_kernel(build, activation):
     network = make_network(build, [2, 3, 3], [activation, "linear"])
-    network.views(network.parameters)["b1"][:] = np.nan
-    predictions = network.predict(features(np.ones((1, 2)), network.dtype))
-    assert np.isnan(predictions).all()
-    assert not network.core.all_finite(network.parameters)
+    for bad in (np.nan, np.inf):
+        network.views(network.parameters)["b1"][:] = bad
+        data = make_data(network, "mean_squared_error", np.ones((1, 2)), np.ones((1, 3)))
+        [piece] = network.evaluate(data, LOSSES["mean_squared_error"]())
+        bounded = bad == np.inf and activation in ("sigmoid", "tanh")
+        assert np.isfinite(piece.predictions).all() == bounded
+        assert not network.core.all_finite(network.parameters)
 
 
 @each_build
@@ -181,14 +228,14 @@ def test_empty_arrays_return_before_any_address_is_taken(build):
     no_rows = np.empty((0, 3), network.dtype).view(np.uint8)
     nothing = np.empty(0, network.dtype)
     arguments = (
-        *network.arguments, no_rows, 0, nothing.reshape(0, 1), nothing, 0, network.no_order,
-        network.no_predictions,
+        *network.arguments(1), no_rows, 0, nothing.reshape(0, 1), nothing, 0, network.no_order,
+        network.no_predictions, 7.0,
     )  # fmt: skip
     core, gradient = network.core, network.new_gradient()
-    assert core.evaluate(*arguments) == 0
-    assert core.gradient(*arguments, 1.0, gradient) == 0
-    assert core.stochastic(*arguments, np.ones(1)) == 0
-    assert core.minibatch(*arguments, np.ones(1), 8, gradient) == 0
+    assert core.evaluate(*arguments) == 7
+    assert core.gradient(*arguments, 1.0, gradient) == 7
+    assert core.stochastic(*arguments, np.ones(1)) == 7
+    assert core.minibatch(*arguments, np.ones(1), 8, gradient) == 7
     assert core.first_nonfinite(no_rows, 0, 3) == (-1, -1)
     assert core.all_finite(nothing)
     core.update(nothing, nothing, 0.1)
@@ -203,12 +250,21 @@ def test_the_core_leaves_the_floating_point_mode_as_it_was(build):
 
 
 @each_build
+def test_subnormals_count_as_zero_in_the_core(build):
+    network = make_network(build, [1, 1], ["linear"], use_bias=False)
+    tiny = np.finfo(network.dtype).tiny
+    network.views(network.parameters)["W1"][...] = tiny
+    assert network.predict(features(np.array([[0.25]]), network.dtype))[0, 0] == 0
+    assert network.predict(features(np.array([[2.0]]), network.dtype))[0, 0] == 2 * tiny
+
+
+@each_build
 def test_padding_stays_zero(build):
     network = make_network(build, [3, 5, 2], ["tanh", "softmax"])
     data = make_data(network, "categorical_crossentropy", *make_rows(
         network, "categorical_crossentropy", n_rows=40
     ))  # fmt: skip
-    arguments = (*network.arguments, *data, 3, network.no_order, network.no_predictions)
+    arguments = (*network.arguments(40), *data, 3, network.no_order, network.no_predictions, 0.0)
     gradient = network.new_gradient()
     network.core.stochastic(*arguments, np.full(1, 0.1))
     network.core.minibatch(*arguments, np.full(1, 0.1), 8, gradient)

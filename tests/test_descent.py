@@ -14,6 +14,7 @@ from networks import (
     make_network,
     make_rows,
     oracle_weights,
+    total_loss,
 )
 
 from fastnn import SGD, Dense, Sequential
@@ -47,12 +48,12 @@ def test_weights_and_running_loss_agree_with_the_oracle(build, mode, loss, outpu
     expected = oracle_weights(network)
     for epoch in range(3):
         order = np.random.default_rng(epoch).permutation(len(X))
-        total = sum(piece.loss for piece in epoch_slices(descent, order, BATCH_SIZES[mode]))
+        *_, last = epoch_slices(descent, order, BATCH_SIZES[mode])
         visited = np.arange(len(X)) if mode == "batch" else order
         expected, L = reference.descend(
             expected, [hidden, output], loss, X, y, RATE, BATCH_SIZES[mode], visited
         )
-        assert_close(total / len(X), L, network.dtype, factor=10)
+        assert_close(last.loss / len(X), L, network.dtype, factor=10)
     assert_same_weights(network, expected, factor=10)
 
 
@@ -81,9 +82,9 @@ def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(buil
         oracle_weights(network), ["tanh", "linear"], "mean_squared_error", X, y, RATE,
         BATCH_SIZES[mode], order, weights,
     )  # fmt: skip
-    total = sum(piece.loss for piece in epoch_slices(descent, order, BATCH_SIZES[mode]))
+    *_, last = epoch_slices(descent, order, BATCH_SIZES[mode])
     assert_same_weights(network, expected, factor=10)
-    assert_close(total / 50, L, network.dtype, factor=10)
+    assert_close(last.loss / 50, L, network.dtype, factor=10)
 
 
 @each_build
@@ -95,8 +96,7 @@ def test_learning_rates_by_step(build):
         expected, _ = reference.descend(
             expected, ["tanh", "linear"], "mean_squared_error", X, y, rate, 1, [row]
         )
-    visit = descent.visit(None, 0, 50)
-    network.core.stochastic(*visit.arguments, rates)
+    descent.visit(network.core.stochastic, None, 0, 50, rates)
     assert_same_weights(network, expected, factor=10)
 
 
@@ -127,12 +127,16 @@ def test_slices_leave_no_trace_in_the_bits(build, batch_size):
     for slice_rows in (64, 192, 100_000):
         network, _, _, descent = start(build, n_rows=1000)
         network.slice_rows = slice_rows
-        pieces = list(epoch_slices(descent, order, batch_size))
-        assert sum(piece.n_rows for piece in pieces) == 1000
-        results.append((network.parameters, np.concatenate([p.predictions for p in pieces])))
-    for parameters, predictions in results[1:]:
-        np.testing.assert_array_equal(parameters, results[0][0])
-        np.testing.assert_array_equal(predictions, results[0][1])
+        descent.__post_init__()  # scratch for the new slices
+        pieces = epoch_slices(descent, order, batch_size)
+        outputs = [(piece.loss, piece.predictions.copy()) for piece in pieces]
+        predictions = np.concatenate([output for _, output in outputs])
+        assert len(predictions) == 1000
+        loss = total_loss(network, descent.data, descent.loss)
+        results.append((network.parameters, predictions, outputs[-1][0], loss))
+    for result in results[1:]:
+        for actual, expected in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(actual, expected)
 
 
 @each_build
@@ -154,7 +158,12 @@ def test_every_step_is_counted():
         assert descent.step == steps
 
 
-@pytest.mark.parametrize("mode", ["minibatch", "batch"])
+def test_a_network_too_wide_for_a_block_in_a_slice_has_small_blocks():
+    network = make_network(BUILDS[0], [3000, 3000, 1], ["relu", "linear"])
+    assert (network.block, network.slice_rows) == (16, 16)
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
 def test_memory_does_not_grow_with_rows(mode):
     def peak(n_rows):
         X = np.zeros((n_rows, 4), np.float32)

@@ -1,10 +1,13 @@
 """Sequential as its users meet it: fit, history, evaluation, callbacks, interrupts, divergence."""
 
+import copy
 import math
 import os
+import pickle
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -645,9 +648,9 @@ class Recorder(Callback):
 def wide_model_and_rows(n_rows=1500, metrics=None, loss="binary_crossentropy", rate=0.01):
     """A network so wide that an epoch over these rows takes several slices."""
     rng = np.random.default_rng(4)
-    rows = rng.normal(size=(n_rows, 250)).astype("f4")
+    rows = rng.normal(size=(n_rows, 400)).astype("f4")
     output = Dense(1, "sigmoid" if loss == "binary_crossentropy" else "linear")
-    model = Sequential([Dense(250, "relu"), output], seed=0)
+    model = Sequential([Dense(400, "relu"), output], seed=0)
     model.compile(SGD(rate), loss, metrics)
     return model, rows, (rows[:, 0] > 0).astype(int)
 
@@ -1092,7 +1095,7 @@ def test_a_result_that_overflows_is_an_error(method):
     model.compile(loss="mse")
     model.set_weights([[[3e38]], [0.0]])
     arguments = ([[10.0]],) if method == "predict" else ([[10.0]], [0.0])
-    with pytest.raises(FloatingPointError, match="too large for float32"):
+    with pytest.raises(FloatingPointError, match="too large for float32|the loss is inf"):
         getattr(model, method)(*arguments)
 
 
@@ -1101,3 +1104,65 @@ def test_statistics_that_overflow_are_refused():
     with pytest.raises(ValueError, match="too large for float64"):
         layer.adapt(np.full((4, 1), 1e308) * [[1], [-1], [1], [-1]])
     assert layer.mean is None
+
+
+# ---- copies, threads ----
+
+
+@pytest.mark.parametrize("copied", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy])
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_copy_predicts_and_trains_on_with_the_same_bits(copied, trained):
+    model = Sequential([adapted(X), Dense(4, "relu"), Dense(1, "sigmoid")], seed=3)
+    model.compile(loss="binary_crossentropy", metrics=["accuracy"])
+    model.metadata = {"names": ["a", "b"]}
+    if trained:
+        model.fit(X, Y["binary"], epochs=2)
+    twin = copied(model)
+    assert twin.history == model.history
+    assert (twin.metadata, twin.epochs_trained) == (model.metadata, model.epochs_trained)
+    for one in (model, twin):
+        one.fit(X, Y["binary"], epochs=2)
+    for W, W_twin in zip(model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(W, W_twin)
+
+
+def adapted(rows):
+    layer = Normalization()
+    layer.adapt(rows)
+    return layer
+
+
+def test_threads_may_predict_with_one_model_at_the_same_time():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(4, 20_000, 5)).astype("f4")
+    model = Sequential([Dense(32, "relu"), Dense(1, "sigmoid")], seed=0)
+    model.build(5)
+    expected = [model.predict(rows) for rows in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for actual, wanted in zip(pool.map(model.predict, inputs), expected, strict=True):
+                np.testing.assert_array_equal(actual, wanted)
+
+
+def test_an_interrupt_after_a_slice_that_diverged_leaves_finite_weights(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    model = model_for(rate=1e30)
+    model.build(X.shape[1])
+    before = model.get_weights()
+    monkeypatch.setattr("fastnn.training.math.isfinite", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y["binary"], epochs=3)
+    for W, W_before in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(W, W_before)
+
+
+def test_a_metric_named_twice_is_refused():
+    with pytest.raises(ValueError, match="names a metric twice"):
+        model_for(metrics=["accuracy", "Accuracy"])
+
+
+def test_minibatches_of_one_row_are_called_stochastic():
+    with pytest.raises(ValueError, match="say mode='stochastic'"):
+        model_for().fit(X, Y["binary"], mode="minibatch", batch_size=1)

@@ -204,7 +204,7 @@ def test_a_target_that_does_not_fit(read, monkeypatch, take, expected):
         ("1.5 kg", "is '1.5 kg', which is not a number"),
         ("1_000", "is '1_000', which is not a number"),
         ("0x10", "is '0x10', which is not a number"),
-        ('"1,5"', "is '1,5', which is not a number; write a point in place of the comma: 1.5"),
+        ('"1,5"', "is '1,5', which is not a number; write 1.5 if the comma marks decimals"),
         ("NaN", "is 'NaN', which is not a finite number"),
         ("-inf", "is '-inf', which is not a finite number"),
         (" Infinity", "is 'Infinity', which is not a finite number"),

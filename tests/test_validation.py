@@ -5,6 +5,7 @@ a model is followed by a look at the whole model, weights bit for bit.
 """
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -692,12 +693,16 @@ def test_normalization_adapted_anew_to_another_width_is_refused(entrance, tmp_pa
 )
 def test_refused_adapt_keeps_the_old_statistics(bad, error, message):
     layer = adapted_to(X)
-    mean, variance, statistics = layer.mean.copy(), layer.variance.copy(), layer.table.copy()
+    mean, variance, statistics = (
+        layer.mean.copy(),
+        layer.variance.copy(),
+        layer.table_for(X.shape[1]).copy(),
+    )
     with pytest.raises(error, match=message):
         layer.adapt(bad)
     np.testing.assert_array_equal(layer.mean, mean)
     np.testing.assert_array_equal(layer.variance, variance)
-    np.testing.assert_array_equal(layer.table, statistics)
+    np.testing.assert_array_equal(layer.table_for(X.shape[1]), statistics)
 
 
 @pytest.mark.parametrize(
@@ -986,3 +991,35 @@ def test_every_form_of_y_trains_alike(kind, form):
     given.fit(X, form(np.array(Y[kind])), epochs=2, batch_size=3)
     plain.fit(X, Y[kind], epochs=2, batch_size=3)
     assert weight_bits(given) == weight_bits(plain)
+
+
+def test_rows_that_are_not_aligned_are_read_like_a_plain_copy():
+    packed = np.zeros(N_ROWS, [("flag", "i1"), ("x", "f8", (X.shape[1],))])
+    packed["x"] = X
+    assert not packed["x"].flags.aligned
+    model = fitted_model()
+    np.testing.assert_array_equal(model.predict(packed["x"]), model.predict(packed["x"].copy()))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [(np.ma.masked_array(X, X > 1), "X is masked"), (SimpleNamespace(toarray=None), "X is sparse")],
+)
+def test_special_arrays_are_refused_in_words(bad, message):
+    with pytest.raises(TypeError, match=message):
+        fitted_model().predict(bad)
+
+
+def test_flags_are_true_or_false():
+    with pytest.raises(TypeError, match="use_bias='no': expected True or False"):
+        Dense(3, use_bias="no")
+    with pytest.raises(TypeError, match="shuffle='no': expected True or False"):
+        fitted_model().fit(X, Y["binary"], shuffle="no")
+
+
+def test_statistics_cannot_be_changed_behind_the_model():
+    layer = adapted_to(X)
+    with pytest.raises(AttributeError):
+        layer.mean = np.zeros(500_000)
+    with pytest.raises(ValueError, match="read-only"):
+        layer.variance[0] = 0

@@ -49,18 +49,17 @@ cdef inline void activate_backward(
         softmax_backward(a, da, n)
 
 
-cdef inline real largest(const real* z, Py_ssize_t n) noexcept nogil:
-    """max_j z_j"""
-    cdef real top = z[0]
-    cdef Py_ssize_t j
+cdef inline Py_ssize_t argmax(const real* z, Py_ssize_t n) noexcept nogil:
+    """The first j with the largest z_j"""
+    cdef Py_ssize_t j, top = 0
     for j in range(1, n):
-        top = z[j] if z[j] > top else top
+        top = j if z[j] > z[top] else top
     return top
 
 
 cdef inline void softmax(real* z, Py_ssize_t n) noexcept nogil:
     """a_j := exp(z_j) / sum_k exp(z_k), shifted by max(z) so that nothing overflows"""
-    cdef real top = largest(z, n), total = 0
+    cdef real top = z[argmax(z, n)], total = 0
     cdef Py_ssize_t j
     for j in range(n):
         z[j] = real_exp(z[j] - top)

@@ -7,10 +7,10 @@ of x, z, W, b. The padding between n_out and `stride` is zero in W, b and z and 
 
 from fastnn.kernels.simd cimport WIDTH, lane_sum, load, real, spread, vec
 
-cdef struct Layer:  # one row of the layer table, int64 throughout
-    Py_ssize_t n_in, in_stride, n_out, stride
-    Py_ssize_t W, b  # where they begin in the parameters; b is -1 in a layer without bias
-    Py_ssize_t activation
+cdef struct Layer:  # one row of the layer table, which is int64 on every machine
+    long long n_in, in_stride, n_out, stride
+    long long W, b  # where they begin in the parameters; b is -1 in a layer without bias
+    long long activation
 
 
 cdef inline void add_scaled(real alpha, const real* x, real* y, Py_ssize_t n) noexcept nogil:

@@ -6,9 +6,9 @@ which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y 
 Any other loss gives dL/da. The codes are those of `fastnn/losses.py`.
 """
 
-from fastnn.kernels.activations cimport largest
+from fastnn.kernels.activations cimport argmax
 from fastnn.kernels.elementary cimport softplus
-from fastnn.kernels.simd cimport real, real_exp, real_log
+from fastnn.kernels.simd cimport real, real_exp, real_log1p
 
 cdef enum Loss:
     SQUARED_ERROR = 0
@@ -94,12 +94,13 @@ cdef inline void binary_crossentropy_delta(
 
 
 cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
-    """log sum_j exp(z_j)"""
-    cdef real top = largest(z, n), total = 0
-    cdef Py_ssize_t j
+    """log sum_j exp(z_j) = z_top + log1p(the sum of exp(z_j - z_top) over the others)"""
+    cdef Py_ssize_t j, top = argmax(z, n)
+    cdef real others = 0
     for j in range(n):
-        total += real_exp(z[j] - top)
-    return <double>top + real_log(total)
+        if j != top:
+            others += real_exp(z[j] - z[top])
+    return <double>z[top] + real_log1p(others)
 
 
 cdef inline double categorical_crossentropy(
@@ -116,10 +117,13 @@ cdef inline double categorical_crossentropy(
 cdef inline void categorical_crossentropy_delta(
     const real* a, const real* y, real* dz, real weight, Py_ssize_t n
 ) noexcept nogil:
-    """dz_j := weight * (a_j - y_j), for targets that sum to one"""
+    """dz_j := weight * (a_j sum_k y_k - y_j); the sum is 1 up to the rounding of the targets"""
+    cdef real total = 0
     cdef Py_ssize_t j
     for j in range(n):
-        dz[j] = weight * (a[j] - y[j])
+        total += y[j]
+    for j in range(n):
+        dz[j] = weight * (a[j] * total - y[j])
 
 
 cdef inline void label_crossentropy_delta(

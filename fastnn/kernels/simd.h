@@ -27,7 +27,6 @@ typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(siz
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
-INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
 INLINE vec spread(real x) { return x - (vec){}; }
 
 /* The lanes' sum, halves first: one fixed order for each width. */
@@ -73,12 +72,18 @@ INLINE float_mode flush_subnormals(void) { return 0; }
 INLINE void restore_float_mode(float_mode mode) { (void)mode; }
 #endif
 
-/* GCC needs the feature's name as a constant, so Cython cannot call the builtin itself. */
+/* The compiler's builtin needs a feature's name as a constant, so Cython cannot call it itself.
+ * Names of whole levels ("x86-64-v3") are unknown to clang before 18; every CPU with the features
+ * below has the small rest of its level (movbe, lzcnt, f16c) too. */
 #if defined(__x86_64__)
+#define HAS __builtin_cpu_supports
 INLINE int cpu_isa_level(void)
 {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("x86-64-v4") ? 4 : __builtin_cpu_supports("x86-64-v3") ? 3 : 1;
+    int v3 = HAS("avx2") && HAS("fma") && HAS("bmi") && HAS("bmi2");
+    int v4 = v3 && HAS("avx512f") && HAS("avx512bw") && HAS("avx512cd") && HAS("avx512dq")
+             && HAS("avx512vl");
+    return v4 ? 4 : v3 ? 3 : 1;
 }
 #else
 INLINE int cpu_isa_level(void) { return 1; }

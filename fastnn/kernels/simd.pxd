@@ -8,7 +8,6 @@ cdef extern from "simd.h" nogil:
     const char* COMPILER
 
     vec load(const real* p) noexcept
-    void store(real* p, vec v) noexcept
     vec spread(real x) noexcept
     real lane_sum(vec v) noexcept
 
