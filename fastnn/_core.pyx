@@ -1,8 +1,9 @@
 """The compiled core: forward pass, backpropagation, gradient descent, and the doors to them.
 
 Backpropagation (`backward`) computes the gradient and moves nothing; gradient descent
-(`descend_sample`, `minibatch_rows`, `update`) moves the weights with it. There is no policy here: the doors at the end trust
-arrays that `_validation.py` and `network.py` have checked; nothing under them allocates.
+(`descend_sample`, `minibatch_rows`, `update`) moves the weights with it. There is no policy here:
+the doors at the end trust arrays that `_validation.py` and `network.py` have checked; nothing
+under them allocates.
 
 Rows pass in blocks of m <= block rows. Scratch memory holds, one behind the other, a stack (the
 block's rows of X, then each layer's activations), the z of the output layer, and two arrays of
@@ -185,7 +186,10 @@ cdef double add_gradient(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t stop, double scale,
     real* gradient, double loss,
 ) noexcept nogil:
-    """gradient := scale * dL/dW + gradient over the rows visited k-th to stop-th; returns loss + L"""
+    """gradient := scale * dL/dW + gradient over the rows visited k-th to stop-th
+
+    Returns loss + L.
+    """
     cdef Py_ssize_t m
     cdef const real* a
     while k < stop:
