@@ -96,7 +96,7 @@ def lookup(kind: str, name: object, known: Mapping[str, T]) -> T:
 def whole_number(name: str, value: object, *, minimum: int) -> int:
     """`value` as an int that is at least `minimum`."""
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool | np.bool):
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -111,7 +111,7 @@ def whole_number(name: str, value: object, *, minimum: int) -> int:
 def real_number(name: str, value: object, *, above: float) -> float:
     """`value` as a finite float greater than `above`."""
     try:
-        if isinstance(value, bool | str | bytes):
+        if isinstance(value, bool | np.bool | str | bytes):
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
