@@ -5,20 +5,24 @@ Backpropagation (`backward`) computes the gradient and moves nothing; gradient d
 the doors at the end trust arrays that `_validation.py` and `network.py` have checked; nothing
 under them allocates.
 
-Rows pass in blocks of m <= block rows. Scratch memory holds, one behind the other, a stack (the
-block's rows of X, then each layer's activations), the z of the output layer, and two arrays of
-deltas. Every sum runs in a fixed order: the same arguments give the same bits.
+Rows pass in blocks. Scratch memory holds the losses of the block's rows; a stack with its rows of
+X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz; and
+each layer's W transposed. Every sum runs in a fixed order: the same arguments give the same bits.
 """
 
 from libc.string cimport memcpy, memset
 
-from fastnn.kernels.activations cimport Activation, activate, activate_backward
-from fastnn.kernels.dense cimport Layer, forward, input_gradient, weight_gradient
+from fastnn.kernels.activations cimport RELU, Activation, activate, activate_backward
+from fastnn.kernels.dense cimport (
+    Layer, bias_gradient, forward, forward_row, input_gradient, input_gradient_row, transpose,
+    weight_gradient,
+)
 from fastnn.kernels.losses cimport Loss, is_fused, loss_delta, loss_value
 from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_in_row
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
+from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply
 from fastnn.kernels.update cimport sgd, sgd_sample
 
 cdef struct Network:
@@ -26,10 +30,14 @@ cdef struct Network:
     const Layer* output  # the last of them
     real* parameters
     Py_ssize_t block
+    double* row_loss
     real* stack
     real* output_z
-    real* delta
-    real* other_delta
+    real* deltas
+    real* transposed
+
+cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
+
 
 cdef struct Data:
     Rows X
@@ -46,70 +54,111 @@ cdef struct Call:
     float_mode mode_before
 
 
-# ---- forward pass and loss -----------------------------------------------------------------
+# ---- where things lie in the scratch memory; all of them (block, ...) -------------------------
+
+cdef inline real* inputs(const Network* net, const Layer* layer) noexcept nogil:
+    return net.stack + net.block * layer.x
+
+
+cdef inline real* activations(const Network* net, const Layer* layer) noexcept nogil:
+    return net.stack + net.block * layer.z
+
+
+cdef inline real* delta(const Network* net, const Layer* layer) noexcept nogil:
+    return net.deltas + net.block * (layer.z - net.layers.in_stride)
+
+
+cdef inline bint is_relu(const Layer* layer) noexcept nogil:
+    return <Activation>layer.activation == RELU
+
 
 cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
     """The row of X that is visited k-th"""
     return k if data.order == NULL else data.order[k]
 
 
-cdef inline real* activations_above(const Layer* layer, real* x, Py_ssize_t m) noexcept nogil:
-    """Where a layer's activations lie, given where its inputs lie: next on the stack"""
-    return x + m * layer.in_stride
+cdef void run(const Product* product) noexcept nogil:
+    """All products pass here: the tiles are compiled once."""
+    multiply(product)
 
 
-cdef void load_block(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
+# ---- forward pass and loss, of rows `first` to `last` of the block that begins with the k-th ----
+
+cdef void load_rows(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
-    """Lay the rows visited k-th to (k+m)-th at the bottom of the stack."""
+    """Lay rows of X at the bottom of the stack."""
     cdef Py_ssize_t r
-    for r in range(m):
+    for r in range(first, last):
         gather(&data.X, visited(data, k + r), net.stack + r * net.layers.in_stride)
 
 
-cdef real* forward_block(const Network* net, Py_ssize_t m) noexcept nogil:
-    """z := a W + b, a := f(z), layer after layer; returns the output activations."""
+cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """z := a W + b, a := f(z), layer after layer"""
     cdef const Layer* layer = net.layers
-    cdef real* x = net.stack
+    cdef const real* x
     cdef real* a
-    cdef Py_ssize_t r
+    cdef Product product
+    cdef bint fused
     while True:
-        a = activations_above(layer, x, m)
-        forward(layer, net.parameters, x, a, m)
+        fused = is_relu(layer) and layer.b >= 0
+        x = inputs(net, layer) + first * layer.in_stride
+        a = activations(net, layer) + first * layer.stride
+        product = forward(layer, net.parameters, x, a, last - first, fused and layer != net.output)
+        run(&product)
         if layer == net.output:
-            memcpy(net.output_z, a, m * layer.stride * sizeof(real))
-        for r in range(m):
-            activate(<Activation>layer.activation, a + r * layer.stride, layer.n_out)
+            memcpy(
+                net.output_z + first * layer.stride, a,
+                (last - first) * layer.stride * sizeof(real),
+            )
+        if not fused or layer == net.output:
+            activate_rows(layer, a, last - first)
         if layer == net.output:
-            return a
-        x = a
+            return
         layer += 1
 
 
+cdef inline void activate_rows(const Layer* layer, real* a, Py_ssize_t m) noexcept nogil:
+    """a := f(z), in place; the padding is left at zero"""
+    cdef Py_ssize_t r
+    for r in range(m):
+        activate(<Activation>layer.activation, a + r * layer.stride, layer.n_out)
+
+
 cdef void keep_predictions(
-    const Network* net, const Data* data, Py_ssize_t k, const real* a, Py_ssize_t m
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
-    """Copy the block's output, without its padding, to where the caller reads it."""
+    """Copy outputs, without their padding, to where the caller reads them."""
+    cdef const real* a = activations(net, net.output)
     cdef Py_ssize_t r, n = net.output.n_out
     if data.predictions != NULL:
-        for r in range(m):
-            memcpy(data.predictions + (k + r) * n, a + r * net.output.stride, n * sizeof(real))
+        for r in range(first, last):
+            memcpy(
+                data.predictions + (k + r) * n, a + r * net.output.stride, n * sizeof(real)
+            )
 
 
-cdef double add_loss(
-    const Network* net, const Data* data, Py_ssize_t k, const real* a, Py_ssize_t m, double total
+cdef void row_losses(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
-    """total + sum_r sample_weight_r * l(a_r, y_r), a row of weight 0 left out"""
+    """row_loss_r := sample_weight_r * l(a_r, y_r), 0 for a row of weight 0"""
+    cdef const real* a = activations(net, net.output)
     cdef Py_ssize_t r, i, stride = net.output.stride
     cdef double weight
-    for r in range(m):
+    for r in range(first, last):
         i = visited(data, k + r)
         weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
-        if weight != 0:
-            total += weight * loss_value(
-                data.loss, net.output_z + r * stride, a + r * stride,
-                data.y + i * data.n_targets, net.output.n_out,
-            )
+        net.row_loss[r] = 0 if weight == 0 else weight * loss_value(
+            data.loss, net.output_z + r * stride, a + r * stride, data.y + i * data.n_targets,
+            net.output.n_out,
+        )
+
+
+cdef double add_losses(const Network* net, Py_ssize_t m, double total) noexcept nogil:
+    """total + the losses of the block's rows, one after the other"""
+    cdef Py_ssize_t r
+    for r in range(m):
+        total += net.row_loss[r]
     return total
 
 
@@ -118,14 +167,14 @@ cdef double evaluate_rows(
 ) noexcept nogil:
     """Forward pass of n rows; returns loss + the sum of their losses (0 without targets)."""
     cdef Py_ssize_t k = 0, m
-    cdef const real* a
     while k < n:
         m = min(net.block, n - k)
-        load_block(net, data, k, m)
-        a = forward_block(net, m)
-        keep_predictions(net, data, k, a, m)
+        load_rows(net, data, k, 0, m)
+        forward_rows(net, 0, m)
+        keep_predictions(net, data, k, 0, m)
         if data.y != NULL:
-            loss = add_loss(net, data, k, a, m, loss)
+            row_losses(net, data, k, 0, m)
+            loss = add_losses(net, m, loss)
         k += m
     return loss
 
@@ -133,53 +182,105 @@ cdef double evaluate_rows(
 # ---- backpropagation: the chain rule, from dL/da of the output down to dL/dW of each layer --
 
 cdef void output_delta(
-    const Network* net, const Data* data, Py_ssize_t k, const real* a, Py_ssize_t m, double scale
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+    double scale,
 ) noexcept nogil:
-    """delta := scale * sample_weight * dl/dz of the output layer"""
+    """dz := scale * sample_weight * dl/dz of the output layer"""
     cdef Py_ssize_t r, i, j, n = net.output.n_out, stride = net.output.stride
+    cdef const real* a
+    cdef real* dz
     cdef real weight
-    cdef real* delta = net.delta
-    for r in range(m):
+    for r in range(first, last):
         i = visited(data, k + r)
         weight = <real>(scale if data.sample_weight == NULL else scale * data.sample_weight[i])
-        loss_delta(data.loss, a, data.y + i * data.n_targets, delta, weight, n)
+        a = activations(net, net.output) + r * stride
+        dz = delta(net, net.output) + r * stride
+        loss_delta(data.loss, a, data.y + i * data.n_targets, dz, weight, n)
         if not is_fused(data.loss):
-            activate_backward(<Activation>net.output.activation, a, delta, n)
+            activate_backward(<Activation>net.output.activation, a, dz, n)
         for j in range(n, stride):
-            delta[j] = 0
-        a += stride
-        delta += stride
+            dz[j] = 0
 
 
-cdef inline void delta_below(
-    const Network* net, const Layer* layer, const real* x, const real* dz, real* dz_below,
-    Py_ssize_t m,
+cdef void transpose_weights(const Network* net) noexcept nogil:
+    """W^T of every layer that hands a gradient down"""
+    cdef const Layer* layer = net.layers
+    cdef real* transposed = net.transposed
+    while layer != net.output:
+        layer += 1
+        transpose(layer, net.parameters, transposed)
+        transposed += layer.n_out * layer.in_stride
+
+
+cdef void backward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """dL/dz of every layer below the output: (dz W^T) * f'(z)"""
+    cdef const Layer* layer = net.layers
+    cdef const real* transposed = net.transposed
+    cdef const real* dz
+    cdef const real* x
+    cdef real* dz_below
+    cdef Product product
+    while layer != net.output:
+        layer += 1
+        transposed += layer.n_out * layer.in_stride
+    while layer != net.layers:
+        transposed -= layer.n_out * layer.in_stride
+        dz = delta(net, layer) + first * layer.stride
+        dz_below = delta(net, layer - 1) + first * layer.in_stride
+        x = inputs(net, layer) + first * layer.in_stride
+        product = input_gradient(
+            layer, transposed, dz, dz_below, x, last - first, is_relu(layer - 1)
+        )
+        run(&product)
+        if not is_relu(layer - 1):
+            backward_activation_rows(layer - 1, x, dz_below, last - first)
+        layer -= 1
+
+
+cdef inline void backward_activation_rows(
+    const Layer* layer, const real* a, real* da, Py_ssize_t m
 ) noexcept nogil:
-    """dL/dz of the layer below, whose activations x are: (dz W^T) * f'(z)"""
+    """dz := da * f'(z), in place"""
     cdef Py_ssize_t r
-    input_gradient(layer, net.parameters, dz, dz_below, m)
     for r in range(m):
         activate_backward(
-            <Activation>(layer - 1).activation, x + r * layer.in_stride,
-            dz_below + r * layer.in_stride, layer.n_in,
+            <Activation>layer.activation, a + r * layer.stride, da + r * layer.stride, layer.n_out
         )
 
 
-cdef void backward(const Network* net, const real* a, Py_ssize_t m, real* gradient) noexcept nogil:
-    """gradient := dL/dW, dL/db of every layer + gradient, from the delta of the output layer."""
-    cdef const Layer* layer = net.output
-    cdef const real* x
-    cdef real* dz = net.delta
-    cdef real* dz_below = net.other_delta
+cdef void weight_gradients(
+    const Network* net, Py_ssize_t m, real* target, Epilogue epilogue, real rate
+) noexcept nogil:
+    """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)"""
+    cdef const Layer* layer = net.layers
+    cdef Product product
     while True:
-        x = a - m * layer.in_stride
-        weight_gradient(layer, x, dz, gradient, m)
-        if layer == net.layers:
+        product = weight_gradient(
+            layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
+            0, layer.n_in,
+        )
+        run(&product)
+        if layer.b >= 0:
+            bias_gradient(layer, delta(net, layer), m, target, epilogue, rate)
+        if layer == net.output:
             return
-        delta_below(net, layer, x, dz, dz_below, m)
-        dz, dz_below = dz_below, dz
-        a = x
-        layer -= 1
+        layer += 1
+
+
+cdef double backpropagate_block(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale, double loss
+) noexcept nogil:
+    """The deltas of m rows from the k-th visited on, times scale; returns loss + their losses.
+
+    The transposed weights must be those of the parameters.
+    """
+    load_rows(net, data, k, 0, m)
+    forward_rows(net, 0, m)
+    keep_predictions(net, data, k, 0, m)
+    row_losses(net, data, k, 0, m)
+    output_delta(net, data, k, 0, m, scale)
+    backward_rows(net, 0, m)
+    return add_losses(net, m, loss)
 
 
 cdef double add_gradient(
@@ -191,59 +292,20 @@ cdef double add_gradient(
     Returns loss + L.
     """
     cdef Py_ssize_t m
-    cdef const real* a
+    transpose_weights(net)
     while k < stop:
         m = min(net.block, stop - k)
-        load_block(net, data, k, m)
-        a = forward_block(net, m)
-        keep_predictions(net, data, k, a, m)
-        loss = add_loss(net, data, k, a, m, loss)
-        output_delta(net, data, k, a, m, scale)
-        backward(net, a, m, gradient)
+        loss = backpropagate_block(net, data, k, m, scale, loss)
+        weight_gradients(net, m, gradient, ADD, 0)
         k += m
     return loss
 
 
 # ---- gradient descent: W := W - learning_rate * dL/dW ---------------------------------------
 
-cdef void descend_sample(const Network* net, const real* a, real learning_rate) noexcept nogil:
-    """Backpropagation and update of one sample, layer by layer: the layer below needs dz W^T
-    with W as it was, so each layer hands its delta down before it moves."""
-    cdef const Layer* layer = net.output
-    cdef const real* x
-    cdef real* dz = net.delta
-    cdef real* dz_below = net.other_delta
-    while True:
-        x = a - layer.in_stride
-        if layer != net.layers:
-            delta_below(net, layer, x, dz, dz_below, 1)
-        sgd_sample(layer, net.parameters, x, dz, learning_rate)
-        if layer == net.layers:
-            return
-        dz, dz_below = dz_below, dz
-        a = x
-        layer -= 1
-
-
-cdef inline double rate(const double[::1] rates, Py_ssize_t step) noexcept nogil:
+cdef inline double rate_of(const double[::1] rates, Py_ssize_t step) noexcept nogil:
     """The learning rate of a step; one entry serves them all."""
     return rates[0] if rates.shape[0] == 1 else rates[step]
-
-
-cdef double stochastic_rows(
-    const Network* net, const Data* data, Py_ssize_t n, const double[::1] rates, double loss
-) noexcept nogil:
-    """One update after every row; returns loss + the losses before each update."""
-    cdef Py_ssize_t k
-    cdef const real* a
-    for k in range(n):
-        load_block(net, data, k, 1)
-        a = forward_block(net, 1)
-        keep_predictions(net, data, k, a, 1)
-        loss = add_loss(net, data, k, a, 1, loss)
-        output_delta(net, data, k, a, 1, 1)
-        descend_sample(net, a, <real>rate(rates, k))
-    return loss
 
 
 cdef double minibatch_rows(
@@ -252,35 +314,86 @@ cdef double minibatch_rows(
 ) noexcept nogil:
     """One update along the mean gradient of each batch; the last batch may be shorter.
 
-    Returns loss + the losses before each update.
+    A batch that is one block moves the weights as their gradient is computed; a larger one adds
+    up its gradient first. Returns loss + the losses before each update.
     """
-    cdef Py_ssize_t k = 0, step = 0, stop
+    cdef Py_ssize_t k = 0, step = 0, m
+    cdef real rate
     while k < n:
-        stop = min(k + batch_size, n)
-        memset(gradient, 0, n_parameters * sizeof(real))
-        loss = add_gradient(net, data, k, stop, 1.0 / (stop - k), gradient, loss)
-        sgd(net.parameters, gradient, <real>rate(rates, step), n_parameters)
+        m = min(batch_size, n - k)
+        rate = <real>rate_of(rates, step)
+        if m <= net.block:
+            transpose_weights(net)
+            loss = backpropagate_block(net, data, k, m, 1.0 / m, loss)
+            weight_gradients(net, m, net.parameters, DESCEND, rate)
+        else:
+            memset(gradient, 0, n_parameters * sizeof(real))
+            loss = add_gradient(net, data, k, k + m, 1.0 / m, gradient, loss)
+            sgd(net.parameters, gradient, rate, n_parameters)
         step += 1
-        k = stop
+        k += m
+    return loss
+
+
+cdef void forward_sample(const Network* net) noexcept nogil:
+    """z := a W + b, a := f(z), layer after layer, of the single row in the stack"""
+    cdef const Layer* layer = net.layers
+    cdef real* a
+    while True:
+        a = activations(net, layer)
+        forward_row(layer, net.parameters, inputs(net, layer), a)
+        if layer == net.output:
+            memcpy(net.output_z, a, layer.stride * sizeof(real))
+        activate(<Activation>layer.activation, a, layer.n_out)
+        if layer == net.output:
+            return
+        layer += 1
+
+
+cdef void descend_sample(const Network* net, real learning_rate) noexcept nogil:
+    """Backpropagation and update of one sample, layer by layer: the layer below needs dz W^T
+    with W as it was, so each layer hands its delta down before it moves."""
+    cdef const Layer* layer = net.output
+    cdef const real* x
+    cdef real* dz
+    cdef real* dz_below
+    while True:
+        x = inputs(net, layer)
+        dz = delta(net, layer)
+        if layer != net.layers:
+            dz_below = delta(net, layer - 1)
+            input_gradient_row(layer, net.parameters, dz, dz_below)
+            activate_backward(<Activation>(layer - 1).activation, x, dz_below, layer.n_in)
+        sgd_sample(layer, net.parameters, x, dz, learning_rate)
+        if layer == net.layers:
+            return
+        layer -= 1
+
+
+cdef double stochastic_rows(
+    const Network* net, const Data* data, Py_ssize_t n, const double[::1] rates, double loss
+) noexcept nogil:
+    """One update after every row; returns loss + the losses before each update."""
+    cdef Py_ssize_t k
+    for k in range(n):
+        load_rows(net, data, k, 0, 1)
+        forward_sample(net)
+        keep_predictions(net, data, k, 0, 1)
+        row_losses(net, data, k, 0, 1)
+        loss = add_losses(net, 1, loss)
+        output_delta(net, data, k, 0, 1, 1)
+        descend_sample(net, <real>rate_of(rates, k))
     return loss
 
 
 # ---- the doors -------------------------------------------------------------------------------
 
-cdef Py_ssize_t widest_row(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
-    """The longest row of deltas, padding included"""
-    cdef Py_ssize_t i, widest = 0
-    for i in range(n_layers):
-        widest = max(widest, layers[i].stride)
-    return widest
-
-
-cdef Py_ssize_t stack_width(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
-    """The length of one row of the stack: its X and all its activations"""
-    cdef Py_ssize_t i, width = layers.in_stride
-    for i in range(n_layers):
-        width += layers[i].stride
-    return width
+cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
+    """The numbers in all transposed weights"""
+    cdef Py_ssize_t i, length = 0
+    for i in range(1, n_layers):
+        length += layers[i].n_out * layers[i].in_stride
+    return length
 
 
 cdef Network point_network(
@@ -293,10 +406,11 @@ cdef Network point_network(
     net.output = net.layers + n - 1
     net.parameters = &parameters[0]
     net.block = block
-    net.stack = &scratch[0]
-    net.output_z = net.stack + block * stack_width(net.layers, n)
-    net.delta = net.output_z + block * net.output.stride
-    net.other_delta = net.delta + block * widest_row(net.layers, n)
+    net.row_loss = <double*>&scratch[0]
+    net.stack = &scratch[0] + block * LOSS_LENGTH
+    net.output_z = net.stack + block * (net.output.z + net.output.stride)
+    net.deltas = net.output_z + block * net.output.stride
+    net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
     return net
 
 
@@ -341,10 +455,12 @@ cdef void close_call(const Call* call) noexcept nogil:
 
 def scratch_length(const long long[:, ::1] layers, Py_ssize_t block):
     """How many numbers of scratch memory blocks of this many rows need."""
-    cdef const Layer* layer = <const Layer*>&layers[0, 0]
-    cdef Py_ssize_t n = layers.shape[0]
-    return block * (
-        stack_width(layer, n) + layer[n - 1].stride + 2 * widest_row(layer, n)
+    cdef const Layer* first = <const Layer*>&layers[0, 0]
+    cdef const Layer* last = first + layers.shape[0] - 1
+    cdef Py_ssize_t stack = last.z + last.stride, deltas = stack - first.in_stride
+    return (
+        block * (LOSS_LENGTH + stack + last.stride + deltas)
+        + transposed_length(first, layers.shape[0])
     )
 
 

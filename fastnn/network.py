@@ -20,9 +20,9 @@ from fastnn.losses import Loss
 
 ALIGNMENT = 64  # bytes
 LINE = 16  # numbers: every array begins at a multiple of this
-BLOCK = 64  # rows that pass through the layers together
+BLOCK = 256  # rows that pass through the layers together
 SMALL_BLOCK = 16  # the same in a network so wide that a slice is shorter than a block
-SLICE_WORK = 5e8  # floating-point operations between two returns to Python, tens of milliseconds
+SLICE_WORK = 1e9  # floating-point operations between two returns to Python, tens of milliseconds
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
 
@@ -52,9 +52,12 @@ class Slice(NamedTuple):
 
 
 def aligned_empty(n: int, dtype: str) -> Array:
-    """n numbers, not set to anything, that begin at a 64-byte border."""
+    """n numbers, not set to anything, that begin at a 64-byte border.
+
+    Behind them is room for a vector, which the core may load but never stores.
+    """
     size = np.dtype(dtype).itemsize
-    buffer = np.empty(n * size + ALIGNMENT, np.uint8)
+    buffer = np.empty(n * size + 2 * ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + n * size].view(dtype)
 
@@ -80,16 +83,16 @@ def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[i
 
 def _layer_table(n_features: int, layers: Sequence[Dense]) -> tuple[Array, int]:
     """The core's table of layers (`Layer` in `kernels/dense.pxd`) and the number of parameters."""
-    table, n_in, position = [], n_features, 0
+    table, n_in, position, x = [], n_features, 0, 0
     for layer in layers:
-        stride = padded(layer.units)
+        in_stride, stride = padded(n_in), padded(layer.units)
         W, position = position, _next_line(position + n_in * stride)
         b = -1
         if layer.use_bias:
             b, position = position, _next_line(position + stride)
         code = activations.get(layer.activation).code
-        table.append([n_in, padded(n_in), layer.units, stride, W, b, code])
-        n_in = layer.units
+        table.append([n_in, in_stride, layer.units, stride, W, b, code, x, x + in_stride])
+        n_in, x = layer.units, x + in_stride
     return np.array(table, np.int64), position
 
 
@@ -132,7 +135,7 @@ class Network:
     def views(self, flat: Array) -> dict[str, Array]:
         """W1, b1, W2, ... as views, without padding, into a vector laid out as the parameters."""
         named = {}
-        for number, (n_in, _, n_out, stride, W, b, _) in enumerate(self._table.tolist(), 1):
+        for number, (n_in, _, n_out, stride, W, b, *_) in enumerate(self._table.tolist(), 1):
             named[f"W{number}"] = flat[W : W + n_in * stride].reshape(n_in, stride)[:, :n_out]
             if b >= 0:
                 named[f"b{number}"] = flat[b : b + n_out]

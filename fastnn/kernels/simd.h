@@ -4,6 +4,7 @@
 #pragma once
 
 #include <math.h>
+#include <string.h>
 
 #ifdef FASTNN_DOUBLE
 typedef double real;
@@ -25,9 +26,27 @@ typedef float real;
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 #define INLINE static inline __attribute__((always_inline))
+/* Tiles keep their sums in registers only if their constant sizes reach them. */
+#undef CYTHON_INLINE
+#define CYTHON_INLINE inline __attribute__((always_inline))
+
+/* Columns of a register tile, in vectors: 6 rows of them, one row of B and a number of A fill the
+ * 32 registers of AVX-512, the 16 of AVX2 and SSE. */
+#if defined(__AVX512F__)
+#define TILE_VECTORS 4
+#else
+#define TILE_VECTORS 2
+#endif
 
 INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
+INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
+INLINE void store_some(real *p, vec v, long n) { memcpy(p, &v, n * sizeof(real)); } /* n lanes */
 INLINE vec spread(real x) { return x - (vec){}; }
+
+typedef __typeof__((vec){} > (vec){}) mask;
+/* v where x > 0, otherwise 0; and max(v, 0), where NaN stays NaN. */
+INLINE vec where_positive(vec x, vec v) { return (vec)((x > (vec){}) & (mask)v); }
+INLINE vec not_negative(vec v) { return (vec)(~(v < (vec){}) & (mask)v); }
 
 /* The lanes' sum, halves first: one fixed order for each width. */
 INLINE real lane_sum(vec v)

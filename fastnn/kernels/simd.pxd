@@ -5,10 +5,15 @@ cdef extern from "simd.h" nogil:
     ctypedef float vec
     ctypedef int float_mode
     const int WIDTH
+    const int TILE_VECTORS
     const char* COMPILER
 
     vec load(const real* p) noexcept
+    void store(real* p, vec v) noexcept
+    void store_some(real* p, vec v, Py_ssize_t n) noexcept
     vec spread(real x) noexcept
+    vec where_positive(vec x, vec v) noexcept
+    vec not_negative(vec v) noexcept
     real lane_sum(vec v) noexcept
 
     real real_exp(real x) noexcept
