@@ -6,8 +6,8 @@ the doors at the end trust arrays that `_validation.py` and `network.py` have ch
 under them allocates.
 
 Rows pass in blocks. Scratch memory holds the losses of the block's rows; a stack with its rows of
-X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz; and
-each layer's W transposed. Every sum runs in a fixed order: the same arguments give the same bits.
+X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz;
+each layer's W transposed; and a packed part of a matrix. Every sum runs in a fixed order: the same arguments give the same bits.
 """
 
 from libc.string cimport memcpy, memset
@@ -22,7 +22,7 @@ from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
-from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply
+from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply, packed_length
 from fastnn.kernels.update cimport sgd, sgd_sample
 
 cdef struct Network:
@@ -35,6 +35,7 @@ cdef struct Network:
     real* output_z
     real* deltas
     real* transposed
+    real* packed  # of one product at a time
 
 cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
 
@@ -77,9 +78,10 @@ cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
     return k if data.order == NULL else data.order[k]
 
 
-cdef void run(const Product* product) noexcept nogil:
+cdef void run(const Network* net, Product product) noexcept nogil:
     """All products pass here: the tiles are compiled once."""
-    multiply(product)
+    product.packed = net.packed
+    multiply(&product)
 
 
 # ---- forward pass and loss, of rows `first` to `last` of the block that begins with the k-th ----
@@ -105,7 +107,7 @@ cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) no
         x = inputs(net, layer) + first * layer.in_stride
         a = activations(net, layer) + first * layer.stride
         product = forward(layer, net.parameters, x, a, last - first, fused and layer != net.output)
-        run(&product)
+        run(net, product)
         if layer == net.output:
             memcpy(
                 net.output_z + first * layer.stride, a,
@@ -231,7 +233,7 @@ cdef void backward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) n
         product = input_gradient(
             layer, transposed, dz, dz_below, x, last - first, is_relu(layer - 1)
         )
-        run(&product)
+        run(net, product)
         if not is_relu(layer - 1):
             backward_activation_rows(layer - 1, x, dz_below, last - first)
         layer -= 1
@@ -259,7 +261,7 @@ cdef void weight_gradients(
             layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
             0, layer.n_in,
         )
-        run(&product)
+        run(net, product)
         if layer.b >= 0:
             bias_gradient(layer, delta(net, layer), m, target, epilogue, rate)
         if layer == net.output:
@@ -411,6 +413,7 @@ cdef Network point_network(
     net.output_z = net.stack + block * (net.output.z + net.output.stride)
     net.deltas = net.output_z + block * net.output.stride
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
+    net.packed = net.transposed + transposed_length(net.layers, n)
     return net
 
 
@@ -460,7 +463,7 @@ def scratch_length(const long long[:, ::1] layers, Py_ssize_t block):
     cdef Py_ssize_t stack = last.z + last.stride, deltas = stack - first.in_stride
     return (
         block * (LOSS_LENGTH + stack + last.stride + deltas)
-        + transposed_length(first, layers.shape[0])
+        + transposed_length(first, layers.shape[0]) + packed_length()
     )
 
 

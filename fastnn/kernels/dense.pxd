@@ -5,7 +5,7 @@ Shapes, for a block of m rows: x (m, n_in) and z (m, n_out) with the row strides
 the shapes of x, z, W, b. The padding between n_out and `stride` is zero in all of them.
 """
 
-from fastnn.kernels.simd cimport WIDTH, lane_sum, load, real, spread, store, vec
+from fastnn.kernels.simd cimport WIDTH, lane_sum, load, real, spread, store, transpose_square, vec
 from fastnn.kernels.tiles cimport (
     ADD, DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
 )
@@ -29,7 +29,7 @@ cdef inline Product forward(
     p.C, p.ldc = z, layer.stride
     p.M, p.N, p.K = m, layer.stride, layer.n_in
     p.bias = parameters + layer.b if layer.b >= 0 else NULL
-    p.guard, p.rate = NULL, 0
+    p.guard, p.rate, p.packed = NULL, 0, NULL
     p.epilogue = PUT if layer.b < 0 else PUT_BIASED_RELU if relu else PUT_BIASED
     return p
 
@@ -44,7 +44,7 @@ cdef inline Product input_gradient(
     p.B, p.ldb = W_transposed, layer.in_stride
     p.C, p.ldc = dx, layer.in_stride
     p.M, p.N, p.K = m, layer.in_stride, layer.n_out
-    p.bias, p.guard, p.rate = NULL, x, 0
+    p.bias, p.guard, p.rate, p.packed = NULL, x, 0, NULL
     p.epilogue = PUT_MASKED if relu else PUT
     return p
 
@@ -59,7 +59,7 @@ cdef inline Product weight_gradient(
     p.B, p.ldb = dz, layer.stride
     p.C, p.ldc = target + layer.W + first * layer.stride, layer.stride
     p.M, p.N, p.K = last - first, layer.stride, m
-    p.bias, p.guard, p.rate = NULL, NULL, rate
+    p.bias, p.guard, p.rate, p.packed = NULL, NULL, rate, NULL
     p.epilogue = epilogue
     return p
 
@@ -69,20 +69,20 @@ cdef inline void bias_gradient(
 ) noexcept nogil:
     """db := sum_r dz_r + db (ADD) or b := b - rate * sum_r dz_r (DESCEND)"""
     cdef real* db = target + layer.b
-    cdef real total, scale = -rate if epilogue == DESCEND else 1
+    cdef real total, scale = rate if epilogue == DESCEND else -1
     cdef vec totals
     cdef Py_ssize_t r, j = 0
     while j + WIDTH <= layer.stride:
         totals = spread(0)
         for r in range(m):
             totals = totals + load(dz + r * layer.stride + j)
-        store(db + j, load(db + j) + spread(scale) * totals)
+        store(db + j, load(db + j) - spread(scale) * totals)
         j += WIDTH
     while j < layer.stride:
         total = 0
         for r in range(m):
             total += dz[r * layer.stride + j]
-        db[j] += scale * total
+        db[j] -= scale * total
         j += 1
 
 
@@ -91,14 +91,19 @@ cdef inline void transpose(
 ) noexcept nogil:
     """W^T, (n_out, n_in) with row stride `in_stride`, its padding zero"""
     cdef const real* W = parameters + layer.W
-    cdef Py_ssize_t first, last, i, j
-    for first in range(0, layer.in_stride, 16):  # 16 rows of W: their lines stay in the cache
-        last = min(first + 16, layer.in_stride)
-        for j in range(layer.n_out):
-            for i in range(first, last):
-                W_transposed[j * layer.in_stride + i] = (
-                    W[i * layer.stride + j] if i < layer.n_in else 0
-                )
+    cdef Py_ssize_t stride = layer.stride, in_stride = layer.in_stride
+    cdef Py_ssize_t n_in = layer.n_in, n_out = layer.n_out, i = 0, j
+    while stride >= WIDTH and i + WIDTH <= n_in:
+        j = 0
+        while j < n_out:
+            transpose_square(
+                W + i * stride + j, stride, W_transposed + j * in_stride + i, in_stride, n_out - j
+            )
+            j += WIDTH
+        i += WIDTH
+    for i in range(i, in_stride):
+        for j in range(n_out):
+            W_transposed[j * in_stride + i] = W[i * stride + j] if i < n_in else 0
 
 
 # ---- one row ----------------------------------------------------------------------------------

@@ -40,13 +40,36 @@ typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(siz
 
 INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
 INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
-INLINE void store_some(real *p, vec v, long n) { memcpy(p, &v, n * sizeof(real)); } /* n lanes */
+/* The first n lanes; n is 1, 4 or 8, the rows shorter than a line. */
+INLINE void store_some(real *p, vec v, long n)
+{
+    if (n == 1)
+        *p = v[0];
+    else if (n == 4)
+        memcpy(p, &v, 4 * sizeof(real));
+    else
+        memcpy(p, &v, (WIDTH < 8 ? WIDTH : 8) * sizeof(real));
+}
 INLINE vec spread(real x) { return x - (vec){}; }
 
-typedef __typeof__((vec){} > (vec){}) mask;
+typedef __typeof__((vec){} > (vec){}) lanes; /* an integer for each lane; a comparison's result */
+/* v itself, not to be moved. Without this a compiler may compute a*b of c - a*b early, on the way to
+ * several places; then one of them rounds twice where the others have a fused multiply-add. */
+INLINE vec settled(vec v)
+{
+#if defined(__AVX512F__)
+    __asm__("" : "+v"(v));
+#elif defined(__SSE2__)
+    __asm__("" : "+x"(v));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(v));
+#endif
+    return v;
+}
+
 /* v where x > 0, otherwise 0; and max(v, 0), where NaN stays NaN. */
-INLINE vec where_positive(vec x, vec v) { return (vec)((x > (vec){}) & (mask)v); }
-INLINE vec not_negative(vec v) { return (vec)(~(v < (vec){}) & (mask)v); }
+INLINE vec where_positive(vec x, vec v) { return (vec)((x > (vec){}) & (lanes)v); }
+INLINE vec not_negative(vec v) { return (vec)(~(v < (vec){}) & (lanes)v); }
 
 /* The lanes' sum, halves first: one fixed order for each width. */
 INLINE real lane_sum(vec v)
@@ -55,6 +78,41 @@ INLINE real lane_sum(vec v)
         for (int i = 0; i < half; i++)
             v[i] += v[i + half];
     return v[0];
+}
+
+/* b := a transposed, WIDTH x WIDTH; only the first `rows` rows of b are stored.
+ * Stage by stage, rows r and r+h swap their off-diagonal squares of h x h. */
+INLINE void transpose_square(const real *a, long lda, real *b, long ldb, long rows)
+{
+#if defined(__clang__) /* has no shuffle with computed lanes */
+    for (long j = 0; j < rows; j++)
+        for (long i = 0; i < WIDTH; i++)
+            b[j * ldb + i] = a[i * lda + j];
+#else
+    vec v[WIDTH];
+    lanes lane;
+    for (int i = 0; i < WIDTH; i++) {
+        lane[i] = i;
+        v[i] = load(a + i * lda);
+    }
+#pragma GCC unroll 8
+    for (int h = WIDTH / 2; h > 0; h /= 2) {
+        lanes upper = (lane & h) != 0;
+        lanes first = (upper & (lane + WIDTH - h)) | (~upper & lane);
+        lanes second = (upper & (lane + WIDTH)) | (~upper & (lane + h));
+#pragma GCC unroll 16
+        for (int r = 0; r < WIDTH; r++)
+            if (!(r & h)) {
+                vec kept = v[r];
+                v[r] = __builtin_shuffle(kept, v[r + h], first);
+                v[r + h] = __builtin_shuffle(kept, v[r + h], second);
+            }
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < WIDTH; j++)
+        if (j < rows)
+            store(b + j * ldb, v[j]);
+#endif
 }
 
 /* libm in the precision of `real`. */

@@ -12,8 +12,12 @@ cdef extern from "simd.h" nogil:
     void store(real* p, vec v) noexcept
     void store_some(real* p, vec v, Py_ssize_t n) noexcept
     vec spread(real x) noexcept
+    vec settled(vec v) noexcept
     vec where_positive(vec x, vec v) noexcept
     vec not_negative(vec v) noexcept
+    void transpose_square(
+        const real* a, Py_ssize_t lda, real* b, Py_ssize_t ldb, Py_ssize_t rows
+    ) noexcept
     real lane_sum(vec v) noexcept
 
     real real_exp(real x) noexcept

@@ -8,7 +8,8 @@ vector, so every array has that much room behind it; nothing is stored beyond co
 """
 
 from fastnn.kernels.simd cimport (
-    TILE_VECTORS, WIDTH, load, not_negative, real, spread, store, store_some, vec, where_positive,
+    TILE_VECTORS, WIDTH, load, not_negative, real, settled, spread, store, store_some, vec,
+    where_positive,
 )
 
 cdef enum Epilogue:
@@ -16,8 +17,8 @@ cdef enum Epilogue:
     PUT_BIASED = 1  # C := A B + bias, one number a column
     PUT_BIASED_RELU = 2  # C := max(A B + bias, 0)
     PUT_MASKED = 3  # C := A B where guard > 0, otherwise 0
-    ADD = 4  # C := C + A B
-    DESCEND = 5  # C := C - rate * A B
+    ADD = 4  # C := C + A B, for K <= DEEPEST
+    DESCEND = 5  # C := C - rate * A B, for K <= DEEPEST
 
 cdef struct Product:
     const real* A
@@ -31,22 +32,30 @@ cdef struct Product:
     const real* bias
     const real* guard  # laid out as C
     real rate
+    real* packed  # room for `packed_length()` numbers
+
+
+cdef enum:
+    DEPTH = 128  # summands at a time: so many rows of a packed B stay in the first-level cache
+    DEEPEST = 256  # the largest K of ADD and DESCEND, whose sums cannot wait in C
+    PACKED_ROWS = 48  # from so many rows of A on, packing B pays: they all pass over it
 
 
 cdef inline vec finished(
-    const Product* p, vec ab, const real* c, Py_ssize_t j, const real* guard, Epilogue epilogue
+    const Product* p, vec ab, const real* c, const real* bias, const real* guard,
+    Epilogue epilogue,
 ) noexcept nogil:
     """What becomes of a vector of A B"""
     if epilogue == PUT_BIASED:
-        return ab + load(p.bias + j)
+        return ab + load(bias)
     if epilogue == PUT_BIASED_RELU:
-        return not_negative(ab + load(p.bias + j))
+        return not_negative(ab + load(bias))
     if epilogue == PUT_MASKED:
         return where_positive(load(guard), ab)
     if epilogue == ADD:
         return load(c) + ab
     if epilogue == DESCEND:
-        return load(c) - spread(p.rate) * ab
+        return load(c) - spread(p.rate) * settled(ab)
     return ab
 
 
@@ -55,35 +64,53 @@ cdef inline void finish_tile(
     Epilogue epilogue,
 ) noexcept nogil:
     """Store a tile of A B whose first element is that of row i, column j."""
-    cdef Py_ssize_t here, left = p.N - j - (vectors - 1) * WIDTH
+    cdef Py_ssize_t ldc = p.ldc, left = p.N - j - (vectors - 1) * WIDTH
+    cdef real* C = p.C + i * ldc + j
+    cdef const real* guard = p.guard + i * ldc + j
+    cdef const real* bias = p.bias + j
     cdef int r, v
     cdef vec c
     for r in range(rows):
         for v in range(vectors):
-            here = (i + r) * p.ldc + j + v * WIDTH
             c = finished(
-                p, ab[r * vectors + v], p.C + here, j + v * WIDTH, p.guard + here, epilogue
+                p, ab[r * vectors + v], C + r * ldc + v * WIDTH, bias + v * WIDTH,
+                guard + r * ldc + v * WIDTH, epilogue,
             )
             if v < vectors - 1 or left >= WIDTH:
-                store(p.C + here, c)
+                store(C + r * ldc + v * WIDTH, c)
             else:
-                store_some(p.C + here, c, left)
+                store_some(C + r * ldc + v * WIDTH, c, left)
+
+
+cdef struct Panel:  # some columns of B, rows k to end: packed, or where they are
+    const real* B
+    Py_ssize_t ldb, k, end
 
 
 cdef inline void tile(
-    const Product* p, Py_ssize_t i, Py_ssize_t j, const int rows, const int vectors
+    const Product* p, const Panel* panel, Py_ssize_t i, Py_ssize_t j, const int rows,
+    const int vectors,
 ) noexcept nogil:
-    """Rows i to i+rows, columns j to j+vectors*WIDTH (or N) of C"""
+    """Rows i to i+rows, columns j to j+vectors*WIDTH (or N) of C, the panel's summands
+
+    Sums that are not complete yet wait in C.
+    """
     cdef vec ab[24]
     cdef vec b[4]
     cdef vec a
-    cdef const real* A = p.A + i * p.sm
-    cdef const real* B = p.B + j
-    cdef Py_ssize_t k, sm = p.sm, sk = p.sk, ldb = p.ldb
+    cdef const real* A = p.A + i * p.sm + panel.k * p.sk
+    cdef const real* B = panel.B
+    cdef Py_ssize_t sm = p.sm, sk = p.sk, ldb = panel.ldb, k
+    cdef Epilogue epilogue = p.epilogue if panel.end == p.K else PUT
     cdef int r, v
-    for r in range(rows * vectors):
-        ab[r] = spread(0)
-    for k in range(p.K):
+    for r in range(rows):
+        for v in range(vectors):
+            ab[r * vectors + v] = spread(0)
+    if panel.k > 0:
+        for r in range(rows):
+            for v in range(vectors):
+                ab[r * vectors + v] = load(p.C + (i + r) * p.ldc + j + v * WIDTH)
+    for k in range(panel.k, panel.end):
         for v in range(vectors):
             b[v] = load(B + v * WIDTH)
         for r in range(rows):
@@ -92,34 +119,63 @@ cdef inline void tile(
                 ab[r * vectors + v] = ab[r * vectors + v] + a * b[v]
         A += sk
         B += ldb
-    if p.epilogue == PUT:
+    if epilogue == PUT:
         finish_tile(p, ab, i, j, rows, vectors, PUT)
-    elif p.epilogue == PUT_BIASED:
+    elif epilogue == PUT_BIASED:
         finish_tile(p, ab, i, j, rows, vectors, PUT_BIASED)
-    elif p.epilogue == PUT_BIASED_RELU:
+    elif epilogue == PUT_BIASED_RELU:
         finish_tile(p, ab, i, j, rows, vectors, PUT_BIASED_RELU)
-    elif p.epilogue == PUT_MASKED:
+    elif epilogue == PUT_MASKED:
         finish_tile(p, ab, i, j, rows, vectors, PUT_MASKED)
-    elif p.epilogue == ADD:
+    elif epilogue == ADD:
         finish_tile(p, ab, i, j, rows, vectors, ADD)
     else:
         finish_tile(p, ab, i, j, rows, vectors, DESCEND)
 
 
+cdef inline Panel pack(
+    const Product* p, Py_ssize_t j, Py_ssize_t k, Py_ssize_t depth, const int vectors
+) noexcept nogil:
+    """Columns j to j+vectors*WIDTH of B, rows k to k+depth, side by side if that pays"""
+    cdef Panel panel
+    cdef Py_ssize_t r
+    cdef int v
+    panel.k, panel.end = k, min(k + depth, p.K)
+    panel.B, panel.ldb = p.B + k * p.ldb + j, p.ldb
+    if p.M >= PACKED_ROWS and p.ldb > vectors * WIDTH:
+        for r in range(panel.end - k):
+            for v in range(vectors):
+                store(
+                    p.packed + (r * vectors + v) * WIDTH,
+                    load(panel.B + r * p.ldb + v * WIDTH),
+                )
+        panel.B, panel.ldb = p.packed, vectors * WIDTH
+    return panel
+
+
 cdef inline void column_of_tiles(const Product* p, Py_ssize_t j, const int vectors) noexcept nogil:
     """All rows of C, columns j to j+vectors*WIDTH (or N)"""
-    cdef Py_ssize_t i = 0
-    while p.M - i >= 6:
-        tile(p, i, j, 6, vectors)
-        i += 6
-    if p.M - i >= 4:
-        tile(p, i, j, 4, vectors)
-        i += 4
-    if p.M - i >= 2:
-        tile(p, i, j, 2, vectors)
-        i += 2
-    if p.M - i >= 1:
-        tile(p, i, j, 1, vectors)
+    cdef Py_ssize_t i, k = 0, depth = DEEPEST if p.epilogue >= ADD else DEPTH
+    cdef Panel panel
+    while k < p.K:
+        panel = pack(p, j, k, depth, vectors)
+        i = 0
+        while p.M - i >= 6:
+            tile(p, &panel, i, j, 6, vectors)
+            i += 6
+        if p.M - i >= 4:
+            tile(p, &panel, i, j, 4, vectors)
+            i += 4
+        if p.M - i >= 2:
+            tile(p, &panel, i, j, 2, vectors)
+            i += 2
+        if p.M - i >= 1:
+            tile(p, &panel, i, j, 1, vectors)
+        k += depth
+
+
+cdef inline Py_ssize_t packed_length() noexcept nogil:
+    return DEEPEST * TILE_VECTORS * WIDTH
 
 
 cdef inline void multiply(const Product* p) noexcept nogil:
