@@ -12,8 +12,9 @@ deltas. Every sum runs in a fixed order: the same arguments give the same bits.
 
 from libc.string cimport memcpy, memset
 
-from fastnn.kernels.activations cimport Activation, activate, activate_backward
+from fastnn.kernels.activations cimport Activation, activate_backward, activate_block
 from fastnn.kernels.dense cimport Layer, forward, input_gradient, weight_gradient
+from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss, is_fused, loss_delta, loss_value
 from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_in_row
 from fastnn.kernels.simd cimport (
@@ -72,14 +73,12 @@ cdef real* forward_block(const Network* net, Py_ssize_t m) noexcept nogil:
     cdef const Layer* layer = net.layers
     cdef real* x = net.stack
     cdef real* a
-    cdef Py_ssize_t r
     while True:
         a = activations_above(layer, x, m)
         forward(layer, net.parameters, x, a, m)
         if layer == net.output:
             memcpy(net.output_z, a, m * layer.stride * sizeof(real))
-        for r in range(m):
-            activate(<Activation>layer.activation, a + r * layer.stride, layer.n_out)
+        activate_block(<Activation>layer.activation, a, m, layer.n_out, layer.stride)
         if layer == net.output:
             return a
         x = a
@@ -486,6 +485,27 @@ def all_finite(const real[::1] values):
         for j in range(n):
             finite &= is_finite(values[j])
     return finite
+
+
+def elementwise(int function, const real[::1] x, real[::1] y):
+    """y := f(x), f one of exp, log, sigmoid, tanh, softplus (0 to 4); for tests and measurements"""
+    cdef float_mode mode_before
+    cdef Py_ssize_t n = x.shape[0]
+    if n == 0:
+        return
+    with nogil:
+        mode_before = flush_subnormals()
+        if function == 0:
+            sweep(exp, &x[0], &y[0], n)
+        elif function == 1:
+            sweep(log, &x[0], &y[0], n)
+        elif function == 2:
+            sweep(sigmoid, &x[0], &y[0], n)
+        elif function == 3:
+            sweep(tanh, &x[0], &y[0], n)
+        else:
+            sweep(softplus, &x[0], &y[0], n)
+        restore_float_mode(mode_before)
 
 
 def isa_level():

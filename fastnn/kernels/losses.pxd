@@ -6,9 +6,10 @@ which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y 
 Any other loss gives dL/da. The codes are those of `fastnn/losses.py`.
 """
 
-from fastnn.kernels.activations cimport argmax
-from fastnn.kernels.elementary cimport softplus
-from fastnn.kernels.simd cimport real, real_exp, real_log1p
+from fastnn.kernels.elementary cimport absolute, exp, log1p, softplus
+from fastnn.kernels.simd cimport (
+    INFINITE, WIDTH, first_lane, lane_sum, load_first, real, spread, vec, where,
+)
 
 cdef enum Loss:
     SQUARED_ERROR = 0
@@ -71,16 +72,19 @@ cdef inline void squared_error_delta(
 cdef inline double binary_crossentropy(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
     """l = -1/n sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)) = 1/n sum_j (softplus(z_j) - y_j z_j)
 
-    Written as y softplus(-z) + (1 - y) softplus(z): both terms are positive, nothing cancels.
+    Written as softplus(-|z|) + |z| * (y if z < 0 else 1 - y): no term is negative, nothing
+    cancels. Beyond the row z = -inf and y = 0 add nothing.
     """
-    cdef double total = 0
-    cdef Py_ssize_t j
-    for j in range(n):
-        if y[j] != 0:
-            total += y[j] * softplus(-z[j])
-        if y[j] != 1:
-            total += (1 - y[j]) * softplus(z[j])
-    return total / n
+    cdef vec z_j, y_j, wrong, sums = spread(0)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        z_j = load_first(z + j, n - j, -INFINITE)
+        y_j = load_first(y + j, n - j, 0)
+        wrong = where(z_j < spread(0), y_j, 1 - y_j)
+        sums = sums + softplus(-absolute(z_j))
+        sums = sums + where(wrong == spread(0), spread(0), wrong * absolute(z_j))  # not 0 * inf
+        j += WIDTH
+    return <double>lane_sum(sums) / n
 
 
 cdef inline void binary_crossentropy_delta(
@@ -93,14 +97,30 @@ cdef inline void binary_crossentropy_delta(
         dz[j] = factor * (a[j] - y[j])
 
 
+cdef inline Py_ssize_t argmax(const real* z, Py_ssize_t n) noexcept nogil:
+    """The first j with the largest z_j"""
+    cdef Py_ssize_t j, top = 0
+    for j in range(1, n):
+        top = j if z[j] > z[top] else top
+    return top
+
+
+cdef inline vec sum_exp(const real* z, real top, Py_ssize_t n) noexcept nogil:
+    """sum_j exp(z_j - top), not yet added over the lanes"""
+    cdef vec sums = spread(0)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        sums = sums + exp(load_first(z + j, n - j, -INFINITE) - spread(top))
+        j += WIDTH
+    return sums
+
+
 cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
     """log sum_j exp(z_j) = z_top + log1p(the sum of exp(z_j - z_top) over the others)"""
-    cdef Py_ssize_t j, top = argmax(z, n)
-    cdef real others = 0
-    for j in range(n):
-        if j != top:
-            others += real_exp(z[j] - z[top])
-    return <double>z[top] + real_log1p(others)
+    cdef Py_ssize_t j = argmax(z, n)
+    cdef real top = z[j]
+    cdef vec others = sum_exp(z, top, j) + sum_exp(z + j + 1, top, n - j - 1)
+    return <double>top + first_lane(log1p(spread(lane_sum(others))))
 
 
 cdef inline double categorical_crossentropy(

@@ -1,17 +1,20 @@
-/* The number type `real`, the vector type `vec` of this build, and a handful of operations on them.
+/* The number type `real`, the vector type `vec` of this build, and the primitive operations on them.
  * The width follows the instruction set: 64-byte vectors compiled for AVX2 run several times slower.
  * Also here, because no other language can say it: the processor's flush-to-zero mode. */
 #pragma once
 
-#include <math.h>
+#include <stddef.h>
 
 #ifdef FASTNN_DOUBLE
 typedef double real;
-#define REAL(function) function
+typedef unsigned long long real_bits;
+#define MANTISSA_BITS 52
 #else
 typedef float real;
-#define REAL(function) function##f
+typedef unsigned int real_bits;
+#define MANTISSA_BITS 23
 #endif
+#define INFINITE ((real)__builtin_inff())
 
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
@@ -24,26 +27,73 @@ typedef float real;
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef real_bits bits __attribute__((vector_size(VECTOR_BYTES)));
+typedef __typeof__((vec){} < (vec){}) mask; /* of a comparison: all bits of a lane are set, or none */
+
+/* Inlined by order, the kernels too: a `vec` stays in its register, a constant argument constant. */
 #define INLINE static inline __attribute__((always_inline))
+#undef CYTHON_INLINE
+#define CYTHON_INLINE inline __attribute__((always_inline))
 
 INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
+INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
 INLINE vec spread(real x) { return x - (vec){}; }
+INLINE real first_lane(vec v) { return v[0]; }
 
-/* The lanes' sum, halves first: one fixed order for each width. */
+/* The first n lanes (all, if n > WIDTH) from memory or to it; no byte beyond them is touched.
+ * GCC makes masked moves of these loops. */
+INLINE vec load_first(const real *p, ptrdiff_t n, real rest)
+{
+    real lanes[WIDTH];
+    if (n >= WIDTH)
+        return load(p);
+    for (int i = 0; i < WIDTH; i++)
+        lanes[i] = i < (int)n ? p[i] : rest;
+    return load(lanes);
+}
+INLINE void store_first(real *p, vec v, ptrdiff_t n)
+{
+    if (n >= WIDTH)
+        store(p, v);
+    else
+        for (int i = 0; i < WIDTH; i++)
+            if (i < (int)n)
+                p[i] = v[i];
+}
+
+INLINE bits to_bits(vec v) { return (bits)v; }
+INLINE vec from_bits(bits b) { return (vec)b; }
+INLINE vec where(mask m, vec yes, vec no) { return (vec)((m & (mask)yes) | (~m & (mask)no)); }
+INLINE vec divide(vec x, vec y) { return x / y; } /* Cython would look for a zero first */
+
+/* c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule */
+#define polynomial(x, ...) \
+    horner(x, (const real[]){__VA_ARGS__}, sizeof((const real[]){__VA_ARGS__}) / sizeof(real))
+INLINE vec horner(vec x, const real *c, int n)
+{
+    vec sum = spread(c[n - 1]);
+    for (int i = n - 2; i >= 0; i--)
+        sum = sum * x + spread(c[i]);
+    return sum;
+}
+
+/* The lanes' sum and the largest lane, halves first: one fixed order for each width. */
 INLINE real lane_sum(vec v)
 {
+#pragma GCC unroll 4
     for (int half = WIDTH / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             v[i] += v[i + half];
     return v[0];
 }
-
-/* libm in the precision of `real`. */
-INLINE real real_exp(real x) { return REAL(exp)(x); }
-INLINE real real_log(real x) { return REAL(log)(x); }
-INLINE real real_log1p(real x) { return REAL(log1p)(x); }
-INLINE real real_tanh(real x) { return REAL(tanh)(x); }
-INLINE real real_abs(real x) { return REAL(fabs)(x); }
+INLINE real lane_max(vec v)
+{
+#pragma GCC unroll 4
+    for (int half = WIDTH / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            v[i] = v[i] > v[i + half] ? v[i] : v[i + half];
+    return v[0];
+}
 
 /* Subnormal numbers cost a hundred cycles each; the core treats them as zero while it runs. */
 #if defined(__SSE2__)

@@ -1,21 +1,32 @@
-"""What `simd.h` gives to the kernels. `float` stands in for the type the build chooses."""
+"""What `simd.h` gives to the kernels. `float` stands in for the type the build chooses, `int` for
+its bits and for the mask that comparing two `vec` gives.
+"""
 
 cdef extern from "simd.h" nogil:
     ctypedef float real
     ctypedef float vec
+    ctypedef unsigned int bits
+    ctypedef int mask
     ctypedef int float_mode
     const int WIDTH
+    const int MANTISSA_BITS
+    const real INFINITE
     const char* COMPILER
 
     vec load(const real* p) noexcept
+    void store(real* p, vec v) noexcept
+    vec load_first(const real* p, Py_ssize_t n, real rest) noexcept
+    void store_first(real* p, vec v, Py_ssize_t n) noexcept
     vec spread(real x) noexcept
+    real first_lane(vec v) noexcept
     real lane_sum(vec v) noexcept
+    real lane_max(vec v) noexcept
 
-    real real_exp(real x) noexcept
-    real real_log(real x) noexcept
-    real real_log1p(real x) noexcept
-    real real_tanh(real x) noexcept
-    real real_abs(real x) noexcept
+    vec where(mask m, vec yes, vec no) noexcept
+    bits to_bits(vec v) noexcept
+    vec from_bits(bits b) noexcept
+    vec divide(vec x, vec y) noexcept
+    vec polynomial(vec x, ...) noexcept
 
     float_mode flush_subnormals() noexcept
     void restore_float_mode(float_mode mode) noexcept
