@@ -6,6 +6,7 @@ which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y 
 Any other loss gives dL/da. The codes are those of `fastnn/losses.py`.
 """
 
+from fastnn.kernels.activations cimport largest
 from fastnn.kernels.elementary cimport absolute, exp, log1p, softplus
 from fastnn.kernels.simd cimport (
     INFINITE, WIDTH, first_lane, lane_sum, load_first, real, spread, vec, where,
@@ -97,30 +98,21 @@ cdef inline void binary_crossentropy_delta(
         dz[j] = factor * (a[j] - y[j])
 
 
-cdef inline Py_ssize_t argmax(const real* z, Py_ssize_t n) noexcept nogil:
-    """The first j with the largest z_j"""
-    cdef Py_ssize_t j, top = 0
-    for j in range(1, n):
-        top = j if z[j] > z[top] else top
-    return top
+cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
+    """log sum_j exp(z_j) = z_top + log1p(the sum of exp(z_j - z_top) over the others)
 
-
-cdef inline vec sum_exp(const real* z, real top, Py_ssize_t n) noexcept nogil:
-    """sum_j exp(z_j - top), not yet added over the lanes"""
-    cdef vec sums = spread(0)
+    Of several that are largest, one is the top and each other adds exp(0) = 1.
+    """
+    cdef real top = largest(z, n)
+    cdef vec z_j, e, lower = spread(0), tops = spread(0)
     cdef Py_ssize_t j = 0
     while j < n:
-        sums = sums + exp(load_first(z + j, n - j, -INFINITE) - spread(top))
+        z_j = load_first(z + j, n - j, -INFINITE)
+        e = exp(z_j - spread(top))
+        lower = lower + where(z_j == spread(top), spread(0), e)
+        tops = tops + where(z_j == spread(top), spread(1), spread(0))
         j += WIDTH
-    return sums
-
-
-cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
-    """log sum_j exp(z_j) = z_top + log1p(the sum of exp(z_j - z_top) over the others)"""
-    cdef Py_ssize_t j = argmax(z, n)
-    cdef real top = z[j]
-    cdef vec others = sum_exp(z, top, j) + sum_exp(z + j + 1, top, n - j - 1)
-    return <double>top + first_lane(log1p(spread(lane_sum(others))))
+    return <double>top + first_lane(log1p(spread(lane_sum(lower) + (lane_sum(tops) - 1))))
 
 
 cdef inline double categorical_crossentropy(
