@@ -12,11 +12,14 @@ each layer's W transposed; and a packed part of a matrix. Every sum runs in a fi
 
 from libc.string cimport memcpy, memset
 
-from fastnn.kernels.activations cimport RELU, Activation, activate, activate_backward
+from fastnn.kernels.activations cimport (
+    RELU, Activation, activate, activate_backward, activate_block,
+)
 from fastnn.kernels.dense cimport (
     Layer, bias_gradient, forward, forward_row, input_gradient, input_gradient_row, transpose,
     weight_gradient,
 )
+from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss, is_fused, loss_delta, loss_value
 from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_in_row
 from fastnn.kernels.simd cimport (
@@ -114,17 +117,12 @@ cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) no
                 (last - first) * layer.stride * sizeof(real),
             )
         if not fused or layer == net.output:
-            activate_rows(layer, a, last - first)
+            activate_block(
+                <Activation>layer.activation, a, last - first, layer.n_out, layer.stride
+            )
         if layer == net.output:
             return
         layer += 1
-
-
-cdef inline void activate_rows(const Layer* layer, real* a, Py_ssize_t m) noexcept nogil:
-    """a := f(z), in place; the padding is left at zero"""
-    cdef Py_ssize_t r
-    for r in range(m):
-        activate(<Activation>layer.activation, a + r * layer.stride, layer.n_out)
 
 
 cdef void keep_predictions(
@@ -605,6 +603,27 @@ def all_finite(const real[::1] values):
         for j in range(n):
             finite &= is_finite(values[j])
     return finite
+
+
+def elementwise(int function, const real[::1] x, real[::1] y):
+    """y := f(x), f one of exp, log, sigmoid, tanh, softplus (0 to 4); for tests and measurements"""
+    cdef float_mode mode_before
+    cdef Py_ssize_t n = x.shape[0]
+    if n == 0:
+        return
+    with nogil:
+        mode_before = flush_subnormals()
+        if function == 0:
+            sweep(exp, &x[0], &y[0], n)
+        elif function == 1:
+            sweep(log, &x[0], &y[0], n)
+        elif function == 2:
+            sweep(sigmoid, &x[0], &y[0], n)
+        elif function == 3:
+            sweep(tanh, &x[0], &y[0], n)
+        else:
+            sweep(softplus, &x[0], &y[0], n)
+        restore_float_mode(mode_before)
 
 
 def isa_level():

@@ -19,6 +19,7 @@ from networks import (
 import fastnn.network
 from fastnn._validation import features
 from fastnn.losses import LOSSES
+from fastnn.network import padded
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +151,7 @@ def test_binary_crossentropy_is_exact_for_large_z(build, z, y):
         data = make_data(network, "binary_crossentropy", [[sign * z]], [[y]])
         loss = total_loss(network, data, LOSSES["binary_crossentropy"]())
         exact = y * np.logaddexp(0, -sign * z) + (1 - y) * np.logaddexp(0, sign * z)
-        # libm's expf rounds subnormal results to zero in the core: allow 1e-37.
+        # Subnormal results count as zero in the core: allow 1e-37.
         np.testing.assert_allclose(loss, exact, rtol=3e-7, atol=1e-37)
 
 
@@ -272,3 +273,19 @@ def test_padding_stays_zero(build):
         used = sum(np.count_nonzero(view) for view in network.views(flat).values())
         assert np.count_nonzero(flat) == used
         assert flat.ctypes.data % 64 == 0
+
+
+@each_build
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_padding_of_activations_is_zero(build, activation):
+    for n in SIZES:
+        network = make_network(build, [1, n, 1], [activation, "linear"])
+        data = make_data(network, "mean_squared_error", *make_rows(
+            network, "mean_squared_error", n_rows=5
+        ))  # fmt: skip
+        arguments = network.arguments(5)
+        network.core.evaluate(*arguments, *data, 0, network.no_order, network.no_predictions, 0.0)
+        start = 5 * (8 // network.parameters.itemsize) + 5  # behind 5 losses and 5 numbers of X
+        hidden = arguments.scratch[start : start + 5 * padded(n)].reshape(5, -1)
+        assert np.isfinite(hidden).all()
+        assert not hidden[:, n:].any()

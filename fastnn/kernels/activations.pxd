@@ -1,11 +1,15 @@
-"""Activation functions a = f(z) of one row of n units, each with its derivative under it.
+"""Activation functions a = f(z), in place, each with its derivative under it.
 
 Every derivative is written in terms of the output a, so z need not be kept:
 `backward` turns dL/da into dL/dz in place. The codes are those of `fastnn/activations.py`.
 """
 
-from fastnn.kernels.elementary cimport sigmoid
-from fastnn.kernels.simd cimport real, real_exp, real_tanh
+from libc.string cimport memset
+
+from fastnn.kernels.elementary cimport exp, sigmoid, sweep, tanh
+from fastnn.kernels.simd cimport (
+    INFINITE, WIDTH, divide, lane_max, lane_sum, load_first, real, spread, store_first, vec, where,
+)
 
 cdef enum Activation:
     LINEAR = 0
@@ -14,19 +18,17 @@ cdef enum Activation:
     TANH = 3
     SOFTMAX = 4
 
+ctypedef vec (*Derivative)(vec a, vec da) noexcept nogil
+
 
 cdef inline void activate(Activation f, real* z, Py_ssize_t n) noexcept nogil:
-    """a := f(z), in place"""
-    cdef Py_ssize_t j
+    """a := f(z) of one row of n units"""
     if f == RELU:
-        for j in range(n):
-            z[j] = 0 if z[j] < 0 else z[j]  # this way round NaN stays NaN
+        sweep(relu, z, z, n)
     elif f == SIGMOID:
-        for j in range(n):
-            z[j] = sigmoid(z[j])
+        sweep(sigmoid, z, z, n)
     elif f == TANH:
-        for j in range(n):
-            z[j] = real_tanh(z[j])
+        sweep(tanh, z, z, n)
     elif f == SOFTMAX:
         softmax(z, n)
 
@@ -34,45 +36,102 @@ cdef inline void activate(Activation f, real* z, Py_ssize_t n) noexcept nogil:
 cdef inline void activate_backward(
     Activation f, const real* a, real* da, Py_ssize_t n
 ) noexcept nogil:
-    """dz := da * f'(z), in place"""
-    cdef Py_ssize_t j
+    """dz := da * f'(z) of one row of n units"""
     if f == RELU:
-        for j in range(n):
-            da[j] = da[j] if a[j] > 0 else 0
+        sweep_backward(relu_backward, a, da, n)
     elif f == SIGMOID:
-        for j in range(n):
-            da[j] *= a[j] * (1 - a[j])
+        sweep_backward(sigmoid_backward, a, da, n)
     elif f == TANH:
-        for j in range(n):
-            da[j] *= 1 - a[j] * a[j]
+        sweep_backward(tanh_backward, a, da, n)
     elif f == SOFTMAX:
         softmax_backward(a, da, n)
 
 
-cdef inline Py_ssize_t argmax(const real* z, Py_ssize_t n) noexcept nogil:
-    """The first j with the largest z_j"""
-    cdef Py_ssize_t j, top = 0
-    for j in range(1, n):
-        top = j if z[j] > z[top] else top
-    return top
+cdef inline void activate_block(
+    Activation f, real* z, Py_ssize_t m, Py_ssize_t n, Py_ssize_t stride
+) noexcept nogil:
+    """a := f(z) of m rows; the padding, from n to stride, is zero before and after
+
+    Elementwise functions sweep rows and padding as one where that takes no more vectors.
+    """
+    cdef bint rows_apart = f == SOFTMAX or stride - n >= WIDTH
+    cdef Py_ssize_t r, length = n if rows_apart else m * stride
+    for r in range(m if rows_apart else 1):
+        activate(f, z + r * stride, length)
+    if f == SIGMOID and n < stride and not rows_apart:  # sigmoid(0) = 0.5
+        for r in range(m):
+            memset(z + r * stride + n, 0, (stride - n) * sizeof(real))
+
+
+cdef inline void sweep_backward(
+    Derivative f, const real* a, real* da, Py_ssize_t n
+) noexcept nogil:
+    """da := f(a, da), the last and shorter vector like all others"""
+    cdef Py_ssize_t j = 0
+    while j < n:
+        store_first(da + j, f(load_first(a + j, n - j, 0), load_first(da + j, n - j, 0)), n - j)
+        j += WIDTH
+
+
+cdef inline vec relu(vec z) noexcept nogil:
+    """a := max(z, 0); this way round NaN stays NaN"""
+    return where(z < spread(0), spread(0), z)
+
+
+cdef inline vec relu_backward(vec a, vec da) noexcept nogil:
+    """dz := da where a > 0"""
+    return where(a > spread(0), da, spread(0))
+
+
+# sigmoid is in elementary.pxd
+cdef inline vec sigmoid_backward(vec a, vec da) noexcept nogil:
+    """dz := da * a (1 - a)"""
+    return da * (a * (1 - a))
+
+
+# tanh is in elementary.pxd
+cdef inline vec tanh_backward(vec a, vec da) noexcept nogil:
+    """dz := da * (1 - a^2)"""
+    return da * (1 - a * a)
+
+
+cdef inline real largest(const real* z, Py_ssize_t n) noexcept nogil:
+    """max_j z_j"""
+    cdef vec z_j, tops = spread(-INFINITE)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        z_j = load_first(z + j, n - j, -INFINITE)
+        tops = where(z_j > tops, z_j, tops)
+        j += WIDTH
+    return lane_max(tops)
 
 
 cdef inline void softmax(real* z, Py_ssize_t n) noexcept nogil:
     """a_j := exp(z_j) / sum_k exp(z_k), shifted by max(z) so that nothing overflows"""
-    cdef real top = z[argmax(z, n)], total = 0
-    cdef Py_ssize_t j
-    for j in range(n):
-        z[j] = real_exp(z[j] - top)
-        total += z[j]
-    for j in range(n):
-        z[j] /= total
+    cdef vec e, top = spread(largest(z, n)), sums = spread(0)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        e = exp(load_first(z + j, n - j, -INFINITE) - top)
+        store_first(z + j, e, n - j)
+        sums = sums + e
+        j += WIDTH
+    sums = spread(lane_sum(sums))
+    j = 0
+    while j < n:
+        store_first(z + j, divide(load_first(z + j, n - j, 0), sums), n - j)
+        j += WIDTH
 
 
 cdef inline void softmax_backward(const real* a, real* da, Py_ssize_t n) noexcept nogil:
     """dz_j := a_j * (da_j - sum_k a_k da_k)"""
-    cdef real inner = 0
-    cdef Py_ssize_t j
-    for j in range(n):
-        inner += a[j] * da[j]
-    for j in range(n):
-        da[j] = a[j] * (da[j] - inner)
+    cdef vec a_j, inner = spread(0)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        inner = inner + load_first(a + j, n - j, 0) * load_first(da + j, n - j, 0)
+        j += WIDTH
+    inner = spread(lane_sum(inner))
+    j = 0
+    while j < n:
+        a_j = load_first(a + j, n - j, 0)
+        store_first(da + j, a_j * (load_first(da + j, n - j, 0) - inner), n - j)
+        j += WIDTH

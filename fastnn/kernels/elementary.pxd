@@ -1,14 +1,156 @@
-"""Elementary functions of one number: x is any real number, NaN gives NaN."""
+"""Elementary functions of a vector of numbers, without libm and without branches.
 
-from fastnn.kernels.simd cimport real, real_abs, real_exp, real_log1p
+x is any number: NaN gives NaN, what is too large to write is an infinity, what is subnormal may
+count as zero. Errors are the largest that `tests/test_elementary.py` finds in any build, in units
+in the last place of the exact value. There is one definition of each function: a number gives the
+same bits alone (`first_lane`), in any lane and at any end of an array.
+
+The constants that depend on the number type stand side by side, float32 first.
+"""
+
+from fastnn.kernels.simd cimport (
+    INFINITE, MANTISSA_BITS, WIDTH, bits, divide, from_bits, load_first, polynomial, real, spread,
+    store_first, to_bits, vec, where,
+)
+
+ctypedef vec (*Function)(vec x) noexcept nogil
 
 
-cdef inline real sigmoid(real x) noexcept nogil:
-    """1 / (1 + exp(-x)), through exp(-|x|) so that nothing overflows."""
-    cdef real e = real_exp(-real_abs(x))
-    return (1 if x >= 0 else e) / (1 + e)
+cdef inline void sweep(Function f, const real* x, real* y, Py_ssize_t n) noexcept nogil:
+    """y := f(x), the last and shorter vector like all others"""
+    cdef Py_ssize_t j = 0
+    while j < n:
+        store_first(y + j, f(load_first(x + j, n - j, 0)), n - j)
+        j += WIDTH
 
 
-cdef inline real softplus(real x) noexcept nogil:
-    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|))"""
-    return (0 if x < 0 else x) + real_log1p(real_exp(-real_abs(x)))
+cdef inline vec either(double as_float32, double as_float64) noexcept nogil:
+    """The constant for this build's number type, in all lanes"""
+    return spread(<real>(as_float32 if sizeof(real) == 4 else as_float64))
+
+
+# ---- parts of a number ----------------------------------------------------------------------
+
+cdef inline vec rounder() noexcept nogil:
+    """1.5 * 2^MANTISSA_BITS: numbers of this size are integers, and their last bits count them.
+
+    So x + rounder() rounds x and holds it in its last bits; less rounder() it is a number again.
+    """
+    return either(12582912.0, 6755399441055744.0)
+
+
+cdef inline vec times_power_of_2(vec x, vec n) noexcept nogil:
+    """x * 2^n for an n that rounder() was added to, if x and the result are normal numbers"""
+    return from_bits(to_bits(x) + (to_bits(n) << MANTISSA_BITS))
+
+
+cdef inline vec absolute(vec x) noexcept nogil:
+    """|x|"""
+    return from_bits(to_bits(x) & ~to_bits(spread(-0.0)))
+
+
+cdef inline vec with_sign_of(vec x, vec size) noexcept nogil:
+    """size >= 0, negative where x is"""
+    return from_bits(to_bits(size) | (to_bits(x) & to_bits(spread(-0.0))))
+
+
+# ---- exp and its kin: 2^n * exp(r) with the integer n nearest to x / log 2 --------------------
+
+cdef inline vec nearest_power(vec x) noexcept nogil:
+    """x / log 2, rounded, plus rounder()"""
+    return x * spread(1.4426950408889634) + rounder()
+
+
+cdef inline vec expm1_of_rest(vec x, vec n) noexcept nogil:
+    """exp(r) - 1 for r = x - n log 2, |r| <= log(2) / 2
+
+    n times the first part of log 2 is exact. r + r^2 q(r), q of least relative error (Remez).
+    """
+    cdef vec r = x - n * either(0.693359375, 0.6931471803691238)
+    r = r - n * either(-2.12194440e-4, 1.9082149292705877e-10)
+    if sizeof(real) == 4:
+        return r + r * r * polynomial(
+            r, 0.5000000062, 0.1666654307, 0.04166628241, 0.008366578095, 0.001394643253
+        )
+    return r + r * r * polynomial(
+        r, 0.50000000000000055, 0.166666666666666859, 0.0416666666665740308,
+        0.00833333333331465332, 0.00138888889322808295, 0.000198412699029028926,
+        2.48015045378619506e-5, 2.75572280578285449e-6, 2.76262971189372188e-7,
+        2.51144441042094486e-8,
+    )
+
+
+cdef inline vec exp(vec x) noexcept nogil:
+    """e^x = 2^n (1 + expm1(r)); 1.1 ulp"""
+    cdef vec n = nearest_power(x)
+    cdef vec y = times_power_of_2(1 + expm1_of_rest(x, n - rounder()), n)
+    y = where(x <= either(88.72283, 709.782712893384), y, x + INFINITE)
+    return where(x < either(-87.33654, -708.3964185322641), spread(0), y)
+
+
+cdef inline vec sigmoid(vec x) noexcept nogil:
+    """1 / (1 + exp(-x)); 2.5 ulp: where exp overflows the quotient is 0, as it should be"""
+    return divide(spread(1), 1 + exp(-x))
+
+
+cdef inline vec tanh(vec x) noexcept nogil:
+    """(exp(2x) - 1) / (exp(2x) + 1) = e / (e + 2), e = expm1(2|x|), with the sign of x; 2.6 ulp
+
+    expm1(2|x|) = 2^n expm1(r) + (2^n - 1) loses nothing near 0; from 20 on tanh is 1.
+    """
+    cdef vec y = 2 * where(absolute(x) > spread(20), spread(20), absolute(x))
+    cdef vec n = nearest_power(y)
+    cdef vec power = times_power_of_2(spread(1), n)
+    cdef vec e = power * expm1_of_rest(y, n - rounder()) + (power - 1)
+    return with_sign_of(x, divide(e, e + 2))
+
+
+# ---- log and its kin: k log 2 + log(1 + f) with sqrt(1/2) <= 1 + f < sqrt(2) ------------------
+
+cdef inline vec exponent(vec x) noexcept nogil:
+    """k for x = 2^k (1 + f), a positive normal number"""
+    cdef bits steps = to_bits(x) - to_bits(either(0.70710678, 0.7071067811865476))
+    cdef bits biased = (steps + to_bits(spread(1))) >> MANTISSA_BITS
+    return from_bits(to_bits(rounder()) + biased) - (rounder() + either(127, 1023))
+
+
+cdef inline vec log_of_parts(vec k, vec f) noexcept nogil:
+    """k log 2 + log(1 + f)
+
+    log(1 + f) = 2 atanh(s) = f - s (f - z p(z)) for s = f / (2 + f) and z = s^2 (Remez).
+    """
+    cdef vec s = divide(f, 2 + f)
+    cdef vec z = s * s
+    cdef vec p
+    if sizeof(real) == 4:
+        p = polynomial(z, 0.6666677443, 0.3997771823, 0.2986802139)
+    else:
+        p = polynomial(
+            z, 0.66666666666667266, 0.399999999994552472, 0.28571428734852725,
+            0.222221992423467329, 0.181835335490859355, 0.153147580017403528,
+            0.147895214681892323,
+        )
+    f = f - (s * (f - z * p) - k * either(-2.12194440e-4, 1.9082149292705877e-10))
+    return k * either(0.693359375, 0.6931471803691238) + f
+
+
+cdef inline vec log(vec x) noexcept nogil:
+    """log x = k log 2 + log(1 + f), -inf at 0 and NaN below; 1.0 ulp"""
+    cdef vec k = exponent(x)
+    cdef vec y = log_of_parts(k, times_power_of_2(x, rounder() - k) - 1)
+    y = where(x < spread(INFINITE), y, x)
+    y = where(x == spread(0), spread(-INFINITE), y)
+    return where(x < spread(0), spread(INFINITE - INFINITE), y)
+
+
+cdef inline vec log1p(vec x) noexcept nogil:
+    """log(1 + x) for x >= 0; where k = 0, f is x itself, unrounded; 2 ulp"""
+    cdef vec k = exponent(1 + x)
+    cdef vec f = times_power_of_2(1 + x, rounder() - k) - 1
+    cdef vec y = log_of_parts(k, where(k == spread(0), x, f))
+    return where(x < spread(INFINITE), y, x)
+
+
+cdef inline vec softplus(vec x) noexcept nogil:
+    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); 2.7 ulp"""
+    return where(x < spread(0), spread(0), x) + log1p(exp(-absolute(x)))

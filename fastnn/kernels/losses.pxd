@@ -6,9 +6,11 @@ which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y 
 Any other loss gives dL/da. The codes are those of `fastnn/losses.py`.
 """
 
-from fastnn.kernels.activations cimport argmax
-from fastnn.kernels.elementary cimport softplus
-from fastnn.kernels.simd cimport real, real_exp, real_log1p
+from fastnn.kernels.activations cimport largest
+from fastnn.kernels.elementary cimport absolute, exp, log1p, softplus
+from fastnn.kernels.simd cimport (
+    INFINITE, WIDTH, first_lane, lane_sum, load_first, real, spread, vec, where,
+)
 
 cdef enum Loss:
     SQUARED_ERROR = 0
@@ -71,16 +73,19 @@ cdef inline void squared_error_delta(
 cdef inline double binary_crossentropy(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
     """l = -1/n sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)) = 1/n sum_j (softplus(z_j) - y_j z_j)
 
-    Written as y softplus(-z) + (1 - y) softplus(z): both terms are positive, nothing cancels.
+    Written as softplus(-|z|) + |z| * (y if z < 0 else 1 - y): no term is negative, nothing
+    cancels. Beyond the row z = -inf and y = 0 add nothing.
     """
-    cdef double total = 0
-    cdef Py_ssize_t j
-    for j in range(n):
-        if y[j] != 0:
-            total += y[j] * softplus(-z[j])
-        if y[j] != 1:
-            total += (1 - y[j]) * softplus(z[j])
-    return total / n
+    cdef vec z_j, y_j, wrong, sums = spread(0)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        z_j = load_first(z + j, n - j, -INFINITE)
+        y_j = load_first(y + j, n - j, 0)
+        wrong = where(z_j < spread(0), y_j, 1 - y_j)
+        sums = sums + softplus(-absolute(z_j))
+        sums = sums + where(wrong == spread(0), spread(0), wrong * absolute(z_j))  # not 0 * inf
+        j += WIDTH
+    return <double>lane_sum(sums) / n
 
 
 cdef inline void binary_crossentropy_delta(
@@ -94,13 +99,20 @@ cdef inline void binary_crossentropy_delta(
 
 
 cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
-    """log sum_j exp(z_j) = z_top + log1p(the sum of exp(z_j - z_top) over the others)"""
-    cdef Py_ssize_t j, top = argmax(z, n)
-    cdef real others = 0
-    for j in range(n):
-        if j != top:
-            others += real_exp(z[j] - z[top])
-    return <double>z[top] + real_log1p(others)
+    """log sum_j exp(z_j) = z_top + log1p(the sum of exp(z_j - z_top) over the others)
+
+    Of several that are largest, one is the top and each other adds exp(0) = 1.
+    """
+    cdef real top = largest(z, n)
+    cdef vec z_j, e, lower = spread(0), tops = spread(0)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        z_j = load_first(z + j, n - j, -INFINITE)
+        e = exp(z_j - spread(top))
+        lower = lower + where(z_j == spread(top), spread(0), e)
+        tops = tops + where(z_j == spread(top), spread(1), spread(0))
+        j += WIDTH
+    return <double>top + first_lane(log1p(spread(lane_sum(lower) + (lane_sum(tops) - 1))))
 
 
 cdef inline double categorical_crossentropy(

@@ -1,18 +1,20 @@
-/* The number type `real`, the vector type `vec` of this build, and a handful of operations on them.
+/* The number type `real`, the vector type `vec` of this build, and the primitive operations on them.
  * The width follows the instruction set: 64-byte vectors compiled for AVX2 run several times slower.
  * Also here, because no other language can say it: the processor's flush-to-zero mode. */
 #pragma once
 
-#include <math.h>
-#include <string.h>
+#include <stddef.h>
 
 #ifdef FASTNN_DOUBLE
 typedef double real;
-#define REAL(function) function
+typedef unsigned long long real_bits;
+#define MANTISSA_BITS 52
 #else
 typedef float real;
-#define REAL(function) function##f
+typedef unsigned int real_bits;
+#define MANTISSA_BITS 23
 #endif
+#define INFINITE ((real)__builtin_inff())
 
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
@@ -25,10 +27,14 @@ typedef float real;
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef real_bits bits __attribute__((vector_size(VECTOR_BYTES)));
+typedef __typeof__((vec){} < (vec){}) mask; /* of a comparison: all bits of a lane are set, or none */
+
+/* Inlined by order, the kernels too: a `vec` stays in its register, a constant argument constant. */
 #define INLINE static inline __attribute__((always_inline))
-/* Tiles keep their sums in registers only if their constant sizes reach them. */
 #undef CYTHON_INLINE
 #define CYTHON_INLINE inline __attribute__((always_inline))
+
 
 /* Columns of a register tile, in vectors: 6 rows of them, one row of B and a number of A fill the
  * 32 registers of AVX-512, the 16 of AVX2 and SSE. */
@@ -40,19 +46,9 @@ typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(siz
 
 INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
 INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
-/* The first n lanes; n is 1, 4 or 8, the rows shorter than a line. */
-INLINE void store_some(real *p, vec v, long n)
-{
-    if (n == 1)
-        *p = v[0];
-    else if (n == 4)
-        memcpy(p, &v, 4 * sizeof(real));
-    else
-        memcpy(p, &v, (WIDTH < 8 ? WIDTH : 8) * sizeof(real));
-}
 INLINE vec spread(real x) { return x - (vec){}; }
+INLINE real first_lane(vec v) { return v[0]; }
 
-typedef __typeof__((vec){} > (vec){}) lanes; /* an integer for each lane; a comparison's result */
 /* v itself, not to be moved. Without this a compiler may compute a*b of c - a*b early, on the way to
  * several places; then one of them rounds twice where the others have a fused multiply-add. */
 INLINE vec settled(vec v)
@@ -68,15 +64,61 @@ INLINE vec settled(vec v)
 }
 
 /* v where x > 0, otherwise 0; and max(v, 0), where NaN stays NaN. */
-INLINE vec where_positive(vec x, vec v) { return (vec)((x > (vec){}) & (lanes)v); }
-INLINE vec not_negative(vec v) { return (vec)(~(v < (vec){}) & (lanes)v); }
+INLINE vec where_positive(vec x, vec v) { return (vec)((x > (vec){}) & (mask)v); }
+INLINE vec not_negative(vec v) { return (vec)(~(v < (vec){}) & (mask)v); }
 
-/* The lanes' sum, halves first: one fixed order for each width. */
+/* The first n lanes (all, if n > WIDTH) from memory or to it; no byte beyond them is touched.
+ * GCC makes masked moves of these loops. */
+INLINE vec load_first(const real *p, ptrdiff_t n, real rest)
+{
+    real lanes[WIDTH];
+    if (n >= WIDTH)
+        return load(p);
+    for (int i = 0; i < WIDTH; i++)
+        lanes[i] = i < (int)n ? p[i] : rest;
+    return load(lanes);
+}
+INLINE void store_first(real *p, vec v, ptrdiff_t n)
+{
+    if (n >= WIDTH)
+        store(p, v);
+    else
+        for (int i = 0; i < WIDTH; i++)
+            if (i < (int)n)
+                p[i] = v[i];
+}
+
+INLINE bits to_bits(vec v) { return (bits)v; }
+INLINE vec from_bits(bits b) { return (vec)b; }
+INLINE vec where(mask m, vec yes, vec no) { return (vec)((m & (mask)yes) | (~m & (mask)no)); }
+INLINE vec divide(vec x, vec y) { return x / y; } /* Cython would look for a zero first */
+
+/* c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule */
+#define polynomial(x, ...) \
+    horner(x, (const real[]){__VA_ARGS__}, sizeof((const real[]){__VA_ARGS__}) / sizeof(real))
+INLINE vec horner(vec x, const real *c, int n)
+{
+    vec sum = spread(c[n - 1]);
+    for (int i = n - 2; i >= 0; i--)
+        sum = sum * x + spread(c[i]);
+    return sum;
+}
+
+/* The lanes' sum and the largest lane, halves first: one fixed order for each width. */
 INLINE real lane_sum(vec v)
 {
+#pragma GCC unroll 4
     for (int half = WIDTH / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             v[i] += v[i + half];
+    return v[0];
+}
+INLINE real lane_max(vec v)
+{
+#pragma GCC unroll 4
+    for (int half = WIDTH / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            v[i] = v[i] > v[i + half] ? v[i] : v[i + half];
     return v[0];
 }
 
@@ -90,16 +132,16 @@ INLINE void transpose_square(const real *a, long lda, real *b, long ldb, long ro
             b[j * ldb + i] = a[i * lda + j];
 #else
     vec v[WIDTH];
-    lanes lane;
+    mask lane;
     for (int i = 0; i < WIDTH; i++) {
         lane[i] = i;
         v[i] = load(a + i * lda);
     }
 #pragma GCC unroll 8
     for (int h = WIDTH / 2; h > 0; h /= 2) {
-        lanes upper = (lane & h) != 0;
-        lanes first = (upper & (lane + WIDTH - h)) | (~upper & lane);
-        lanes second = (upper & (lane + WIDTH)) | (~upper & (lane + h));
+        mask upper = (lane & h) != 0;
+        mask first = (upper & (lane + WIDTH - h)) | (~upper & lane);
+        mask second = (upper & (lane + WIDTH)) | (~upper & (lane + h));
 #pragma GCC unroll 16
         for (int r = 0; r < WIDTH; r++)
             if (!(r & h)) {
@@ -114,13 +156,6 @@ INLINE void transpose_square(const real *a, long lda, real *b, long ldb, long ro
             store(b + j * ldb, v[j]);
 #endif
 }
-
-/* libm in the precision of `real`. */
-INLINE real real_exp(real x) { return REAL(exp)(x); }
-INLINE real real_log(real x) { return REAL(log)(x); }
-INLINE real real_log1p(real x) { return REAL(log1p)(x); }
-INLINE real real_tanh(real x) { return REAL(tanh)(x); }
-INLINE real real_abs(real x) { return REAL(fabs)(x); }
 
 /* Subnormal numbers cost a hundred cycles each; the core treats them as zero while it runs. */
 #if defined(__SSE2__)

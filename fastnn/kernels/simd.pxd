@@ -1,17 +1,25 @@
-"""What `simd.h` gives to the kernels. `float` stands in for the type the build chooses."""
+"""What `simd.h` gives to the kernels. `float` stands in for the type the build chooses, `int` for
+its bits and for the mask that comparing two `vec` gives.
+"""
 
 cdef extern from "simd.h" nogil:
     ctypedef float real
     ctypedef float vec
+    ctypedef unsigned int bits
+    ctypedef int mask
     ctypedef int float_mode
     const int WIDTH
     const int TILE_VECTORS
+    const int MANTISSA_BITS
+    const real INFINITE
     const char* COMPILER
 
     vec load(const real* p) noexcept
     void store(real* p, vec v) noexcept
-    void store_some(real* p, vec v, Py_ssize_t n) noexcept
+    vec load_first(const real* p, Py_ssize_t n, real rest) noexcept
+    void store_first(real* p, vec v, Py_ssize_t n) noexcept
     vec spread(real x) noexcept
+    real first_lane(vec v) noexcept
     vec settled(vec v) noexcept
     vec where_positive(vec x, vec v) noexcept
     vec not_negative(vec v) noexcept
@@ -19,12 +27,13 @@ cdef extern from "simd.h" nogil:
         const real* a, Py_ssize_t lda, real* b, Py_ssize_t ldb, Py_ssize_t rows
     ) noexcept
     real lane_sum(vec v) noexcept
+    real lane_max(vec v) noexcept
 
-    real real_exp(real x) noexcept
-    real real_log(real x) noexcept
-    real real_log1p(real x) noexcept
-    real real_tanh(real x) noexcept
-    real real_abs(real x) noexcept
+    vec where(mask m, vec yes, vec no) noexcept
+    bits to_bits(vec v) noexcept
+    vec from_bits(bits b) noexcept
+    vec divide(vec x, vec y) noexcept
+    vec polynomial(vec x, ...) noexcept
 
     float_mode flush_subnormals() noexcept
     void restore_float_mode(float_mode mode) noexcept

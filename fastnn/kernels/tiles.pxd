@@ -8,7 +8,7 @@ vector, so every array has that much room behind it; nothing is stored beyond co
 """
 
 from fastnn.kernels.simd cimport (
-    TILE_VECTORS, WIDTH, load, not_negative, real, settled, spread, store, store_some, vec,
+    TILE_VECTORS, WIDTH, load, not_negative, real, settled, spread, store, store_first, vec,
     where_positive,
 )
 
@@ -76,10 +76,7 @@ cdef inline void finish_tile(
                 p, ab[r * vectors + v], C + r * ldc + v * WIDTH, bias + v * WIDTH,
                 guard + r * ldc + v * WIDTH, epilogue,
             )
-            if v < vectors - 1 or left >= WIDTH:
-                store(C + r * ldc + v * WIDTH, c)
-            else:
-                store_some(C + r * ldc + v * WIDTH, c, left)
+            store_first(C + r * ldc + v * WIDTH, c, left if v == vectors - 1 else WIDTH)
 
 
 cdef struct Panel:  # some columns of B, rows k to end: packed, or where they are
