@@ -23,8 +23,8 @@ ALIGNMENT = 64  # bytes
 HUGE_PAGE = 1 << 21  # bytes
 LINE = 16  # numbers: every array begins at a multiple of this
 BLOCK = 256  # rows that pass through the layers together; DEEPEST in kernels/tiles.pxd
-SMALL_BLOCK = 16  # the same in a network so wide that a slice is shorter than a block
-SLICE_WORK = 1e9  # floating-point operations between two returns to Python, tens of milliseconds
+SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
+SLICE_WORK = 2e9  # floating-point operations between two returns to Python, tens of milliseconds
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
 
@@ -142,7 +142,8 @@ class Network:
         n_weights = sum(n_in * n_out for n_in, _, n_out, *_ in self._table.tolist())
         n_units = self.n_features + sum(layer.units for layer in self.layers)
         rows = int(SLICE_WORK / (6 * n_weights + UNIT_WORK * n_units))
-        return rows // BLOCK * BLOCK if rows >= BLOCK else SMALL_BLOCK
+        unit = BLOCK if rows >= BLOCK else SMALL_BLOCK
+        return max(rows // unit, 1) * unit
 
     # ---- parameters -----------------------------------------------------------------------
 
