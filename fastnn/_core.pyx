@@ -7,7 +7,8 @@ under them allocates.
 
 Rows pass in blocks. Scratch memory holds the losses of the block's rows; a stack with its rows of
 X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz;
-each layer's W transposed; and a packed part of a matrix. Every sum runs in a fixed order: the same arguments give the same bits.
+each layer's W transposed; and a packed part of a matrix. Every sum runs in a fixed order: the same
+arguments give the same bits.
 """
 
 from libc.string cimport memcpy, memset

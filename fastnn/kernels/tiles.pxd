@@ -97,7 +97,7 @@ cdef inline void tile(
     cdef vec a
     cdef const real* A = p.A + i * p.sm + panel.k * p.sk
     cdef const real* B = panel.B
-    cdef Py_ssize_t sm = p.sm, sk = p.sk, ldb = panel.ldb, k
+    cdef Py_ssize_t sm = p.sm, sk = p.sk, ldb = panel.ldb, _
     cdef Epilogue epilogue = p.epilogue if panel.end == p.K else PUT
     cdef int r, v
     for r in range(rows):
@@ -107,7 +107,7 @@ cdef inline void tile(
         for r in range(rows):
             for v in range(vectors):
                 ab[r * vectors + v] = load(p.C + (i + r) * p.ldc + j + v * WIDTH)
-    for k in range(panel.k, panel.end):
+    for _ in range(panel.k, panel.end):
         for v in range(vectors):
             b[v] = load(B + v * WIDTH)
         for r in range(rows):
