@@ -17,7 +17,7 @@ from setuptools.command.build_ext import build_ext
 CHECKS = os.environ.get("FASTNN_CHECKS", "0") not in ("", "0")
 CFLAGS = os.environ.get("CFLAGS", "")
 DEBUG = any(flag in CFLAGS for flag in ("-g", "-fsanitize"))
-GENERATED = Path("build", "checked" if CHECKS else "plain")
+GENERATED = Path("build", "checked" if CHECKS else "debug" if DEBUG else "plain")
 PLATFORM = sysconfig.get_platform()  # of this Python, such as linux-x86_64 or macosx-universal2
 
 # Never -ffast-math: it breaks the NaN checks. Debug information would be nine tenths of the wheel.
