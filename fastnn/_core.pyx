@@ -1,7 +1,7 @@
 """The compiled core: forward pass, backpropagation, gradient descent, and the doors to them.
 
-Backpropagation (`backward`) computes the gradient and moves nothing; gradient descent
-(`descend_sample`, `minibatch_rows`, `update`) moves the weights with it. There is no policy here:
+Backpropagation (`backward_rows`, `weight_gradients`) computes the gradient; gradient descent
+(`minibatch_rows`, `descend_sample`, `update`) moves the weights with it. There is no policy here:
 the doors at the end trust arrays that `_validation.py` and `network.py` have checked; nothing
 under them allocates.
 

@@ -5,7 +5,6 @@ Every weight and bias lies in one vector, each array at a 64-byte border. A row 
 at the end of a row. Padding never leaves this file: views and copies hand out plain shapes.
 """
 
-import mmap
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import NamedTuple
@@ -20,11 +19,12 @@ from fastnn.layers import Dense, Normalization
 from fastnn.losses import Loss
 
 ALIGNMENT = 64  # bytes
-HUGE_PAGE = 1 << 21  # bytes
 LINE = 16  # numbers: every array begins at a multiple of this
 BLOCK = 256  # rows that pass through the layers together; DEEPEST in kernels/tiles.pxd
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
-SLICE_WORK = 2e9  # floating-point operations between two returns to Python, tens of milliseconds
+SLICE_WORK = (
+    2e9  # floating-point operations between two returns to Python, tenths of a second at most
+)
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
 
@@ -56,24 +56,12 @@ class Slice(NamedTuple):
 def aligned_empty(n: int, dtype: str) -> Array:
     """n numbers, not set to anything, that begin at a 64-byte border.
 
-    Behind them is room for a vector, which the core may load but never stores. Large arrays ask
-    for huge pages: the kernels walk down the columns of W, a page a row, and would wait for
-    address translation half of their time.
+    Behind them is room for a vector, which the core may load but never stores.
     """
     n_bytes = n * np.dtype(dtype).itemsize
-    border = HUGE_PAGE if n_bytes >= HUGE_PAGE // 2 else ALIGNMENT
-    size = n_bytes + ALIGNMENT + border
-    buffer = np.empty(size, np.uint8) if border == ALIGNMENT else _huge_pages(size)
-    start = -buffer.ctypes.data % border
+    buffer = np.empty(n_bytes + 2 * ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + n_bytes].view(dtype)
-
-
-def _huge_pages(size: int) -> Array:
-    """Fresh memory of at least `size` bytes, in huge pages if the system has them."""
-    memory = mmap.mmap(-1, -(-size // HUGE_PAGE) * HUGE_PAGE + HUGE_PAGE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, np.uint8)
 
 
 def aligned_zeros(n: int, dtype: str) -> Array:

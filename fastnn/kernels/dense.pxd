@@ -7,7 +7,7 @@ the shapes of x, z, W, b. The padding between n_out and `stride` is zero in all 
 
 from fastnn.kernels.simd cimport WIDTH, lane_sum, load, real, spread, store, transpose_square, vec
 from fastnn.kernels.tiles cimport (
-    ADD, DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
+    DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
 )
 
 cdef struct Layer:  # one row of the layer table, which is int64 on every machine

@@ -35,7 +35,6 @@ typedef __typeof__((vec){} < (vec){}) mask; /* of a comparison: all bits of a la
 #undef CYTHON_INLINE
 #define CYTHON_INLINE inline __attribute__((always_inline))
 
-
 /* Columns of a register tile, in vectors: 6 rows of them, one row of B and a number of A fill the
  * 32 registers of AVX-512, the 16 of AVX2 and SSE. */
 #if defined(__AVX512F__)
