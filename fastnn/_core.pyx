@@ -17,8 +17,8 @@ from fastnn.kernels.activations cimport (
     RELU, Activation, activate, activate_backward, activate_block,
 )
 from fastnn.kernels.dense cimport (
-    Layer, bias_gradient, forward, forward_row, input_gradient, input_gradient_row, transpose,
-    weight_gradient,
+    Layer, bias_gradient, forward, forward_row, input_gradient, input_gradient_row,
+    input_gradient_transposed, transpose, weight_gradient,
 )
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss, is_fused, loss_delta, loss_value
@@ -203,39 +203,76 @@ cdef void output_delta(
             dz[j] = 0
 
 
-cdef void transpose_weights(const Network* net) noexcept nogil:
-    """W^T of every layer that hands a gradient down"""
+cdef inline bint keeps_weights(const Layer* layer, Py_ssize_t m) noexcept nogil:
+    """Whether m rows of dz and dx are quicker transposed than W is"""
+    return 2 * whole_vectors(m) * (layer.n_in + layer.n_out) <= layer.n_in * layer.n_out
+
+
+cdef inline Py_ssize_t whole_vectors(Py_ssize_t m) noexcept nogil:
+    """m, rounded up"""
+    return (m + WIDTH - 1) // WIDTH * WIDTH
+
+
+cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
+    """W^T of every layer that hands a gradient down, as far as blocks of up to m rows need it"""
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
     while layer != net.output:
         layer += 1
-        transpose(layer, net.parameters, transposed)
+        if not keeps_weights(layer, m):
+            transpose(
+                net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out,
+                transposed, layer.in_stride,
+            )
         transposed += layer.n_out * layer.in_stride
 
 
 cdef void backward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """dL/dz of every layer below the output: (dz W^T) * f'(z)"""
     cdef const Layer* layer = net.layers
-    cdef const real* transposed = net.transposed
-    cdef const real* dz
-    cdef const real* x
-    cdef real* dz_below
-    cdef Product product
+    cdef real* transposed = net.transposed
     while layer != net.output:
         layer += 1
         transposed += layer.n_out * layer.in_stride
     while layer != net.layers:
         transposed -= layer.n_out * layer.in_stride
-        dz = delta(net, layer) + first * layer.stride
-        dz_below = delta(net, layer - 1) + first * layer.in_stride
-        x = inputs(net, layer) + first * layer.in_stride
-        product = input_gradient(
-            layer, transposed, dz, dz_below, x, last - first, is_relu(layer - 1)
-        )
-        run(net, product)
-        if not is_relu(layer - 1):
-            backward_activation_rows(layer - 1, x, dz_below, last - first)
+        if keeps_weights(layer, last - first):
+            hand_down_transposed(net, layer, transposed, first, last)
+        else:
+            hand_down(net, layer, transposed, first, last)
         layer -= 1
+
+
+cdef void hand_down(
+    const Network* net, const Layer* layer, const real* W_transposed, Py_ssize_t first,
+    Py_ssize_t last,
+) noexcept nogil:
+    """dz of the layer below := (dz W^T) * f'(z)"""
+    cdef const real* dz = delta(net, layer) + first * layer.stride
+    cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
+    cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef bint relu = is_relu(layer - 1)
+    run(net, input_gradient(layer, W_transposed, dz, dz_below, x, last - first, relu))
+    if not relu:
+        backward_activation_rows(layer - 1, x, dz_below, last - first)
+
+
+cdef void hand_down_transposed(
+    const Network* net, const Layer* layer, real* scratch, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """The same to the last bit as (W dz^T)^T * f'(z): few rows, so W stays as it is"""
+    cdef Py_ssize_t m = last - first, stride = whole_vectors(m)
+    cdef real* dz_transposed = scratch
+    cdef real* dx_transposed = scratch + layer.n_out * stride
+    cdef const real* dz = delta(net, layer) + first * layer.stride
+    cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
+    cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    transpose(dz, layer.stride, m, layer.n_out, dz_transposed, stride)
+    run(net, input_gradient_transposed(
+        layer, net.parameters, dz_transposed, dx_transposed, stride
+    ))
+    transpose(dx_transposed, stride, layer.n_in, m, dz_below, layer.in_stride)
+    backward_activation_rows(layer - 1, x, dz_below, m)
 
 
 cdef inline void backward_activation_rows(
@@ -273,7 +310,7 @@ cdef double backpropagate_block(
 ) noexcept nogil:
     """The deltas of m rows from the k-th visited on, times scale; returns loss + their losses.
 
-    The transposed weights must be those of the parameters.
+    The transposed weights must be those of the parameters, for blocks of m rows.
     """
     load_rows(net, data, k, 0, m)
     forward_rows(net, 0, m)
@@ -293,7 +330,7 @@ cdef double add_gradient(
     Returns loss + L.
     """
     cdef Py_ssize_t m
-    transpose_weights(net)
+    transpose_weights(net, min(net.block, stop - k))
     while k < stop:
         m = min(net.block, stop - k)
         loss = backpropagate_block(net, data, k, m, scale, loss)
@@ -324,7 +361,7 @@ cdef double minibatch_rows(
         m = min(batch_size, n - k)
         rate = <real>rate_of(rates, step)
         if m <= net.block:
-            transpose_weights(net)
+            transpose_weights(net, m)
             loss = backpropagate_block(net, data, k, m, 1.0 / m, loss)
             weight_gradients(net, m, net.parameters, DESCEND, rate)
         else:

@@ -24,7 +24,7 @@ cdef inline Product forward(
 ) noexcept nogil:
     """z := x W + b, or relu(x W + b); relu takes a layer with a bias"""
     cdef Product p
-    p.A, p.sm, p.sk = x, layer.in_stride, 1
+    p.A, p.sm, p.sk, p.strip = x, layer.in_stride, 1, layer.in_stride
     p.B, p.ldb = parameters + layer.W, layer.stride
     p.C, p.ldc = z, layer.stride
     p.M, p.N, p.K = m, layer.stride, layer.n_in
@@ -40,12 +40,27 @@ cdef inline Product input_gradient(
 ) noexcept nogil:
     """dx := dz W^T, or the same where x > 0: then x is relu(z) of the layer below, dx its dz"""
     cdef Product p
-    p.A, p.sm, p.sk = dz, layer.stride, 1
+    p.A, p.sm, p.sk, p.strip = dz, layer.stride, 1, layer.stride
     p.B, p.ldb = W_transposed, layer.in_stride
     p.C, p.ldc = dx, layer.in_stride
     p.M, p.N, p.K = m, layer.in_stride, layer.n_out
     p.bias, p.guard, p.rate, p.packed = NULL, x, 0, NULL
     p.epilogue = PUT_MASKED if relu else PUT
+    return p
+
+
+cdef inline Product input_gradient_transposed(
+    const Layer* layer, const real* parameters, const real* dz_transposed, real* dx_transposed,
+    Py_ssize_t m,
+) noexcept nogil:
+    """dx^T := W dz^T, the same sums, with rows of m numbers"""
+    cdef Product p
+    p.A, p.sm, p.sk, p.strip = parameters + layer.W, layer.stride, 1, layer.stride
+    p.B, p.ldb = dz_transposed, m
+    p.C, p.ldc = dx_transposed, m
+    p.M, p.N, p.K = layer.n_in, m, layer.n_out
+    p.bias, p.guard, p.rate, p.packed = NULL, NULL, 0, NULL
+    p.epilogue = PUT
     return p
 
 
@@ -55,7 +70,7 @@ cdef inline Product weight_gradient(
 ) noexcept nogil:
     """Rows first to last of dW := x^T dz + dW (ADD) or of W := W - rate * x^T dz (DESCEND)"""
     cdef Product p
-    p.A, p.sm, p.sk = x + first, 1, layer.in_stride
+    p.A, p.sm, p.sk, p.strip = x + first, 1, layer.in_stride, 1
     p.B, p.ldb = dz, layer.stride
     p.C, p.ldc = target + layer.W + first * layer.stride, layer.stride
     p.M, p.N, p.K = last - first, layer.stride, m
@@ -68,42 +83,53 @@ cdef inline void bias_gradient(
     const Layer* layer, const real* dz, Py_ssize_t m, real* target, Epilogue epilogue, real rate
 ) noexcept nogil:
     """db := sum_r dz_r + db (ADD) or b := b - rate * sum_r dz_r (DESCEND)"""
-    cdef real* db = target + layer.b
-    cdef real total, scale = rate if epilogue == DESCEND else -1
-    cdef vec totals
+    cdef real scale = rate if epilogue == DESCEND else -1
     cdef Py_ssize_t r, j = 0
-    while j + WIDTH <= layer.stride:
-        totals = spread(0)
-        for r in range(m):
-            totals = totals + load(dz + r * layer.stride + j)
-        store(db + j, load(db + j) - spread(scale) * totals)
+    cdef real total
+    while layer.stride - j >= 4 * WIDTH:
+        add_rows(dz + j, layer.stride, m, target + layer.b + j, scale, 4)
+        j += 4 * WIDTH
+    while layer.stride - j >= WIDTH:
+        add_rows(dz + j, layer.stride, m, target + layer.b + j, scale, 1)
         j += WIDTH
     while j < layer.stride:
         total = 0
         for r in range(m):
             total += dz[r * layer.stride + j]
-        db[j] -= scale * total
+        target[layer.b + j] -= scale * total
         j += 1
 
 
-cdef inline void transpose(
-    const Layer* layer, const real* parameters, real* W_transposed
+cdef inline void add_rows(
+    const real* dz, Py_ssize_t stride, Py_ssize_t m, real* db, real scale, const int vectors
 ) noexcept nogil:
-    """W^T, (n_out, n_in) with row stride `in_stride`, its padding zero"""
-    cdef const real* W = parameters + layer.W
-    cdef Py_ssize_t stride = layer.stride, in_stride = layer.in_stride
-    cdef Py_ssize_t n_in = layer.n_in, n_out = layer.n_out, i = 0, j
-    while stride >= WIDTH and i + WIDTH <= n_in:
+    """db := db - scale * sum_r dz_r of some columns, which share each row's cache lines"""
+    cdef vec totals[4]
+    cdef Py_ssize_t r
+    cdef int v
+    for v in range(vectors):
+        totals[v] = spread(0)
+    for r in range(m):
+        for v in range(vectors):
+            totals[v] = totals[v] + load(dz + r * stride + v * WIDTH)
+    for v in range(vectors):
+        store(db + v * WIDTH, load(db + v * WIDTH) - spread(scale) * totals[v])
+
+
+cdef inline void transpose(
+    const real* a, Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n, real* b, Py_ssize_t ldb
+) noexcept nogil:
+    """b := a^T, where a is (m, n) and b (n, m) with zeros up to its row stride"""
+    cdef Py_ssize_t i = 0, j
+    while lda >= WIDTH and i + WIDTH <= m:
         j = 0
-        while j < n_out:
-            transpose_square(
-                W + i * stride + j, stride, W_transposed + j * in_stride + i, in_stride, n_out - j
-            )
+        while j < n:
+            transpose_square(a + i * lda + j, lda, b + j * ldb + i, ldb, n - j)
             j += WIDTH
         i += WIDTH
-    for i in range(i, in_stride):
-        for j in range(n_out):
-            W_transposed[j * in_stride + i] = W[i * stride + j] if i < n_in else 0
+    for i in range(i, ldb):
+        for j in range(n):
+            b[j * ldb + i] = a[i * lda + j] if i < m else 0
 
 
 # ---- one row ----------------------------------------------------------------------------------

@@ -62,6 +62,14 @@ INLINE vec settled(vec v)
     return v;
 }
 
+/* p itself, of which the compiler knows nothing: what is read through it is read from here on, not kept
+ * from before in registers that the loop in between has better use for. */
+INLINE const void *anew(const void *p)
+{
+    __asm__ volatile("" : "+r"(p));
+    return p;
+}
+
 /* v where x > 0, otherwise 0; and max(v, 0), where NaN stays NaN. */
 INLINE vec where_positive(vec x, vec v) { return (vec)((x > (vec){}) & (mask)v); }
 INLINE vec not_negative(vec v) { return (vec)(~(v < (vec){}) & (mask)v); }

@@ -1,15 +1,17 @@
 """Matrix products, tile by tile: C := something of A B, finished while the tile is in registers.
 
 Shapes: A (M, K), an element at A[i*sm + k*sk], so that a transposed A is only another pair of
-strides; B (K, N) and C (M, N) with rows side by side. Every element of A B is summed over
+strides; B (K, N) and C (M, N), each row in one piece. Every element of A B is summed over
 k = 0 ... K-1 in this order, whatever the tile it falls into: neither the tile sizes nor the
 thread that computes it show in the bits. A load may run past the end of a row of B by less than a
 vector, so every array has that much room behind it; nothing is stored beyond column N.
 """
 
+from libc.string cimport memcpy
+
 from fastnn.kernels.simd cimport (
-    TILE_VECTORS, WIDTH, load, not_negative, real, settled, spread, store, store_first, vec,
-    where_positive,
+    TILE_VECTORS, WIDTH, anew, load, not_negative, real, settled, spread, store, store_first,
+    vec, where_positive,
 )
 
 cdef enum Epilogue:
@@ -23,6 +25,7 @@ cdef enum Epilogue:
 cdef struct Product:
     const real* A
     Py_ssize_t sm, sk
+    Py_ssize_t strip  # rows i to i+6, i a multiple of 6, begin at A[i*strip]: sm, if not interleaved
     const real* B
     Py_ssize_t ldb
     real* C
@@ -36,9 +39,11 @@ cdef struct Product:
 
 
 cdef enum:
+    ROWS = 6  # of a whole tile
     DEPTH = 128  # summands at a time: so many rows of a packed B stay in the first-level cache
     DEEPEST = 256  # the largest K of ADD and DESCEND, whose sums cannot wait in C
     PACKED_ROWS = 48  # from so many rows of A on, packing B pays: they all pass over it
+    BAND = 3072  # numbers of a transposed A to interleave at a time: half a first-level cache
 
 
 cdef inline vec finished(
@@ -85,7 +90,7 @@ cdef struct Panel:  # some columns of B, rows k to end: packed, or where they ar
 
 
 cdef inline void tile(
-    const Product* p, const Panel* panel, Py_ssize_t i, Py_ssize_t j, const int rows,
+    const Product* product, const Panel* panel, Py_ssize_t i, Py_ssize_t j, const int rows,
     const int vectors,
 ) noexcept nogil:
     """Rows i to i+rows, columns j to j+vectors*WIDTH (or N) of C, the panel's summands
@@ -95,7 +100,8 @@ cdef inline void tile(
     cdef vec ab[24]
     cdef vec b[4]
     cdef vec a
-    cdef const real* A = p.A + i * p.sm + panel.k * p.sk
+    cdef const Product* p = <const Product*>anew(product)
+    cdef const real* A = p.A + (i - i % ROWS) * p.strip + i % ROWS * p.sm + panel.k * p.sk
     cdef const real* B = panel.B
     cdef Py_ssize_t sm = p.sm, sk = p.sk, ldb = panel.ldb, _
     cdef Epilogue epilogue = p.epilogue if panel.end == p.K else PUT
@@ -116,6 +122,7 @@ cdef inline void tile(
                 ab[r * vectors + v] = ab[r * vectors + v] + a * b[v]
         A += sk
         B += ldb
+    p = <const Product*>anew(p)
     if epilogue == PUT:
         finish_tile(p, ab, i, j, rows, vectors, PUT)
     elif epilogue == PUT_BIASED:
@@ -157,9 +164,9 @@ cdef inline void column_of_tiles(const Product* p, Py_ssize_t j, const int vecto
     while k < p.K:
         panel = pack(p, j, k, depth, vectors)
         i = 0
-        while p.M - i >= 6:
-            tile(p, &panel, i, j, 6, vectors)
-            i += 6
+        while p.M - i >= ROWS:
+            tile(p, &panel, i, j, ROWS, vectors)
+            i += ROWS
         if p.M - i >= 4:
             tile(p, &panel, i, j, 4, vectors)
             i += 4
@@ -171,11 +178,27 @@ cdef inline void column_of_tiles(const Product* p, Py_ssize_t j, const int vecto
         k += depth
 
 
-cdef inline Py_ssize_t packed_length() noexcept nogil:
-    return DEEPEST * TILE_VECTORS * WIDTH
+cdef inline void interleave(const Product* p, Py_ssize_t first, Product* band) noexcept nogil:
+    """Copy the band's rows of A, from `first` on, strip by strip: [k][row in the strip]
+
+    Of a transposed A, six rows are six neighbours in every row of memory: without this each k of
+    a tile is on a cache line of its own.
+    """
+    cdef Py_ssize_t i, k, k0 = 0
+    cdef real* packed = p.packed + DEEPEST * TILE_VECTORS * WIDTH
+    while k0 < p.K:  # so few k at a time that their lines stay in the cache for the next strip
+        i = 0
+        while i < band.M:
+            for k in range(k0, min(k0 + 16, p.K)):
+                memcpy(
+                    packed + i * p.K + k * ROWS, p.A + first + i + k * p.sk, ROWS * sizeof(real)
+                )
+            i += ROWS
+        k0 += 16
+    band.A, band.sm, band.sk, band.strip = packed, 1, ROWS, p.K
 
 
-cdef inline void multiply(const Product* p) noexcept nogil:
+cdef inline void multiply_band(const Product* p) noexcept nogil:
     """C := epilogue(A B)"""
     cdef Py_ssize_t j = 0
     while p.N - j >= TILE_VECTORS * WIDTH:
@@ -187,3 +210,24 @@ cdef inline void multiply(const Product* p) noexcept nogil:
     while j < p.N:
         column_of_tiles(p, j, 1)
         j += WIDTH
+
+
+cdef inline void multiply(const Product* p) noexcept nogil:
+    """C := epilogue(A B), in bands of rows if A is transposed and it pays to copy it"""
+    cdef Product band = p[0]
+    cdef Py_ssize_t first = 0
+    cdef bint interleaves = p.sm == 1 and p.K <= DEEPEST and p.K * p.N > 2 * BAND  # B is large
+    cdef Py_ssize_t rows = BAND // p.K // ROWS * ROWS if interleaves else p.M
+    while first < p.M:
+        band.M = min(rows, p.M - first)
+        band.C = p.C + first * p.ldc
+        band.guard = p.guard + first * p.ldc
+        if interleaves:
+            interleave(p, first, &band)
+        multiply_band(&band)
+        first += rows
+
+
+cdef inline Py_ssize_t packed_length() noexcept nogil:
+    """A panel of B and a band of A"""
+    return DEEPEST * TILE_VECTORS * WIDTH + BAND
