@@ -13,6 +13,7 @@ arguments give the same bits.
 
 from libc.string cimport memcpy, memset
 
+from fastnn.kernels.across cimport activate_backward_across, deltas_across, losses_across
 from fastnn.kernels.activations cimport (
     RELU, Activation, activate, activate_backward, activate_block,
 )
@@ -27,6 +28,7 @@ from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
 from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply, packed_length
+from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
 from fastnn.kernels.update cimport sgd, sgd_sample
 
 cdef struct Network:
@@ -37,6 +39,8 @@ cdef struct Network:
     double* row_loss
     real* stack
     real* output_z
+    real* targets  # where rows lie across (`lies_across`): the block's targets, unit by unit,
+    real* weights  # and its sample weights
     real* deltas
     real* transposed
     real* packed  # of one product at a time
@@ -77,6 +81,11 @@ cdef inline bint is_relu(const Layer* layer) noexcept nogil:
     return <Activation>layer.activation == RELU
 
 
+cdef inline bint lies_across(const Layer* layer) noexcept nogil:
+    """Whether a vector holds one unit of several rows"""
+    return layer.stride == 1
+
+
 cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
     """The row of X that is visited k-th"""
     return k if data.order == NULL else data.order[k]
@@ -97,6 +106,19 @@ cdef void load_rows(
     cdef Py_ssize_t r
     for r in range(first, last):
         gather(&data.X, visited(data, k + r), net.stack + r * net.layers.in_stride)
+    if lies_across(net.output) and data.y != NULL:
+        load_targets(net, data, k, first, last)
+
+
+cdef inline void load_targets(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """Lay targets and weights of rows side by side."""
+    cdef Py_ssize_t r, i
+    for r in range(first, last):
+        i = visited(data, k + r)
+        net.weights[r] = 1 if data.sample_weight == NULL else data.sample_weight[i]
+        net.targets[r] = data.y[i]
 
 
 cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -110,8 +132,14 @@ cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) no
         fused = is_relu(layer) and layer.b >= 0
         x = inputs(net, layer) + first * layer.in_stride
         a = activations(net, layer) + first * layer.stride
-        product = forward(layer, net.parameters, x, a, last - first, fused and layer != net.output)
-        run(net, product)
+        if layer.stride == 1:
+            fused = False
+            forward_unit(layer, net.parameters, x, a, last - first)
+        else:
+            product = forward(
+                layer, net.parameters, x, a, last - first, fused and layer != net.output
+            )
+            run(net, product)
         if layer == net.output:
             memcpy(
                 net.output_z + first * layer.stride, a,
@@ -146,6 +174,12 @@ cdef void row_losses(
     cdef const real* a = activations(net, net.output)
     cdef Py_ssize_t r, i, stride = net.output.stride
     cdef double weight
+    if lies_across(net.output):
+        losses_across(
+            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, 1, net.block,
+            first, last,
+        )
+        return
     for r in range(first, last):
         i = visited(data, k + r)
         weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
@@ -156,11 +190,19 @@ cdef void row_losses(
 
 
 cdef double add_losses(const Network* net, Py_ssize_t m, double total) noexcept nogil:
-    """total + the losses of the block's rows, one after the other"""
-    cdef Py_ssize_t r
-    for r in range(m):
-        total += net.row_loss[r]
-    return total
+    """total + the sum of the losses of the block's rows, which is added up over r mod 8"""
+    cdef double sums[8]
+    cdef Py_ssize_t r, q
+    for q in range(8):
+        sums[q] = 0
+    for r in range(0, m - m % 8, 8):
+        for q in range(8):
+            sums[q] += net.row_loss[r + q]
+    for r in range(m - m % 8, m):
+        sums[r % 8] += net.row_loss[r]
+    for q in range(1, 8):
+        sums[0] += sums[q]
+    return total + sums[0]
 
 
 cdef double evaluate_rows(
@@ -191,6 +233,9 @@ cdef void output_delta(
     cdef const real* a
     cdef real* dz
     cdef real weight
+    if lies_across(net.output):
+        output_delta_across(net, data, first, last, scale)
+        return
     for r in range(first, last):
         i = visited(data, k + r)
         weight = <real>(scale if data.sample_weight == NULL else scale * data.sample_weight[i])
@@ -201,6 +246,21 @@ cdef void output_delta(
             activate_backward(<Activation>net.output.activation, a, dz, n)
         for j in range(n, stride):
             dz[j] = 0
+
+
+cdef inline void output_delta_across(
+    const Network* net, const Data* data, Py_ssize_t first, Py_ssize_t last, double scale
+) noexcept nogil:
+    """The same for rows that lie across"""
+    cdef const real* a = activations(net, net.output)
+    cdef real* dz = delta(net, net.output)
+    deltas_across(
+        data.loss, a, net.targets, net.weights, <real>scale, dz, 1, net.block, first, last
+    )
+    if not is_fused(data.loss):
+        activate_backward_across(
+            <Activation>net.output.activation, a, dz, 1, net.block, first, last
+        )
 
 
 cdef void transpose_weights(const Network* net) noexcept nogil:
@@ -256,11 +316,17 @@ cdef void weight_gradients(
     cdef const Layer* layer = net.layers
     cdef Product product
     while True:
-        product = weight_gradient(
-            layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
-            0, layer.n_in,
-        )
-        run(net, product)
+        if layer.stride == 1:
+            weight_gradient_unit(
+                layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
+                0, layer.n_in,
+            )
+        else:
+            product = weight_gradient(
+                layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
+                0, layer.n_in,
+            )
+            run(net, product)
         if layer.b >= 0:
             bias_gradient(layer, delta(net, layer), m, target, epilogue, rate)
         if layer == net.output:
@@ -410,7 +476,9 @@ cdef Network point_network(
     net.row_loss = <double*>&scratch[0]
     net.stack = &scratch[0] + block * LOSS_LENGTH
     net.output_z = net.stack + block * (net.output.z + net.output.stride)
-    net.deltas = net.output_z + block * net.output.stride
+    net.targets = net.output_z + block * net.output.stride
+    net.weights = net.targets + block
+    net.deltas = net.weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
     net.packed = net.transposed + transposed_length(net.layers, n)
     return net
@@ -461,7 +529,7 @@ def scratch_length(const long long[:, ::1] layers, Py_ssize_t block):
     cdef const Layer* last = first + layers.shape[0] - 1
     cdef Py_ssize_t stack = last.z + last.stride, deltas = stack - first.in_stride
     return (
-        block * (LOSS_LENGTH + stack + last.stride + deltas)
+        block * (LOSS_LENGTH + stack + last.stride + 2 + deltas)
         + transposed_length(first, layers.shape[0]) + packed_length()
     )
 

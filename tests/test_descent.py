@@ -60,7 +60,7 @@ def test_weights_and_running_loss_agree_with_the_oracle(build, mode, loss, outpu
 @each_build
 @each_mode
 @pytest.mark.parametrize("n_rows", [1, 2, 33, 129])
-@pytest.mark.parametrize("sizes", [(1, 1), (1, 1, 1), (3, 5, 7, 1), (17, 33, 9)])
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 1, 1), (3, 5, 7, 1), (17, 33, 9), (5, 17, 1)])
 def test_any_size_agrees_with_the_oracle(build, mode, n_rows, sizes):
     activations = ["relu"] * (len(sizes) - 2) + ["linear"]
     network, X, y, descent = start(build, sizes, activations, n_rows=n_rows)
@@ -101,12 +101,15 @@ def test_learning_rates_by_step(build):
 
 
 @each_build
-def test_a_minibatch_of_all_rows_is_batch_mode_bit_for_bit(build):
-    network, _, _, descent = start(build, n_rows=200)
-    list(batch(descent))
-    other, _, _, other_descent = start(build, n_rows=200)
-    list(minibatch(other_descent, None, 200))
+@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 9, 1)])
+@pytest.mark.parametrize("n_rows", [200, 300])
+def test_a_minibatch_of_all_rows_is_batch_mode_bit_for_bit(build, sizes, n_rows):
+    network, _, _, descent = start(build, sizes, n_rows=n_rows)
+    *_, last = batch(descent)
+    other, _, _, other_descent = start(build, sizes, n_rows=n_rows)
+    *_, other_last = minibatch(other_descent, None, n_rows)
     np.testing.assert_array_equal(network.parameters, other.parameters)
+    assert last.loss == other_last.loss
 
 
 @each_build
