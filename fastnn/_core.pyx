@@ -124,12 +124,14 @@ cdef inline void load_targets(
     Py_ssize_t pitch,
 ) noexcept nogil:
     """Lay targets and weights of rows across."""
-    cdef Py_ssize_t r, i, j
+    cdef const long long* order = data.order
+    cdef Py_ssize_t r, j, n = data.n_targets
+    cdef const real* weight = data.sample_weight
+    for j in range(n):
+        for r in range(first, last):
+            net.targets[j * pitch + r] = data.y[(k + r if order == NULL else order[k + r]) * n + j]
     for r in range(first, last):
-        i = visited(data, k + r)
-        net.weights[r] = 1 if data.sample_weight == NULL else data.sample_weight[i]
-        for j in range(data.n_targets):
-            net.targets[j * pitch + r] = data.y[i * data.n_targets + j]
+        net.weights[r] = 1 if weight == NULL else weight[k + r if order == NULL else order[k + r]]
 
 
 cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -784,17 +786,20 @@ def minibatch(
 def first_nonfinite(const unsigned char[:, :] X, int x_type, Py_ssize_t n_features):
     """Row and column of the first number that is not finite as `real`; (-1, -1) if all are."""
     cdef Rows rows
-    cdef Py_ssize_t i, column = -1, n = X.shape[0]
+    cdef Py_ssize_t i = 0, column = -1, n = X.shape[0]
     if n == 0 or n_features == 0:
         return -1, -1
     with nogil:
         rows.X, rows.stride = &X[0, 0], X.strides[0]
         rows.n_features, rows.type = n_features, <NumberType>x_type
-        for i in range(n):
+        if X.strides[0] == X.shape[1]:  # no gaps: short rows are checked faster as one
+            n, rows.n_features = 1, n * n_features
+        while i < n and column < 0:
             column = nonfinite_in_row(&rows, i)
-            if column >= 0:
-                break
-    return i if column >= 0 else -1, column
+            i += 1
+    if column < 0:
+        return -1, -1
+    return i - 1 + column // n_features, column % n_features
 
 
 def all_finite(const real[::1] values):

@@ -8,7 +8,7 @@ itself, and the lanes at the end: the order depends on a row's place in its bloc
 
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.simd cimport (
-    WIDTH, lane_sums, load, load_first, not_negative, real, settled, spread, store, store_first,
+    WIDTH, lane_sums, load, load_first, not_negative, real, spread, store, store_first,
     vec, where_positive,
 )
 from fastnn.kernels.tiles cimport (
@@ -115,23 +115,42 @@ cdef inline void gradient_units(
     Epilogue epilogue, real rate,
 ) noexcept nogil:
     """dW := x dz^T + dW, db := sum_r dz_r + db (ADD), or the same as a step of W and b (DESCEND)"""
-    cdef vec totals[64]
+    cdef vec totals[96]  # of W in rows of `stride`, then of b, then zeros up to a whole vector
+    cdef real sums[96]
     cdef real scale = rate if epilogue == DESCEND else -1
     cdef Py_ssize_t i, j, n = layer.n_in * layer.stride
-    for i in range(whole_vectors(n)):
+    for i in range(layer.n_in + 1):
+        for j in range(layer.n_out, layer.stride):
+            totals[i * layer.stride + j] = spread(0)
+    for i in range(n + layer.stride, whole_vectors(n + layer.stride)):
         totals[i] = spread(0)
     i = 0
     while i < layer.n_in:
         gradient_rows(layer, x + i * lanes, dz, lanes, totals + i * layer.stride, layer.n_in - i)
         i += 2
-    descend_totals(totals, target + layer.W, n, scale)
+    bias_totals(layer, dz, lanes, totals + n)
+    i = 0
+    while i < n + layer.stride:
+        store(sums + i, lane_sums(totals + i))
+        i += WIDTH
+    descend_along(sums, target + layer.W, n, scale)
     if layer.b >= 0:
-        for j in range(whole_vectors(layer.stride)):
-            totals[j] = spread(0)
-        for j in range(layer.n_out):
-            for i in range(0, lanes // WIDTH):
-                totals[j] = totals[j] + load(dz + j * lanes + i * WIDTH)
-        descend_totals(totals, target + layer.b, layer.stride, scale)
+        descend_along(sums + n, target + layer.b, layer.stride, scale)
+
+
+cdef inline void bias_totals(
+    const Layer* layer, const real* dz, Py_ssize_t lanes, vec* totals
+) noexcept nogil:
+    """totals_j := sum_r dz_j, lane by lane"""
+    cdef vec sums
+    cdef Py_ssize_t j, r
+    for j in range(layer.n_out):
+        sums = spread(0)
+        r = 0
+        while r < lanes:
+            sums = sums + load(dz + j * lanes + r)
+            r += WIDTH
+        totals[j] = sums
 
 
 cdef inline void gradient_rows(
@@ -176,14 +195,13 @@ cdef inline void tile_of_totals(
             totals[i * stride + j] = sums[i * columns + j]
 
 
-cdef inline void descend_totals(
-    vec* totals, real* target, Py_ssize_t n, real scale
+cdef inline void descend_along(
+    const real* dw, real* w, Py_ssize_t n, real scale
 ) noexcept nogil:
-    """target_t := target_t - scale * the lanes' sum of totals_t"""
-    cdef Py_ssize_t t = 0
-    cdef vec sums, c
-    while t < n:
-        sums = settled(lane_sums(totals + t))
-        c = load_first(target + t, n - t, 0) - spread(scale) * sums
-        store_first(target + t, c, n - t)
-        t += WIDTH
+    """w := w - scale * dw"""
+    cdef Py_ssize_t i = 0
+    cdef vec step
+    while i < n:
+        step = spread(scale) * load_first(dw + i, n - i, 0)
+        store_first(w + i, load_first(w + i, n - i, 0) - step, n - i)
+        i += WIDTH

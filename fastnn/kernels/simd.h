@@ -121,17 +121,20 @@ INLINE real lane_max(vec v)
     return v[0];
 }
 
-/* lane j := the sum of the lanes of v[j], added as lane_sum does; v is used up. Stage by stage, rows r
- * and r+h swap their off-diagonal squares of h x h, as in a transposition, and are added. */
-INLINE vec lane_sums(vec *v)
+/* lane j := the sum of the lanes of rows[j], added as lane_sum does. Stage by stage, rows r and r+h
+ * swap their off-diagonal squares of h x h, as in a transposition, and are added. */
+INLINE vec lane_sums(const vec *rows)
 {
+    vec v[WIDTH];
 #if defined(__clang__) /* has no shuffle with computed lanes */
     for (int j = 0; j < WIDTH; j++)
-        v[0][j] = lane_sum(v[j]);
+        v[0][j] = lane_sum(rows[j]);
 #else
     mask lane;
-    for (int i = 0; i < WIDTH; i++)
+    for (int i = 0; i < WIDTH; i++) {
         lane[i] = i;
+        v[i] = rows[i];
+    }
 #pragma GCC unroll 4
     for (int h = WIDTH / 2; h > 0; h /= 2) {
         mask upper = (lane & h) != 0;
