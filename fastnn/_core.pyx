@@ -7,12 +7,17 @@ under them allocates.
 
 Rows pass in blocks. Scratch memory holds the losses of the block's rows; a stack with its rows of
 X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz;
-each layer's W transposed; and a packed part of a matrix. Every sum runs in a fixed order: the same
+each layer's W transposed; and a packed part of a matrix. Where rows lie across (in all layers of a
+narrow network, and in an output layer of one unit), a vector holds one unit of several rows; the
+targets and weights of the block lie behind the z. Every sum runs in a fixed order: the same
 arguments give the same bits.
 """
 
 from libc.string cimport memcpy, memset
 
+from fastnn.kernels.across cimport (
+    activate_across, activate_backward_across, deltas_across, losses_across,
+)
 from fastnn.kernels.activations cimport (
     RELU, Activation, activate, activate_backward, activate_block,
 )
@@ -22,21 +27,29 @@ from fastnn.kernels.dense cimport (
 )
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss, is_fused, loss_delta, loss_value
+from fastnn.kernels.narrow cimport (
+    NARROW, forward_units, gradient_units, input_gradient_units, is_narrow, multiply_units,
+    whole_vectors,
+)
 from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_in_row
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
 from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply, packed_length
+from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
 from fastnn.kernels.update cimport sgd, sgd_sample
 
 cdef struct Network:
     const Layer* layers
     const Layer* output  # the last of them
     real* parameters
+    bint narrow  # rows lie across in all layers, in the same memory
     Py_ssize_t block
     double* row_loss
     real* stack
     real* output_z
+    real* targets  # where rows lie across (`lies_across`): the block's targets, unit by unit,
+    real* weights  # and its sample weights
     real* deltas
     real* transposed
     real* packed  # of one product at a time
@@ -77,6 +90,11 @@ cdef inline bint is_relu(const Layer* layer) noexcept nogil:
     return <Activation>layer.activation == RELU
 
 
+cdef inline bint lies_across(const Layer* layer) noexcept nogil:
+    """Whether a vector holds one unit of several rows"""
+    return layer.stride == 1
+
+
 cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
     """The row of X that is visited k-th"""
     return k if data.order == NULL else data.order[k]
@@ -96,7 +114,24 @@ cdef void load_rows(
     """Lay rows of X at the bottom of the stack."""
     cdef Py_ssize_t r
     for r in range(first, last):
-        gather(&data.X, visited(data, k + r), net.stack + r * net.layers.in_stride)
+        gather(&data.X, visited(data, k + r), net.stack + r * net.layers.in_stride, 1)
+    if lies_across(net.output) and data.y != NULL:
+        load_targets(net, data, k, first, last, net.block)
+
+
+cdef inline void load_targets(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t pitch,
+) noexcept nogil:
+    """Lay targets and weights of rows across."""
+    cdef const long long* order = data.order
+    cdef Py_ssize_t r, j, n = data.n_targets
+    cdef const real* weight = data.sample_weight
+    for j in range(n):
+        for r in range(first, last):
+            net.targets[j * pitch + r] = data.y[(k + r if order == NULL else order[k + r]) * n + j]
+    for r in range(first, last):
+        net.weights[r] = 1 if weight == NULL else weight[k + r if order == NULL else order[k + r]]
 
 
 cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -110,8 +145,14 @@ cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) no
         fused = is_relu(layer) and layer.b >= 0
         x = inputs(net, layer) + first * layer.in_stride
         a = activations(net, layer) + first * layer.stride
-        product = forward(layer, net.parameters, x, a, last - first, fused and layer != net.output)
-        run(net, product)
+        if layer.stride == 1:
+            fused = False
+            forward_unit(layer, net.parameters, x, a, last - first)
+        else:
+            product = forward(
+                layer, net.parameters, x, a, last - first, fused and layer != net.output
+            )
+            run(net, product)
         if layer == net.output:
             memcpy(
                 net.output_z + first * layer.stride, a,
@@ -146,6 +187,12 @@ cdef void row_losses(
     cdef const real* a = activations(net, net.output)
     cdef Py_ssize_t r, i, stride = net.output.stride
     cdef double weight
+    if lies_across(net.output):
+        losses_across(
+            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, 1, net.block,
+            first, last,
+        )
+        return
     for r in range(first, last):
         i = visited(data, k + r)
         weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
@@ -156,11 +203,19 @@ cdef void row_losses(
 
 
 cdef double add_losses(const Network* net, Py_ssize_t m, double total) noexcept nogil:
-    """total + the losses of the block's rows, one after the other"""
-    cdef Py_ssize_t r
-    for r in range(m):
-        total += net.row_loss[r]
-    return total
+    """total + the sum of the losses of the block's rows, which is added up over r mod 8"""
+    cdef double sums[8]
+    cdef Py_ssize_t r, q
+    for q in range(8):
+        sums[q] = 0
+    for r in range(0, m - m % 8, 8):
+        for q in range(8):
+            sums[q] += net.row_loss[r + q]
+    for r in range(m - m % 8, m):
+        sums[r % 8] += net.row_loss[r]
+    for q in range(1, 8):
+        sums[0] += sums[q]
+    return total + sums[0]
 
 
 cdef double evaluate_rows(
@@ -170,6 +225,10 @@ cdef double evaluate_rows(
     cdef Py_ssize_t k = 0, m
     while k < n:
         m = min(net.block, n - k)
+        if net.narrow:
+            loss = evaluate_across(net, data, k, m, loss)
+            k += m
+            continue
         load_rows(net, data, k, 0, m)
         forward_rows(net, 0, m)
         keep_predictions(net, data, k, 0, m)
@@ -191,6 +250,9 @@ cdef void output_delta(
     cdef const real* a
     cdef real* dz
     cdef real weight
+    if lies_across(net.output):
+        output_delta_across(net, data, first, last, scale)
+        return
     for r in range(first, last):
         i = visited(data, k + r)
         weight = <real>(scale if data.sample_weight == NULL else scale * data.sample_weight[i])
@@ -203,20 +265,32 @@ cdef void output_delta(
             dz[j] = 0
 
 
+cdef inline void output_delta_across(
+    const Network* net, const Data* data, Py_ssize_t first, Py_ssize_t last, double scale
+) noexcept nogil:
+    """The same for rows that lie across"""
+    cdef const real* a = activations(net, net.output)
+    cdef real* dz = delta(net, net.output)
+    deltas_across(
+        data.loss, a, net.targets, net.weights, <real>scale, dz, 1, net.block, first, last
+    )
+    if not is_fused(data.loss):
+        activate_backward_across(
+            <Activation>net.output.activation, a, dz, 1, net.block, first, last
+        )
+
+
 cdef inline bint keeps_weights(const Layer* layer, Py_ssize_t m) noexcept nogil:
     """Whether m rows of dz and dx are quicker transposed than W is"""
     return 2 * whole_vectors(m) * (layer.n_in + layer.n_out) <= layer.n_in * layer.n_out
-
-
-cdef inline Py_ssize_t whole_vectors(Py_ssize_t m) noexcept nogil:
-    """m, rounded up"""
-    return (m + WIDTH - 1) // WIDTH * WIDTH
 
 
 cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
     """W^T of every layer that hands a gradient down, as far as blocks of up to m rows need it"""
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
+    if net.narrow:
+        return
     while layer != net.output:
         layer += 1
         if not keeps_weights(layer, m):
@@ -292,12 +366,21 @@ cdef void weight_gradients(
     """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)"""
     cdef const Layer* layer = net.layers
     cdef Product product
+    if net.narrow:
+        gradients_across(net, m, target, epilogue, rate)
+        return
     while True:
-        product = weight_gradient(
-            layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
-            0, layer.n_in,
-        )
-        run(net, product)
+        if layer.stride == 1:
+            weight_gradient_unit(
+                layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
+                0, layer.n_in,
+            )
+        else:
+            product = weight_gradient(
+                layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
+                0, layer.n_in,
+            )
+            run(net, product)
         if layer.b >= 0:
             bias_gradient(layer, delta(net, layer), m, target, epilogue, rate)
         if layer == net.output:
@@ -312,6 +395,8 @@ cdef double backpropagate_block(
 
     The transposed weights must be those of the parameters, for blocks of m rows.
     """
+    if net.narrow:
+        return backpropagate_across(net, data, k, m, scale, loss)
     load_rows(net, data, k, 0, m)
     forward_rows(net, 0, m)
     keep_predictions(net, data, k, 0, m)
@@ -337,6 +422,117 @@ cdef double add_gradient(
         weight_gradients(net, m, gradient, ADD, 0)
         k += m
     return loss
+
+
+# ---- narrow networks: the same passes over a block of m rows, which lie across -----------------
+
+cdef void load_across(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
+) noexcept nogil:
+    """Inputs, targets and weights. Lanes behind the last row repeat it, with weight 0."""
+    cdef Py_ssize_t r, j, lanes = whole_vectors(m)
+    for r in range(lanes):
+        gather(&data.X, visited(data, k + min(r, m - 1)), net.stack + r, lanes)
+    if data.y == NULL:
+        return
+    load_targets(net, data, k, 0, m, lanes)
+    for r in range(m, lanes):
+        net.weights[r] = 0
+        for j in range(data.n_targets):
+            net.targets[j * lanes + r] = net.targets[j * lanes + m - 1]
+
+
+cdef void forward_across(const Network* net, Py_ssize_t lanes) noexcept nogil:
+    """z := W^T x + b, a := f(z), layer after layer"""
+    cdef const Layer* layer = net.layers
+    cdef real* a
+    cdef Product product
+    cdef bint fused
+    while True:
+        a = net.stack + lanes * layer.z
+        fused = is_relu(layer) and layer != net.output
+        product = forward_units(
+            layer, net.parameters, net.stack + lanes * layer.x, a, lanes, fused
+        )
+        multiply_units(&product)
+        if layer == net.output:
+            memcpy(net.output_z, a, layer.n_out * lanes * sizeof(real))
+        if not fused:
+            activate_across(<Activation>layer.activation, a, layer.n_out, lanes, 0, lanes)
+        if layer == net.output:
+            return
+        layer += 1
+
+
+cdef double evaluate_across(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double loss
+) noexcept nogil:
+    """Forward pass; returns loss + the rows' losses (0 without targets)."""
+    cdef Py_ssize_t r, j, lanes = whole_vectors(m), n = net.output.n_out
+    cdef const real* a = net.stack + lanes * net.output.z
+    load_across(net, data, k, m)
+    forward_across(net, lanes)
+    if data.predictions != NULL:
+        for r in range(m):
+            for j in range(n):
+                data.predictions[(k + r) * n + j] = a[j * lanes + r]
+    if data.y == NULL:
+        return loss
+    losses_across(
+        data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, n, lanes, 0, m
+    )
+    return add_losses(net, m, loss)
+
+
+cdef inline real* delta_across(
+    const Network* net, const Layer* layer, Py_ssize_t lanes
+) noexcept nogil:
+    return net.deltas + lanes * (layer.z - net.layers.in_stride)
+
+
+cdef double backpropagate_across(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale, double loss
+) noexcept nogil:
+    """The deltas of all layers, times scale; returns loss + the rows' losses."""
+    cdef Py_ssize_t lanes = whole_vectors(m), n = net.output.n_out
+    cdef const Layer* layer = net.output
+    cdef const real* x = net.stack + lanes * layer.z
+    cdef real* dz = delta_across(net, layer, lanes)
+    cdef Product product
+    loss = evaluate_across(net, data, k, m, loss)
+    deltas_across(data.loss, x, net.targets, net.weights, <real>scale, dz, n, lanes, 0, lanes)
+    if not is_fused(data.loss):
+        activate_backward_across(<Activation>layer.activation, x, dz, n, lanes, 0, lanes)
+    while layer != net.layers:
+        x = net.stack + lanes * layer.x
+        dz = delta_across(net, layer - 1, lanes)
+        product = input_gradient_units(
+            layer, net.parameters, delta_across(net, layer, lanes), dz, x, lanes,
+            is_relu(layer - 1),
+        )
+        multiply_units(&product)
+        layer -= 1
+        if not is_relu(layer):
+            activate_backward_across(
+                <Activation>layer.activation, x, dz, layer.n_out, lanes, 0, lanes
+            )
+    return loss
+
+
+cdef void gradients_across(
+    const Network* net, Py_ssize_t m, real* target, Epilogue epilogue, real rate
+) noexcept nogil:
+    """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)"""
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t lanes = whole_vectors(m)
+    while True:
+        gradient_units(
+            layer, net.stack + lanes * layer.x, delta_across(net, layer, lanes), lanes, target,
+            epilogue, rate,
+        )
+        if layer == net.output:
+            return
+        layer += 1
 
 
 # ---- gradient descent: W := W - learning_rate * dL/dW ---------------------------------------
@@ -444,10 +640,13 @@ cdef Network point_network(
     net.output = net.layers + n - 1
     net.parameters = &parameters[0]
     net.block = block
+    net.narrow = is_narrow(net.layers, n)
     net.row_loss = <double*>&scratch[0]
     net.stack = &scratch[0] + block * LOSS_LENGTH
     net.output_z = net.stack + block * (net.output.z + net.output.stride)
-    net.deltas = net.output_z + block * net.output.stride
+    net.targets = net.output_z + block * net.output.stride
+    net.weights = net.targets + block * min(net.output.stride, NARROW)
+    net.deltas = net.weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
     net.packed = net.transposed + transposed_length(net.layers, n)
     return net
@@ -496,11 +695,10 @@ def scratch_length(const long long[:, ::1] layers, Py_ssize_t block):
     """How many numbers of scratch memory blocks of this many rows need."""
     cdef const Layer* first = <const Layer*>&layers[0, 0]
     cdef const Layer* last = first + layers.shape[0] - 1
-    cdef Py_ssize_t stack = last.z + last.stride, deltas = stack - first.in_stride
-    return (
-        block * (LOSS_LENGTH + stack + last.stride + deltas)
-        + transposed_length(first, layers.shape[0]) + packed_length()
-    )
+    cdef Py_ssize_t n = layers.shape[0], units = last.z + last.stride
+    cdef Py_ssize_t row = 2 * units - first.in_stride + last.stride + min(last.stride, NARROW) + 1
+    cdef Py_ssize_t products = transposed_length(first, n) + packed_length()
+    return block * (LOSS_LENGTH + row) + (0 if is_narrow(first, n) else products)
 
 
 def evaluate(
@@ -620,17 +818,20 @@ def minibatch(
 def first_nonfinite(const unsigned char[:, :] X, int x_type, Py_ssize_t n_features):
     """Row and column of the first number that is not finite as `real`; (-1, -1) if all are."""
     cdef Rows rows
-    cdef Py_ssize_t i, column = -1, n = X.shape[0]
+    cdef Py_ssize_t i = 0, column = -1, n = X.shape[0]
     if n == 0 or n_features == 0:
         return -1, -1
     with nogil:
         rows.X, rows.stride = &X[0, 0], X.strides[0]
         rows.n_features, rows.type = n_features, <NumberType>x_type
-        for i in range(n):
+        if X.strides[0] == X.shape[1]:  # no gaps: short rows are checked faster as one
+            n, rows.n_features = 1, n * n_features
+        while i < n and column < 0:
             column = nonfinite_in_row(&rows, i)
-            if column >= 0:
-                break
-    return i if column >= 0 else -1, column
+            i += 1
+    if column < 0:
+        return -1, -1
+    return i - 1 + column // n_features, column % n_features
 
 
 def all_finite(const real[::1] values):

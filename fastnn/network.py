@@ -168,7 +168,7 @@ class Network:
         """
         normalization = self._normalization
         table = normalization.table_for(self.n_features) if normalization else np.empty((0, 0))
-        block = min(self.block, n_rows)
+        block = min(self.block, _next_line(n_rows))  # whole vectors
         scratch = aligned_empty(self.core.scratch_length(self._table, block), self.dtype)
         return CoreArguments(self._table, self.parameters, table, block, scratch)
 

@@ -14,7 +14,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fastnn"
 
-KERNELS = "elementary rows activations losses tiles dense update"
+KERNELS = "elementary rows activations losses across tiles dense unit narrow update"
 FLOORS = [
     ["kernels/simd"],
     [f"kernels/{name}" for name in KERNELS.split()],

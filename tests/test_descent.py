@@ -43,8 +43,9 @@ def start(build, sizes=(4, 9, 3), activations=("tanh", "linear"), loss="mean_squ
 @each_mode
 @each_pair
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_weights_and_running_loss_agree_with_the_oracle(build, mode, loss, output, hidden):
-    network, X, y, descent = start(build, activations=(hidden, output), loss=loss)
+@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 7, 3)])  # the second is narrow
+def test_weights_and_running_loss_agree_with_the_oracle(build, mode, loss, output, hidden, sizes):
+    network, X, y, descent = start(build, sizes, (hidden, output), loss)
     expected = oracle_weights(network)
     for epoch in range(3):
         order = np.random.default_rng(epoch).permutation(len(X))
@@ -60,7 +61,7 @@ def test_weights_and_running_loss_agree_with_the_oracle(build, mode, loss, outpu
 @each_build
 @each_mode
 @pytest.mark.parametrize("n_rows", [1, 2, 33, 129])
-@pytest.mark.parametrize("sizes", [(1, 1), (1, 1, 1), (3, 5, 7, 1), (17, 33, 9)])
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 1, 1), (3, 5, 7, 1), (17, 33, 9), (5, 17, 1)])
 def test_any_size_agrees_with_the_oracle(build, mode, n_rows, sizes):
     activations = ["relu"] * (len(sizes) - 2) + ["linear"]
     network, X, y, descent = start(build, sizes, activations, n_rows=n_rows)
@@ -74,9 +75,10 @@ def test_any_size_agrees_with_the_oracle(build, mode, n_rows, sizes):
 
 @each_build
 @each_mode
-def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(build, mode):
+@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 8, 3)])
+def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(build, mode, sizes):
     weights = np.random.default_rng(3).integers(0, 3, 50)
-    network, X, y, descent = start(build, weights=weights)
+    network, X, y, descent = start(build, sizes, weights=weights)
     order = np.arange(50)[::-1].copy()
     expected, L = reference.descend(
         oracle_weights(network), ["tanh", "linear"], "mean_squared_error", X, y, RATE,
@@ -101,12 +103,15 @@ def test_learning_rates_by_step(build):
 
 
 @each_build
-def test_a_minibatch_of_all_rows_is_batch_mode_bit_for_bit(build):
-    network, _, _, descent = start(build, n_rows=200)
-    list(batch(descent))
-    other, _, _, other_descent = start(build, n_rows=200)
-    list(minibatch(other_descent, None, 200))
+@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 9, 1), (4, 8, 3)])
+@pytest.mark.parametrize("n_rows", [200, 300])
+def test_a_minibatch_of_all_rows_is_batch_mode_bit_for_bit(build, sizes, n_rows):
+    network, _, _, descent = start(build, sizes, n_rows=n_rows)
+    *_, last = batch(descent)
+    other, _, _, other_descent = start(build, sizes, n_rows=n_rows)
+    *_, other_last = minibatch(other_descent, None, n_rows)
     np.testing.assert_array_equal(network.parameters, other.parameters)
+    assert last.loss == other_last.loss
 
 
 @each_build
@@ -121,11 +126,12 @@ def test_a_minibatch_of_one_row_is_stochastic_mode_within_rounding(build):
 
 @each_build
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 130, 1000])
-def test_slices_leave_no_trace_in_the_bits(build, batch_size):
+@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 9, 1), (4, 8, 3)])
+def test_slices_leave_no_trace_in_the_bits(build, batch_size, sizes):
     order = np.random.default_rng(0).permutation(1000)
     results = []
     for slice_rows in (64, 192, 100_000):
-        network, _, _, descent = start(build, n_rows=1000)
+        network, _, _, descent = start(build, sizes, n_rows=1000)
         network.slice_rows, network.block = slice_rows, 64
         descent.__post_init__()  # scratch for the new slices
         pieces = epoch_slices(descent, order, batch_size)

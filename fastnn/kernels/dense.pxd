@@ -5,7 +5,9 @@ Shapes, for a block of m rows: x (m, n_in) and z (m, n_out) with the row strides
 the shapes of x, z, W, b. The padding between n_out and `stride` is zero in all of them.
 """
 
-from fastnn.kernels.simd cimport WIDTH, lane_sum, load, real, spread, store, transpose_square, vec
+from fastnn.kernels.simd cimport (
+    WIDTH, lane_sum, load, load_first, real, settled, spread, store, transpose_square, vec,
+)
 from fastnn.kernels.tiles cimport (
     DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
 )
@@ -82,38 +84,53 @@ cdef inline Product weight_gradient(
 cdef inline void bias_gradient(
     const Layer* layer, const real* dz, Py_ssize_t m, real* target, Epilogue epilogue, real rate
 ) noexcept nogil:
-    """db := sum_r dz_r + db (ADD) or b := b - rate * sum_r dz_r (DESCEND)"""
-    cdef real scale = rate if epilogue == DESCEND else -1
-    cdef Py_ssize_t r, j = 0
-    cdef real total
-    while layer.stride - j >= 4 * WIDTH:
-        add_rows(dz + j, layer.stride, m, target + layer.b + j, scale, 4)
-        j += 4 * WIDTH
-    while layer.stride - j >= WIDTH:
-        add_rows(dz + j, layer.stride, m, target + layer.b + j, scale, 1)
+    """db := sum_r dz_r + db (ADD) or b := b - rate * sum_r dz_r (DESCEND)
+
+    Added up over r mod 4 (rows shorter than a vector: over the lanes that hold a unit, too), so
+    that no addition waits for the one before.
+    """
+    cdef real* db = target + layer.b
+    cdef real total, scale = rate if epilogue == DESCEND else -1
+    cdef real lanes[16]
+    cdef Py_ssize_t j = 0, lane, stride = layer.stride
+    while j + WIDTH <= stride:
+        store(db + j, load(db + j) - spread(scale) * settled(column_sums(dz + j, stride, m)))
         j += WIDTH
-    while j < layer.stride:
-        total = 0
-        for r in range(m):
-            total += dz[r * layer.stride + j]
-        target[layer.b + j] -= scale * total
-        j += 1
+    if stride < WIDTH:
+        store(lanes, packed_sums(dz, m * stride))
+        for j in range(stride):
+            total, lane = 0, j
+            while lane < WIDTH:
+                total += lanes[lane]
+                lane += stride
+            db[j] -= scale * total
 
 
-cdef inline void add_rows(
-    const real* dz, Py_ssize_t stride, Py_ssize_t m, real* db, real scale, const int vectors
-) noexcept nogil:
-    """db := db - scale * sum_r dz_r of some columns, which share each row's cache lines"""
+cdef inline vec column_sums(const real* dz, Py_ssize_t stride, Py_ssize_t m) noexcept nogil:
+    """sum_r dz_r of WIDTH columns"""
     cdef vec totals[4]
-    cdef Py_ssize_t r
-    cdef int v
-    for v in range(vectors):
-        totals[v] = spread(0)
-    for r in range(m):
-        for v in range(vectors):
-            totals[v] = totals[v] + load(dz + r * stride + v * WIDTH)
-    for v in range(vectors):
-        store(db + v * WIDTH, load(db + v * WIDTH) - spread(scale) * totals[v])
+    cdef Py_ssize_t r = 0
+    cdef int q
+    for q in range(4):
+        totals[q] = spread(0)
+    while r + 4 <= m:
+        for q in range(4):
+            totals[q] = totals[q] + load(dz + (r + q) * stride)
+        r += 4
+    while r < m:
+        totals[r % 4] = totals[r % 4] + load(dz + r * stride)
+        r += 1
+    return (totals[0] + totals[1]) + (totals[2] + totals[3])
+
+
+cdef inline vec packed_sums(const real* dz, Py_ssize_t n) noexcept nogil:
+    """The sum of all vectors of n numbers"""
+    cdef vec totals = spread(0)
+    cdef Py_ssize_t i = 0
+    while i < n:
+        totals = totals + load_first(dz + i, n - i, 0)
+        i += WIDTH
+    return totals
 
 
 cdef inline void transpose(

@@ -70,20 +70,28 @@ cdef inline void squared_error_delta(
         da[j] = factor * (a[j] - y[j])
 
 
+cdef inline vec binary_crossentropy_term(vec z, vec y) noexcept nogil:
+    """softplus(z) - y z, the cross-entropy of sigmoid(z) and y
+
+    Written as softplus(-|z|) + |z| * (y if z < 0 else 1 - y): no term is negative, nothing
+    cancels.
+    """
+    cdef vec wrong = where(z < spread(0), y, 1 - y)
+    cdef vec linear = where(wrong == spread(0), spread(0), wrong * absolute(z))  # not 0 * inf
+    return softplus(-absolute(z)) + linear
+
+
 cdef inline double binary_crossentropy(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
     """l = -1/n sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)) = 1/n sum_j (softplus(z_j) - y_j z_j)
 
-    Written as softplus(-|z|) + |z| * (y if z < 0 else 1 - y): no term is negative, nothing
-    cancels. Beyond the row z = -inf and y = 0 add nothing.
+    Beyond the row z = -inf and y = 0 add nothing.
     """
-    cdef vec z_j, y_j, wrong, sums = spread(0)
+    cdef vec sums = spread(0)
     cdef Py_ssize_t j = 0
     while j < n:
-        z_j = load_first(z + j, n - j, -INFINITE)
-        y_j = load_first(y + j, n - j, 0)
-        wrong = where(z_j < spread(0), y_j, 1 - y_j)
-        sums = sums + softplus(-absolute(z_j))
-        sums = sums + where(wrong == spread(0), spread(0), wrong * absolute(z_j))  # not 0 * inf
+        sums = sums + binary_crossentropy_term(
+            load_first(z + j, n - j, -INFINITE), load_first(y + j, n - j, 0)
+        )
         j += WIDTH
     return <double>lane_sum(sums) / n
 

@@ -39,40 +39,44 @@ cdef struct Rows:
     const double* scale  # 1 / standard deviation
 
 
-cdef inline void cast(const number* x, real* out, const Rows* rows) noexcept nogil:
+cdef inline void cast(
+    const number* x, real* out, const Rows* rows, const Py_ssize_t step
+) noexcept nogil:
     """out_j := x_j, or (x_j - mean_j) * scale_j"""
     cdef Py_ssize_t j
     if rows.mean == NULL:
         for j in range(rows.n_features):
-            out[j] = <real>x[j]
+            out[j * step] = <real>x[j]
     else:
         for j in range(rows.n_features):
-            out[j] = <real>((<double>x[j] - rows.mean[j]) * rows.scale[j])
+            out[j * step] = <real>((<double>x[j] - rows.mean[j]) * rows.scale[j])
 
 
-cdef inline void gather(const Rows* rows, Py_ssize_t i, real* out) noexcept nogil:
-    """out := row i of X"""
+cdef inline void gather(
+    const Rows* rows, Py_ssize_t i, real* out, const Py_ssize_t step
+) noexcept nogil:
+    """out := row i of X, its numbers `step` apart"""
     cdef const unsigned char* x = rows.X + i * rows.stride
     if rows.type == FLOAT32:
-        cast(<const float*>x, out, rows)
+        cast(<const float*>x, out, rows, step)
     elif rows.type == FLOAT64:
-        cast(<const double*>x, out, rows)
+        cast(<const double*>x, out, rows, step)
     elif rows.type == UINT8:
-        cast(<const unsigned char*>x, out, rows)
+        cast(<const unsigned char*>x, out, rows, step)
     elif rows.type == INT8:
-        cast(<const signed char*>x, out, rows)
+        cast(<const signed char*>x, out, rows, step)
     elif rows.type == INT16:
-        cast(<const short*>x, out, rows)
+        cast(<const short*>x, out, rows, step)
     elif rows.type == INT32:
-        cast(<const int*>x, out, rows)
+        cast(<const int*>x, out, rows, step)
     elif rows.type == INT64:
-        cast(<const long long*>x, out, rows)
+        cast(<const long long*>x, out, rows, step)
     elif rows.type == UINT16:
-        cast(<const unsigned short*>x, out, rows)
+        cast(<const unsigned short*>x, out, rows, step)
     elif rows.type == UINT32:
-        cast(<const unsigned int*>x, out, rows)
+        cast(<const unsigned int*>x, out, rows, step)
     else:
-        cast(<const unsigned long long*>x, out, rows)
+        cast(<const unsigned long long*>x, out, rows, step)
 
 
 cdef inline bint is_finite(real x) noexcept nogil:

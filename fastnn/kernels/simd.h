@@ -129,6 +129,34 @@ INLINE real lane_max(vec v)
     return v[0];
 }
 
+/* lane j := the sum of the lanes of rows[j], added as lane_sum does. Stage by stage, rows r and r+h
+ * swap their off-diagonal squares of h x h, as in a transposition, and are added. */
+INLINE vec lane_sums(const vec *rows)
+{
+    vec v[WIDTH];
+#if defined(__clang__) /* has no shuffle with computed lanes */
+    for (int j = 0; j < WIDTH; j++)
+        v[0][j] = lane_sum(rows[j]);
+#else
+    mask lane;
+    for (int i = 0; i < WIDTH; i++) {
+        lane[i] = i;
+        v[i] = rows[i];
+    }
+#pragma GCC unroll 4
+    for (int h = WIDTH / 2; h > 0; h /= 2) {
+        mask upper = (lane & h) != 0;
+        mask first = (upper & (lane + WIDTH - h)) | (~upper & lane);
+        mask second = (upper & (lane + WIDTH)) | (~upper & (lane + h));
+#pragma GCC unroll 8
+        for (int r = 0; r < h; r++)
+            v[r] = __builtin_shuffle(v[r], v[r + h], first)
+                   + __builtin_shuffle(v[r], v[r + h], second);
+    }
+#endif
+    return v[0];
+}
+
 /* b := a transposed, WIDTH x WIDTH; only the first `rows` rows of b are stored.
  * Stage by stage, rows r and r+h swap their off-diagonal squares of h x h. */
 INLINE void transpose_square(const real *a, long lda, real *b, long ldb, long rows)

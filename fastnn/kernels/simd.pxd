@@ -28,6 +28,7 @@ cdef extern from "simd.h" nogil:
         const real* a, Py_ssize_t lda, real* b, Py_ssize_t ldb, Py_ssize_t rows
     ) noexcept
     real lane_sum(vec v) noexcept
+    vec lane_sums(const vec* rows) noexcept
     real lane_max(vec v) noexcept
 
     vec where(mask m, vec yes, vec no) noexcept

@@ -1,0 +1,275 @@
+"""Rows in the lanes: softmax and losses of WIDTH rows at a time, for outputs laid unit by unit.
+
+z, a, y, dz hold unit j of row r at [j * pitch + r], so that one vector is one unit of WIDTH rows
+and no lane is lost to a row that is narrower than a vector; a layer of one unit always lies so.
+`weight` and the losses hold one number a row. `first` and `last` are the rows to do; a row's bits
+depend neither on them nor on its place. The formulas are those of `activations.pxd` and
+`losses.pxd`.
+"""
+
+from fastnn.kernels.activations cimport (
+    SOFTMAX, Activation, activate, activate_backward,
+)
+from fastnn.kernels.elementary cimport exp, log1p
+from fastnn.kernels.losses cimport (
+    BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, SQUARED_ERROR, Loss, binary_crossentropy_term,
+)
+from fastnn.kernels.simd cimport (
+    WIDTH, divide, load_first, real, spread, store_first, vec, where,
+)
+
+# of the rows whose first unit begins at z, y: their losses
+ctypedef vec (*Value)(
+    const real* z, const real* y, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil
+ctypedef void (*Delta)(
+    const real* a, const real* y, vec weight, real* dz, Py_ssize_t n, Py_ssize_t pitch,
+    Py_ssize_t rows,
+) noexcept nogil
+
+
+# ---- activations ------------------------------------------------------------------------------
+
+cdef inline void activate_across(
+    Activation f, real* z, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """a := f(z)"""
+    cdef Py_ssize_t j, r
+    if f == SOFTMAX:
+        r = first
+        while r < last:
+            softmax_across(z + r, n, pitch, last - r)
+            r += WIDTH
+    else:
+        for j in range(n):
+            activate(f, z + j * pitch + first, last - first)
+
+
+cdef inline void activate_backward_across(
+    Activation f, const real* a, real* da, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first,
+    Py_ssize_t last,
+) noexcept nogil:
+    """dz := da * f'(z)"""
+    cdef Py_ssize_t j, r
+    if f == SOFTMAX:
+        r = first
+        while r < last:
+            softmax_backward_across(a + r, da + r, n, pitch, last - r)
+            r += WIDTH
+    else:
+        for j in range(n):
+            activate_backward(f, a + j * pitch + first, da + j * pitch + first, last - first)
+
+
+cdef inline vec top_across(
+    const real* z, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil:
+    """max_j z_j"""
+    cdef vec z_j, top = load_first(z, rows, 0)
+    cdef Py_ssize_t j
+    for j in range(1, n):
+        z_j = load_first(z + j * pitch, rows, 0)
+        top = where(z_j > top, z_j, top)
+    return top
+
+
+cdef inline void softmax_across(
+    real* z, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil:
+    """a_j := exp(z_j) / sum_k exp(z_k), shifted by max(z)"""
+    cdef vec e, top = top_across(z, n, pitch, rows), total = spread(0)
+    cdef Py_ssize_t j
+    for j in range(n):
+        e = exp(load_first(z + j * pitch, rows, 0) - top)
+        store_first(z + j * pitch, e, rows)
+        total = total + e
+    for j in range(n):
+        e = load_first(z + j * pitch, rows, 0)
+        store_first(z + j * pitch, divide(e, total), rows)
+
+
+cdef inline void softmax_backward_across(
+    const real* a, real* da, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil:
+    """dz_j := a_j * (da_j - sum_k a_k da_k)"""
+    cdef vec inner = spread(0), a_j
+    cdef Py_ssize_t j
+    for j in range(n):
+        a_j = load_first(a + j * pitch, rows, 0)
+        inner = inner + a_j * load_first(da + j * pitch, rows, 0)
+    for j in range(n):
+        a_j = load_first(a + j * pitch, rows, 0)
+        store_first(da + j * pitch, a_j * (load_first(da + j * pitch, rows, 0) - inner), rows)
+
+
+# ---- losses -----------------------------------------------------------------------------------
+
+cdef inline void losses_across(
+    Loss loss, const real* z, const real* a, const real* y, const real* weight, double* row_loss,
+    Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """row_loss := weight * l, 0 where the weight is 0"""
+    cdef Py_ssize_t r
+    if loss == SQUARED_ERROR:
+        squared_errors(a, y, row_loss, n, pitch, first, last)
+    elif loss == BINARY_CROSSENTROPY:
+        sweep_values(binary_crossentropies, z, y, row_loss, n, pitch, first, last)
+    elif loss == CATEGORICAL_CROSSENTROPY:
+        sweep_values(categorical_crossentropies, z, y, row_loss, n, pitch, first, last)
+    else:
+        sweep_values(label_crossentropies, z, y, row_loss, n, pitch, first, last)
+    for r in range(first, last):
+        row_loss[r] = 0 if weight[r] == 0 else weight[r] * row_loss[r]
+
+
+cdef inline void deltas_across(
+    Loss loss, const real* a, const real* y, const real* weight, real scale, real* dz,
+    Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """dz := scale * weight * dl/dz of a fused loss, scale * weight * dl/da of any other"""
+    if loss == SQUARED_ERROR:
+        sweep_deltas(differences, a, y, weight, 2 * scale / n, dz, n, pitch, first, last)
+    elif loss == BINARY_CROSSENTROPY:
+        sweep_deltas(differences, a, y, weight, scale / n, dz, n, pitch, first, last)
+    elif loss == CATEGORICAL_CROSSENTROPY:
+        sweep_deltas(probability_differences, a, y, weight, scale, dz, n, pitch, first, last)
+    else:
+        sweep_deltas(label_differences, a, y, weight, scale, dz, n, pitch, first, last)
+
+
+cdef inline void sweep_values(
+    Value value, const real* z, const real* y, double* row_loss, Py_ssize_t n, Py_ssize_t pitch,
+    Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """row_loss_r := value(z_r, y_r)"""
+    cdef real lanes[16]
+    cdef Py_ssize_t r, lane
+    r = first
+    while r < last:
+        store_first(lanes, value(z + r, y + r, n, pitch, last - r), WIDTH)
+        for lane in range(min(WIDTH, last - r)):
+            row_loss[r + lane] = lanes[lane]
+        r += WIDTH
+
+
+cdef inline void sweep_deltas(
+    Delta delta, const real* a, const real* y, const real* weight, real scale, real* dz,
+    Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """dz_r := delta(a_r, y_r, scale * weight_r)"""
+    cdef Py_ssize_t r
+    cdef vec factor
+    r = first
+    while r < last:
+        factor = spread(scale) * load_first(weight + r, last - r, 0)
+        delta(a + r, y + r, factor, dz + r, n, pitch, last - r)
+        r += WIDTH
+
+
+cdef inline void squared_errors(
+    const real* a, const real* y, double* row_loss, Py_ssize_t n, Py_ssize_t pitch,
+    Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """l = 1/n sum_j (a_j - y_j)^2, in double precision: a square may be too large for `real`"""
+    cdef Py_ssize_t j, r
+    for r in range(first, last):
+        row_loss[r] = 0
+    for j in range(n):
+        for r in range(first, last):
+            row_loss[r] += (
+                (<double>a[j * pitch + r] - y[j * pitch + r])
+                * (<double>a[j * pitch + r] - y[j * pitch + r]) / n
+            )
+
+
+cdef inline void differences(
+    const real* a, const real* y, vec weight, real* dz, Py_ssize_t n, Py_ssize_t pitch,
+    Py_ssize_t rows,
+) noexcept nogil:
+    """dz_j := weight (a_j - y_j)"""
+    cdef Py_ssize_t j
+    cdef vec error
+    for j in range(n):
+        error = load_first(a + j * pitch, rows, 0) - load_first(y + j * pitch, rows, 0)
+        store_first(dz + j * pitch, weight * error, rows)
+
+
+cdef inline vec binary_crossentropies(
+    const real* z, const real* y, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil:
+    """l = 1/n sum_j (softplus(z_j) - y_j z_j)"""
+    cdef vec sums = spread(0)
+    cdef Py_ssize_t j
+    for j in range(n):
+        sums = sums + binary_crossentropy_term(
+            load_first(z + j * pitch, rows, 0), load_first(y + j * pitch, rows, 0)
+        )
+    return divide(sums, spread(<real>n))
+
+
+cdef inline vec log_of_others(
+    const real* z, vec top, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil:
+    """log sum_j exp(z_j) - z_top, where of several that are largest one is the top"""
+    cdef vec z_j, lower = spread(0), tops = spread(0)
+    cdef Py_ssize_t j
+    for j in range(n):
+        z_j = load_first(z + j * pitch, rows, 0)
+        lower = lower + where(z_j == top, spread(0), exp(z_j - top))
+        tops = tops + where(z_j == top, spread(1), spread(0))
+    return log1p(lower + (tops - 1))
+
+
+cdef inline vec categorical_crossentropies(
+    const real* z, const real* y, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil:
+    """l = sum_j y_j ((z_top - z_j) + log_of_others)"""
+    cdef vec top = top_across(z, n, pitch, rows)
+    cdef vec rest = log_of_others(z, top, n, pitch, rows), sums = spread(0)
+    cdef Py_ssize_t j
+    for j in range(n):
+        sums = sums + load_first(y + j * pitch, rows, 0) * (
+            (top - load_first(z + j * pitch, rows, 0)) + rest
+        )
+    return sums
+
+
+cdef inline void probability_differences(
+    const real* a, const real* y, vec weight, real* dz, Py_ssize_t n, Py_ssize_t pitch,
+    Py_ssize_t rows,
+) noexcept nogil:
+    """dz_j := weight (a_j sum_k y_k - y_j)"""
+    cdef vec total = spread(0), a_j
+    cdef Py_ssize_t j
+    for j in range(n):
+        total = total + load_first(y + j * pitch, rows, 0)
+    for j in range(n):
+        a_j = load_first(a + j * pitch, rows, 0)
+        store_first(
+            dz + j * pitch, weight * (a_j * total - load_first(y + j * pitch, rows, 0)), rows
+        )
+
+
+cdef inline vec label_crossentropies(
+    const real* z, const real* y, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil:
+    """l = (z_top - z_label) + log_of_others"""
+    cdef vec top = top_across(z, n, pitch, rows)
+    cdef vec label = load_first(y, rows, 0), z_label = spread(0)
+    cdef Py_ssize_t j
+    for j in range(n):
+        z_label = where(label == spread(<real>j), load_first(z + j * pitch, rows, 0), z_label)
+    return (top - z_label) + log_of_others(z, top, n, pitch, rows)
+
+
+cdef inline void label_differences(
+    const real* a, const real* y, vec weight, real* dz, Py_ssize_t n, Py_ssize_t pitch,
+    Py_ssize_t rows,
+) noexcept nogil:
+    """dz_j := weight (a_j - [j is the label])"""
+    cdef vec label = load_first(y, rows, 0), a_j
+    cdef Py_ssize_t j
+    for j in range(n):
+        a_j = load_first(a + j * pitch, rows, 0)
+        a_j = where(label == spread(<real>j), a_j - 1, a_j)
+        store_first(dz + j * pitch, weight * a_j, rows)
