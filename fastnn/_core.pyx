@@ -7,8 +7,13 @@ under them allocates.
 
 Rows pass in blocks. Scratch memory holds the losses of the block's rows; a stack with its rows of
 X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz;
-each layer's W transposed; and a packed part of a matrix. Every sum runs in a fixed order: the same
-arguments give the same bits.
+each layer's W transposed; and a packed part of a matrix for each thread. Every sum runs in a fixed
+order: the same arguments give the same bits.
+
+Several threads, the members of a team, enter a door together, each with its number, and take turns
+of two kinds between barriers: in the first each passes its share of a block's rows up and down the
+layers; in the second it computes its share of the rows of every dW. So each number is computed by
+one member alone, in the same way whoever it is: the threads leave no trace in the bits.
 """
 
 from libc.string cimport memcpy, memset
@@ -26,6 +31,7 @@ from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
+from fastnn.kernels.team cimport Member, share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply, packed_length
 from fastnn.kernels.update cimport sgd, sgd_sample
 
@@ -39,7 +45,12 @@ cdef struct Network:
     real* output_z
     real* deltas
     real* transposed
-    real* packed  # of one product at a time
+    real* packed  # of one product of this member at a time
+    Member me
+
+cdef enum:  # shares begin at multiples of these; not to be seen in the bits
+    ROWS = 4  # of X: short, for batches are, and for 16 rows full tiles enough
+    LINE = 16  # rows of W, and parameters: columns of W^T then begin at a border of the cache
 
 cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
 
@@ -163,6 +174,20 @@ cdef double add_losses(const Network* net, Py_ssize_t m, double total) noexcept 
     return total
 
 
+cdef void evaluate_share(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
+) noexcept nogil:
+    """Forward pass and losses of this member's share of a block of m rows"""
+    cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
+    if first == last:
+        return
+    load_rows(net, data, k, first, last)
+    forward_rows(net, first, last)
+    keep_predictions(net, data, k, first, last)
+    if data.y != NULL:
+        row_losses(net, data, k, first, last)
+
+
 cdef double evaluate_rows(
     const Network* net, const Data* data, Py_ssize_t n, double loss
 ) noexcept nogil:
@@ -170,13 +195,15 @@ cdef double evaluate_rows(
     cdef Py_ssize_t k = 0, m
     while k < n:
         m = min(net.block, n - k)
-        load_rows(net, data, k, 0, m)
-        forward_rows(net, 0, m)
-        keep_predictions(net, data, k, 0, m)
+        evaluate_share(net, data, k, m)
         if data.y != NULL:
-            row_losses(net, data, k, 0, m)
+            if wait(&net.me):
+                return loss
             loss = add_losses(net, m, loss)
+            if wait(&net.me):
+                return loss
         k += m
+    wait(&net.me)
     return loss
 
 
@@ -204,12 +231,15 @@ cdef void output_delta(
 
 
 cdef void transpose_weights(const Network* net) noexcept nogil:
-    """W^T of every layer that hands a gradient down"""
+    """W^T of every layer that hands a gradient down: this member's rows of W"""
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
     while layer != net.output:
         layer += 1
-        transpose(layer, net.parameters, transposed)
+        transpose(
+            layer, net.parameters, transposed, share_begin(&net.me, layer.n_in, LINE),
+            share_end(&net.me, layer.n_in, LINE),
+        )
         transposed += layer.n_out * layer.in_stride
 
 
@@ -252,36 +282,40 @@ cdef inline void backward_activation_rows(
 cdef void weight_gradients(
     const Network* net, Py_ssize_t m, real* target, Epilogue epilogue, real rate
 ) noexcept nogil:
-    """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)"""
+    """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)
+
+    This member's rows of every dW; the first, whose share is the smallest, also computes db.
+    """
     cdef const Layer* layer = net.layers
+    cdef Py_ssize_t first, last
     cdef Product product
     while True:
-        product = weight_gradient(
-            layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
-            0, layer.n_in,
-        )
-        run(net, product)
-        if layer.b >= 0:
+        first, last = share_begin(&net.me, layer.n_in, LINE), share_end(&net.me, layer.n_in, LINE)
+        if first < last:
+            product = weight_gradient(
+                layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
+                first, last,
+            )
+            run(net, product)
+        if net.me.number == 0 and layer.b >= 0:
             bias_gradient(layer, delta(net, layer), m, target, epilogue, rate)
         if layer == net.output:
             return
         layer += 1
 
 
-cdef double backpropagate_block(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale, double loss
+cdef void backpropagate_share(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale
 ) noexcept nogil:
-    """The deltas of m rows from the k-th visited on, times scale; returns loss + their losses.
+    """Losses and deltas, times scale, of this member's share of the m rows visited from the k-th on
 
     The transposed weights must be those of the parameters.
     """
-    load_rows(net, data, k, 0, m)
-    forward_rows(net, 0, m)
-    keep_predictions(net, data, k, 0, m)
-    row_losses(net, data, k, 0, m)
-    output_delta(net, data, k, 0, m, scale)
-    backward_rows(net, 0, m)
-    return add_losses(net, m, loss)
+    cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
+    evaluate_share(net, data, k, m)
+    if first < last:
+        output_delta(net, data, k, first, last, scale)
+        backward_rows(net, first, last)
 
 
 cdef double add_gradient(
@@ -290,14 +324,18 @@ cdef double add_gradient(
 ) noexcept nogil:
     """gradient := scale * dL/dW + gradient over the rows visited k-th to stop-th
 
-    Returns loss + L.
+    Returns loss + L. The transposed weights must be those of the parameters.
     """
     cdef Py_ssize_t m
-    transpose_weights(net)
     while k < stop:
         m = min(net.block, stop - k)
-        loss = backpropagate_block(net, data, k, m, scale, loss)
+        backpropagate_share(net, data, k, m, scale)
+        if wait(&net.me):
+            return loss
+        loss = add_losses(net, m, loss)
         weight_gradients(net, m, gradient, ADD, 0)
+        if wait(&net.me):
+            return loss
         k += m
     return loss
 
@@ -309,28 +347,61 @@ cdef inline double rate_of(const double[::1] rates, Py_ssize_t step) noexcept no
     return rates[0] if rates.shape[0] == 1 else rates[step]
 
 
+cdef double descend_block(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, real rate, double loss
+) noexcept nogil:
+    """One update along the mean gradient of a batch that is one block, without a gradient in memory
+
+    Returns loss + the losses before it.
+    """
+    backpropagate_share(net, data, k, m, 1.0 / m)
+    if wait(&net.me):
+        return loss
+    loss = add_losses(net, m, loss)
+    weight_gradients(net, m, net.parameters, DESCEND, rate)
+    return loss
+
+
+cdef double descend_blocks(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, real rate,
+    real* gradient, Py_ssize_t n_parameters, double loss,
+) noexcept nogil:
+    """One update along the mean gradient of a larger batch, added up block by block
+
+    Returns loss + the losses before it.
+    """
+    cdef Py_ssize_t first = share_begin(&net.me, n_parameters, LINE)
+    cdef Py_ssize_t last = share_end(&net.me, n_parameters, LINE)
+    memset(gradient + first, 0, (last - first) * sizeof(real))
+    loss = add_gradient(net, data, k, k + m, 1.0 / m, gradient, loss)
+    sgd(net.parameters + first, gradient + first, rate, last - first)
+    wait(&net.me)
+    return loss
+
+
 cdef double minibatch_rows(
     const Network* net, const Data* data, Py_ssize_t n, Py_ssize_t batch_size,
     const double[::1] rates, real* gradient, Py_ssize_t n_parameters, double loss,
 ) noexcept nogil:
     """One update along the mean gradient of each batch; the last batch may be shorter.
 
-    A batch that is one block moves the weights as their gradient is computed; a larger one adds
-    up its gradient first. Returns loss + the losses before each update.
+    Returns loss + the losses before each update.
     """
     cdef Py_ssize_t k = 0, step = 0, m
     cdef real rate
+    transpose_weights(net)
+    if wait(&net.me):
+        return loss
     while k < n:
         m = min(batch_size, n - k)
         rate = <real>rate_of(rates, step)
         if m <= net.block:
-            transpose_weights(net)
-            loss = backpropagate_block(net, data, k, m, 1.0 / m, loss)
-            weight_gradients(net, m, net.parameters, DESCEND, rate)
+            loss = descend_block(net, data, k, m, rate, loss)
         else:
-            memset(gradient, 0, n_parameters * sizeof(real))
-            loss = add_gradient(net, data, k, k + m, 1.0 / m, gradient, loss)
-            sgd(net.parameters, gradient, rate, n_parameters)
+            loss = descend_blocks(net, data, k, m, rate, gradient, n_parameters, loss)
+        transpose_weights(net)
+        if wait(&net.me):
+            return loss
         step += 1
         k += m
     return loss
@@ -388,6 +459,10 @@ cdef double stochastic_rows(
 
 
 # ---- the doors -------------------------------------------------------------------------------
+#
+# Every member of a team calls the same door with the same arguments and its number; the sum that
+# member 0 gets is the result. The first thing each does is to wait for all the others: a run begins
+# with the whole team or, if that cannot be, not at all.
 
 cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
     """The numbers in all transposed weights"""
@@ -398,7 +473,8 @@ cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noex
 
 
 cdef Network point_network(
-    const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch
+    const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch,
+    Member me,
 ) noexcept nogil:
     """Where everything lies; `scratch_length` counts what is divided here."""
     cdef Network net
@@ -412,7 +488,8 @@ cdef Network point_network(
     net.output_z = net.stack + block * (net.output.z + net.output.stride)
     net.deltas = net.output_z + block * net.output.stride
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
-    net.packed = net.transposed + transposed_length(net.layers, n)
+    net.packed = net.transposed + transposed_length(net.layers, n) + me.number * packed_length()
+    net.me = me
     return net
 
 
@@ -435,11 +512,11 @@ cdef Call open_call(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const unsigned char[:, :] X, int x_type,
     const real[:, ::1] y, const real[::1] sample_weight, int loss, const long long[::1] order,
-    real[:, ::1] predictions,
+    real[:, ::1] predictions, Member me,
 ) noexcept nogil:
     """Arrays to pointers, an empty array to NULL; subnormals count as zero until `close_call`."""
     cdef Call call
-    call.net = point_network(layers, parameters, block, scratch)
+    call.net = point_network(layers, parameters, block, scratch, me)
     call.data.X = point_rows(X, x_type, call.net.layers.n_in, normalization)
     call.data.y = &y[0, 0] if y.shape[0] else NULL
     call.data.n_targets = y.shape[1]
@@ -455,14 +532,22 @@ cdef void close_call(const Call* call) noexcept nogil:
     restore_float_mode(call.mode_before)
 
 
-def scratch_length(const long long[:, ::1] layers, Py_ssize_t block):
-    """How many numbers of scratch memory blocks of this many rows need."""
+cdef Member join_team(int member, int size, int[::1] team) noexcept nogil:
+    """Who has come; without the words of a team: one who is alone"""
+    cdef Member me
+    me.number, me.size = member, size
+    me.words = NULL if team is None else &team[0]
+    return me
+
+
+def scratch_length(const long long[:, ::1] layers, Py_ssize_t block, int n_members):
+    """How many numbers of scratch memory blocks of this many rows need, on so many threads."""
     cdef const Layer* first = <const Layer*>&layers[0, 0]
     cdef const Layer* last = first + layers.shape[0] - 1
     cdef Py_ssize_t stack = last.z + last.stride, deltas = stack - first.in_stride
     return (
         block * (LOSS_LENGTH + stack + last.stride + deltas)
-        + transposed_length(first, layers.shape[0]) + packed_length()
+        + transposed_length(first, layers.shape[0]) + n_members * packed_length()
     )
 
 
@@ -471,22 +556,25 @@ def evaluate(
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
+    int member=0, int size=1, int[::1] team=None,
 ):
     """predictions := the output for the rows in `order` (empty: all rows of X).
 
     Returns total + the sum of sample_weight * l over them; total itself if y is empty.
     """
     cdef Call call
+    cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
         return total
     with nogil:
-        call = open_call(
-            layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-            loss, order, predictions,
-        )
-        total = evaluate_rows(&call.net, &call.data, n, total)
-        close_call(&call)
+        if not wait(&me):
+            call = open_call(
+                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
+                loss, order, predictions, me,
+            )
+            total = evaluate_rows(&call.net, &call.data, n, total)
+            close_call(&call)
     return total
 
 
@@ -496,6 +584,7 @@ def gradient(
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     double scale, real[::1] gradient,
+    int member=0, int size=1, int[::1] team=None,
 ):
     """gradient := scale * dL/dW + gradient, where L is the sum of sample_weight * l.
 
@@ -504,16 +593,20 @@ def gradient(
     rows add up to the mean gradient.
     """
     cdef Call call
+    cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
         return total
     with nogil:
-        call = open_call(
-            layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-            loss, order, predictions,
-        )
-        total = add_gradient(&call.net, &call.data, 0, n, scale, &gradient[0], total)
-        close_call(&call)
+        if not wait(&me):
+            call = open_call(
+                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
+                loss, order, predictions, me,
+            )
+            transpose_weights(&call.net)
+            if not wait(&me):
+                total = add_gradient(&call.net, &call.data, 0, n, scale, &gradient[0], total)
+            close_call(&call)
     return total
 
 
@@ -534,22 +627,26 @@ def stochastic(
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[::1] rates,
+    int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every row, with its learning rate (a single rate serves all rows).
 
     Returns total + the sum of sample_weight * l, each taken before its row's update.
     """
     cdef Call call
+    cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
         return total
     with nogil:
-        call = open_call(
-            layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-            loss, order, predictions,
-        )
-        total = stochastic_rows(&call.net, &call.data, n, rates, total)
-        close_call(&call)
+        if not wait(&me):
+            call = open_call(
+                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
+                loss, order, predictions, me,
+            )
+            if member == 0:  # the steps follow one another: the others have nothing to do
+                total = stochastic_rows(&call.net, &call.data, n, rates, total)
+            close_call(&call)
     return total
 
 
@@ -559,24 +656,27 @@ def minibatch(
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[::1] rates, Py_ssize_t batch_size, real[::1] gradient,
+    int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every `batch_size` rows, along their mean gradient.
 
     Returns total + the sum of sample_weight * l, each taken before its batch's update.
     """
     cdef Call call
+    cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
         return total
     with nogil:
-        call = open_call(
-            layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-            loss, order, predictions,
-        )
-        total = minibatch_rows(
-            &call.net, &call.data, n, batch_size, rates, &gradient[0], gradient.shape[0], total
-        )
-        close_call(&call)
+        if not wait(&me):
+            call = open_call(
+                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
+                loss, order, predictions, me,
+            )
+            total = minibatch_rows(
+                &call.net, &call.data, n, batch_size, rates, &gradient[0], gradient.shape[0], total
+            )
+            close_call(&call)
     return total
 
 

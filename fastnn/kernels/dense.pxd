@@ -87,13 +87,17 @@ cdef inline void bias_gradient(
 
 
 cdef inline void transpose(
-    const Layer* layer, const real* parameters, real* W_transposed
+    const Layer* layer, const real* parameters, real* W_transposed, Py_ssize_t first,
+    Py_ssize_t last,
 ) noexcept nogil:
-    """W^T, (n_out, n_in) with row stride `in_stride`, its padding zero"""
+    """W^T, (n_out, n_in) with row stride `in_stride`: columns first to last
+
+    Those up to n_in bring along the padding, which is zero.
+    """
     cdef const real* W = parameters + layer.W
     cdef Py_ssize_t stride = layer.stride, in_stride = layer.in_stride
-    cdef Py_ssize_t n_in = layer.n_in, n_out = layer.n_out, i = 0, j
-    while stride >= WIDTH and i + WIDTH <= n_in:
+    cdef Py_ssize_t n_in = layer.n_in, n_out = layer.n_out, i = first, j
+    while stride >= WIDTH and i + WIDTH <= last:
         j = 0
         while j < n_out:
             transpose_square(
@@ -101,7 +105,7 @@ cdef inline void transpose(
             )
             j += WIDTH
         i += WIDTH
-    for i in range(i, in_stride):
+    for i in range(i, in_stride if last == n_in else last):
         for j in range(n_out):
             W_transposed[j * in_stride + i] = W[i * stride + j] if i < n_in else 0
 
