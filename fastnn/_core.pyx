@@ -196,14 +196,13 @@ cdef double evaluate_rows(
     while k < n:
         m = min(net.block, n - k)
         evaluate_share(net, data, k, m)
+        if wait(&net.me):  # the shares of the next block may begin at other rows of the stack
+            return loss
         if data.y != NULL:
-            if wait(&net.me):
-                return loss
             loss = add_losses(net, m, loss)
             if wait(&net.me):
                 return loss
         k += m
-    wait(&net.me)
     return loss
 
 
@@ -307,7 +306,7 @@ cdef void weight_gradients(
 cdef void backpropagate_share(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale
 ) noexcept nogil:
-    """Losses and deltas, times scale, of this member's share of the m rows visited from the k-th on
+    """Losses and deltas, times scale, of this member's share of m rows from the k-th visited on
 
     The transposed weights must be those of the parameters.
     """
@@ -350,7 +349,7 @@ cdef inline double rate_of(const double[::1] rates, Py_ssize_t step) noexcept no
 cdef double descend_block(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, real rate, double loss
 ) noexcept nogil:
-    """One update along the mean gradient of a batch that is one block, without a gradient in memory
+    """One update along the mean gradient of a batch that is one block, without a gradient between
 
     Returns loss + the losses before it.
     """
@@ -460,9 +459,9 @@ cdef double stochastic_rows(
 
 # ---- the doors -------------------------------------------------------------------------------
 #
-# Every member of a team calls the same door with the same arguments and its number; the sum that
-# member 0 gets is the result. The first thing each does is to wait for all the others: a run begins
-# with the whole team or, if that cannot be, not at all.
+# Every member of a team calls the same door with the same arguments and its number; what member 0
+# gets is the result. The first thing each does is to wait for all the others: a run begins with the
+# whole team or, if that cannot be, not at all.
 
 cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
     """The numbers in all transposed weights"""

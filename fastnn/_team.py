@@ -5,6 +5,8 @@ left behind: no pool to clash with other libraries, nothing to break in a forked
 """
 
 import os
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -104,9 +106,19 @@ class Team:
         for _, jobs in self._helpers:
             jobs.put(None)
         for thread, _ in self._helpers:
-            with suppress(RuntimeError):  # of a thread that an interrupt kept from being started
-                thread.join()
+            _wait_for_end(thread)
         self._helpers = []
+
+
+def _wait_for_end(thread: Thread) -> None:
+    """Join a thread, also one that an interrupt hit in `start`: it may begin yet, or never."""
+    for _ in range(1000):
+        with suppress(RuntimeError):  # it cannot be joined before it has begun
+            return thread.join()
+        if thread not in threading.enumerate():
+            return None
+        time.sleep(0.001)
+    return None
 
 
 ALONE = Team(1)
