@@ -3,7 +3,6 @@
 import gc
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -107,6 +106,17 @@ def test_many_short_runs_on_more_threads_than_cpus(build):
                 *_, last = epoch_slices(descent, None, 16)
         results.append((network.parameters.tobytes(), last.loss))
     assert results[1:] == results[:1] * 2
+
+
+@each_fast_build
+def test_a_shorter_last_block_waits_for_the_block_before_it(build):
+    """Its shares begin at other rows of the scratch memory that the members have in common."""
+    network = make_network(build, [5, 9, 2], ["tanh", "softmax"])
+    X, _ = make_rows(network, "mean_squared_error", network.block + 44)
+    rows = features(X, network.dtype)
+    alone = network.predict(rows).tobytes()
+    with Team(3) as team:
+        assert {network.predict(rows, team).tobytes() for _ in range(300)} == {alone}
 
 
 # ---- the models ----
@@ -322,7 +332,9 @@ LONG_FIT = """
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="sends signals of POSIX")
 @pytest.mark.parametrize("batch_size", [64, 20000])
 def test_ctrl_c_again_and_again(batch_size):
-    code = LONG_FIT + f"""
+    code = (
+        LONG_FIT
+        + f"""
     def fit():
         model.fit(X, X[:, 0] > 0, epochs=10**6, batch_size={batch_size}, threads=3)
     ended = 0
@@ -344,13 +356,16 @@ def test_ctrl_c_again_and_again(batch_size):
     assert all(np.isfinite(array).all() for array in model.get_weights())
     print(ended)
     """
+    )
     result = run_python(code)
     assert (result.stderr, result.stdout) == ("", "18\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_trains_on_after_a_fit_and_within_one():
-    code = LONG_FIT + """
+    code = (
+        LONG_FIT
+        + """
     from hashlib import sha256
     from fastnn import Callback
 
@@ -379,6 +394,7 @@ def test_a_forked_process_trains_on_after_a_fit_and_within_one():
         assert os.waitpid(pid, 0)[1] == 0
         assert os.read(read, 99) == digest
     """
+    )
     result = run_python(code, PYTHONWARNINGS="ignore")
     assert (result.stderr, result.returncode) == ("", 0)
 
