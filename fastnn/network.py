@@ -132,7 +132,8 @@ class Network:
         """The floating-point operations of a row in training; a third of them lead forward."""
         n_weights = sum(n_in * n_out for n_in, _, n_out, *_ in self._table.tolist())
         n_units = self.n_features + sum(layer.units for layer in self.layers)
-        return 6 * n_weights + UNIT_WORK * n_units
+        work: int = 6 * n_weights + UNIT_WORK * n_units
+        return work
 
     def _slice_rows(self) -> int:
         """How many rows a slice covers, from the shape alone; a number of whole blocks."""
