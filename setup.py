@@ -79,7 +79,7 @@ def extension(isa: str, dtype: str) -> Extension:
         f"fastnn.{name}",
         [source_of(name)],
         include_dirs=["fastnn/kernels"],
-        depends=["fastnn/kernels/simd.h"],
+        depends=["fastnn/kernels/simd.h", "fastnn/kernels/team.h"],
         extra_compile_args=FLAGS + ISA_FLAGS[isa] + DTYPE_FLAGS[dtype],
         extra_link_args=LINK_FLAGS,
     )

@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from fastnn._threads import available_cpus, limits
 from fastnn._version import __version__
 
 try:
@@ -68,11 +69,17 @@ def core(dtype: str) -> ModuleType:
 
 def _configuration() -> dict[str, Any]:
     compiler, vector_bytes, _ = core("float32").build_info()
+    threads = limits()
+    lowest = min(threads, key=threads.__getitem__)
     return {
         "fastnn": {"version": __version__},
         "Compiler": {"core": compiler},
         "SIMD": {"builds": list(builds_present()), "in use": ISA, "vector bytes": vector_bytes},
-        "Threads": {"in use": 1},
+        "Threads": {
+            "in use": threads[lowest],
+            "limited by": lowest,
+            "usable CPUs": available_cpus(),
+        },
         "Python": {"version": platform.python_version(), "numpy": np.__version__},
         "Machine": {"cpu": platform.machine(), "system": sys.platform},
     }

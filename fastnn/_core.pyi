@@ -2,7 +2,8 @@
 
 `_Array` is an array of the build's number type (float32 or float64), contiguous. The first
 five arguments of a door describe the network (`fastnn.network.CoreArguments`), the next four the
-rows (`fastnn._validation.Data`); an array with no rows stands for "none".
+rows (`fastnn._validation.Data`); an array with no rows stands for "none". The last three say which
+member of a team comes (`fastnn._team.Team`), none that the caller is alone.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 _Array = npt.NDArray[np.floating[Any]]
 
-def scratch_length(layers: npt.NDArray[np.int64], block: int) -> int: ...
+def scratch_length(layers: npt.NDArray[np.int64], block: int, n_members: int) -> int: ...
 def evaluate(
     layers: npt.NDArray[np.int64],
     parameters: _Array,
@@ -27,6 +28,9 @@ def evaluate(
     order: npt.NDArray[np.int64],
     predictions: _Array,
     total: float,
+    member: int = ...,
+    size: int = ...,
+    team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
 def gradient(
     layers: npt.NDArray[np.int64],
@@ -44,6 +48,9 @@ def gradient(
     total: float,
     scale: float,
     gradient: _Array,
+    member: int = ...,
+    size: int = ...,
+    team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
 def update(parameters: _Array, gradient: _Array, learning_rate: float) -> None: ...
 def stochastic(
@@ -61,6 +68,9 @@ def stochastic(
     predictions: _Array,
     total: float,
     rates: npt.NDArray[np.float64],
+    member: int = ...,
+    size: int = ...,
+    team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
 def minibatch(
     layers: npt.NDArray[np.int64],
@@ -79,6 +89,9 @@ def minibatch(
     rates: npt.NDArray[np.float64],
     batch_size: int,
     gradient: _Array,
+    member: int = ...,
+    size: int = ...,
+    team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
 def first_nonfinite(X: npt.NDArray[np.uint8], x_type: int, n_features: int) -> tuple[int, int]: ...
 def all_finite(values: _Array) -> bool: ...

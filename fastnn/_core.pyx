@@ -7,10 +7,16 @@ under them allocates.
 
 Rows pass in blocks. Scratch memory holds the losses of the block's rows; a stack with its rows of
 X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz;
-each layer's W transposed; and a packed part of a matrix. Where rows lie across (in all layers of a
-narrow network, and in an output layer of one unit), a vector holds one unit of several rows; the
-targets and weights of the block lie behind the z. Every sum runs in a fixed order: the same
-arguments give the same bits.
+each layer's W transposed; and a packed part of a matrix for each thread. Where rows lie across (in
+all layers of a narrow network, and in an output layer of one unit), a vector holds one unit of
+several rows; the targets and weights of the block lie behind the z. Every sum runs in a fixed
+order: the same arguments give the same bits.
+
+Several threads, the members of a team, enter a door together, each with its number, and take turns
+of two kinds between barriers: in the first each passes its share of a block's rows up and down the
+layers; in the second it computes its share of the rows of every dW. So each number is computed by
+one member alone, in the same way whoever it is: the threads leave no trace in the bits. A narrow
+network is too little work to share: its first member does it all.
 """
 
 from libc.string cimport memcpy, memset
@@ -35,6 +41,7 @@ from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
+from fastnn.kernels.team cimport Member, share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply, packed_length
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
 from fastnn.kernels.update cimport sgd, sgd_sample
@@ -52,7 +59,12 @@ cdef struct Network:
     real* weights  # and its sample weights
     real* deltas
     real* transposed
-    real* packed  # of one product at a time
+    real* packed  # of one product of this member at a time
+    Member me
+
+cdef enum:  # shares begin at multiples of these; not to be seen in the bits
+    ROWS = 4  # of X: short, for batches are, and for 16 rows full tiles enough
+    LINE = 16  # rows of W, and parameters: columns of W^T then begin at a border of the cache
 
 cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
 
@@ -218,6 +230,24 @@ cdef double add_losses(const Network* net, Py_ssize_t m, double total) noexcept 
     return total + sums[0]
 
 
+cdef void evaluate_share(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
+) noexcept nogil:
+    """Forward pass and losses of this member's share of a block of m rows"""
+    cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
+    if net.narrow:
+        if net.me.number == 0:
+            evaluate_across(net, data, k, m)
+        return
+    if first == last:
+        return
+    load_rows(net, data, k, first, last)
+    forward_rows(net, first, last)
+    keep_predictions(net, data, k, first, last)
+    if data.y != NULL:
+        row_losses(net, data, k, first, last)
+
+
 cdef double evaluate_rows(
     const Network* net, const Data* data, Py_ssize_t n, double loss
 ) noexcept nogil:
@@ -225,16 +255,13 @@ cdef double evaluate_rows(
     cdef Py_ssize_t k = 0, m
     while k < n:
         m = min(net.block, n - k)
-        if net.narrow:
-            loss = evaluate_across(net, data, k, m, loss)
-            k += m
-            continue
-        load_rows(net, data, k, 0, m)
-        forward_rows(net, 0, m)
-        keep_predictions(net, data, k, 0, m)
+        evaluate_share(net, data, k, m)
+        if wait(&net.me):  # the shares of the next block may begin at other rows of the stack
+            return loss
         if data.y != NULL:
-            row_losses(net, data, k, 0, m)
             loss = add_losses(net, m, loss)
+            if wait(&net.me):
+                return loss
         k += m
     return loss
 
@@ -286,23 +313,32 @@ cdef inline bint keeps_weights(const Layer* layer, Py_ssize_t m) noexcept nogil:
 
 
 cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
-    """W^T of every layer that hands a gradient down, as far as blocks of up to m rows need it"""
+    """W^T of every layer that hands a gradient down, as far as blocks of up to m rows need it
+
+    This member's rows of W.
+    """
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
+    cdef Py_ssize_t first, last
     if net.narrow:
         return
     while layer != net.output:
         layer += 1
         if not keeps_weights(layer, m):
+            first = share_begin(&net.me, layer.n_in, LINE)
+            last = share_end(&net.me, layer.n_in, LINE)
             transpose(
-                net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out,
-                transposed, layer.in_stride,
+                net.parameters + layer.W + first * layer.stride, layer.stride, last - first,
+                layer.n_out, transposed + first, layer.in_stride,
+                (layer.in_stride if last == layer.n_in else last) - first,
             )
         transposed += layer.n_out * layer.in_stride
 
 
-cdef void backward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """dL/dz of every layer below the output: (dz W^T) * f'(z)"""
+cdef void backward_rows(
+    const Network* net, Py_ssize_t first, Py_ssize_t last, Py_ssize_t m
+) noexcept nogil:
+    """dL/dz of every layer below the output: (dz W^T) * f'(z), of some rows in a block of m"""
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
     while layer != net.output:
@@ -310,8 +346,8 @@ cdef void backward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) n
         transposed += layer.n_out * layer.in_stride
     while layer != net.layers:
         transposed -= layer.n_out * layer.in_stride
-        if keeps_weights(layer, last - first):
-            hand_down_transposed(net, layer, transposed, first, last)
+        if keeps_weights(layer, m):
+            hand_down_transposed(net, layer, transposed, first, last, m)
         else:
             hand_down(net, layer, transposed, first, last)
         layer -= 1
@@ -332,20 +368,22 @@ cdef void hand_down(
 
 
 cdef void hand_down_transposed(
-    const Network* net, const Layer* layer, real* scratch, Py_ssize_t first, Py_ssize_t last
+    const Network* net, const Layer* layer, real* scratch, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t m,
 ) noexcept nogil:
     """The same to the last bit as (W dz^T)^T * f'(z): few rows, so W stays as it is"""
-    cdef Py_ssize_t m = last - first, stride = whole_vectors(m)
-    cdef real* dz_transposed = scratch
-    cdef real* dx_transposed = scratch + layer.n_out * stride
+    cdef Py_ssize_t stride = whole_vectors(m)
+    cdef real* dz_transposed = scratch + first
+    cdef real* dx_transposed = scratch + layer.n_out * stride + first
     cdef const real* dz = delta(net, layer) + first * layer.stride
     cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
     cdef const real* x = inputs(net, layer) + first * layer.in_stride
-    transpose(dz, layer.stride, m, layer.n_out, dz_transposed, stride)
+    m = last - first
+    transpose(dz, layer.stride, m, layer.n_out, dz_transposed, stride, m)
     run(net, input_gradient_transposed(
-        layer, net.parameters, dz_transposed, dx_transposed, stride
+        layer, net.parameters, dz_transposed, dx_transposed, m, stride
     ))
-    transpose(dx_transposed, stride, layer.n_in, m, dz_below, layer.in_stride)
+    transpose(dx_transposed, stride, layer.n_in, m, dz_below, layer.in_stride, layer.in_stride)
     backward_activation_rows(layer - 1, x, dz_below, m)
 
 
@@ -363,47 +401,52 @@ cdef inline void backward_activation_rows(
 cdef void weight_gradients(
     const Network* net, Py_ssize_t m, real* target, Epilogue epilogue, real rate
 ) noexcept nogil:
-    """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)"""
+    """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)
+
+    This member's rows of every dW; the first, whose share is the smallest, also computes db.
+    """
     cdef const Layer* layer = net.layers
+    cdef Py_ssize_t first, last
     cdef Product product
     if net.narrow:
-        gradients_across(net, m, target, epilogue, rate)
+        if net.me.number == 0:
+            gradients_across(net, m, target, epilogue, rate)
         return
     while True:
+        first, last = share_begin(&net.me, layer.n_in, LINE), share_end(&net.me, layer.n_in, LINE)
         if layer.stride == 1:
             weight_gradient_unit(
                 layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
-                0, layer.n_in,
+                first, last,
             )
-        else:
+        elif first < last:
             product = weight_gradient(
                 layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
-                0, layer.n_in,
+                first, last,
             )
             run(net, product)
-        if layer.b >= 0:
+        if net.me.number == 0 and layer.b >= 0:
             bias_gradient(layer, delta(net, layer), m, target, epilogue, rate)
         if layer == net.output:
             return
         layer += 1
 
 
-cdef double backpropagate_block(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale, double loss
+cdef void backpropagate_share(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale
 ) noexcept nogil:
-    """The deltas of m rows from the k-th visited on, times scale; returns loss + their losses.
+    """Losses and deltas, times scale, of this member's share of m rows from the k-th visited on
 
     The transposed weights must be those of the parameters, for blocks of m rows.
     """
+    cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
+    evaluate_share(net, data, k, m)
     if net.narrow:
-        return backpropagate_across(net, data, k, m, scale, loss)
-    load_rows(net, data, k, 0, m)
-    forward_rows(net, 0, m)
-    keep_predictions(net, data, k, 0, m)
-    row_losses(net, data, k, 0, m)
-    output_delta(net, data, k, 0, m, scale)
-    backward_rows(net, 0, m)
-    return add_losses(net, m, loss)
+        if net.me.number == 0:
+            backpropagate_across(net, data, m, scale)
+    elif first < last:
+        output_delta(net, data, k, first, last, scale)
+        backward_rows(net, first, last, m)
 
 
 cdef double add_gradient(
@@ -412,14 +455,18 @@ cdef double add_gradient(
 ) noexcept nogil:
     """gradient := scale * dL/dW + gradient over the rows visited k-th to stop-th
 
-    Returns loss + L.
+    Returns loss + L. The transposed weights must be those of the parameters.
     """
     cdef Py_ssize_t m
-    transpose_weights(net, min(net.block, stop - k))
     while k < stop:
         m = min(net.block, stop - k)
-        loss = backpropagate_block(net, data, k, m, scale, loss)
+        backpropagate_share(net, data, k, m, scale)
+        if wait(&net.me):
+            return loss
+        loss = add_losses(net, m, loss)
         weight_gradients(net, m, gradient, ADD, 0)
+        if wait(&net.me):
+            return loss
         k += m
     return loss
 
@@ -464,10 +511,10 @@ cdef void forward_across(const Network* net, Py_ssize_t lanes) noexcept nogil:
         layer += 1
 
 
-cdef double evaluate_across(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double loss
+cdef void evaluate_across(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
 ) noexcept nogil:
-    """Forward pass; returns loss + the rows' losses (0 without targets)."""
+    """Forward pass and losses, these if there are targets"""
     cdef Py_ssize_t r, j, lanes = whole_vectors(m), n = net.output.n_out
     cdef const real* a = net.stack + lanes * net.output.z
     load_across(net, data, k, m)
@@ -476,12 +523,10 @@ cdef double evaluate_across(
         for r in range(m):
             for j in range(n):
                 data.predictions[(k + r) * n + j] = a[j * lanes + r]
-    if data.y == NULL:
-        return loss
-    losses_across(
-        data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, n, lanes, 0, m
-    )
-    return add_losses(net, m, loss)
+    if data.y != NULL:
+        losses_across(
+            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, n, lanes, 0, m
+        )
 
 
 cdef inline real* delta_across(
@@ -490,16 +535,15 @@ cdef inline real* delta_across(
     return net.deltas + lanes * (layer.z - net.layers.in_stride)
 
 
-cdef double backpropagate_across(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale, double loss
+cdef void backpropagate_across(
+    const Network* net, const Data* data, Py_ssize_t m, double scale
 ) noexcept nogil:
-    """The deltas of all layers, times scale; returns loss + the rows' losses."""
+    """The deltas of all layers, times scale"""
     cdef Py_ssize_t lanes = whole_vectors(m), n = net.output.n_out
     cdef const Layer* layer = net.output
     cdef const real* x = net.stack + lanes * layer.z
     cdef real* dz = delta_across(net, layer, lanes)
     cdef Product product
-    loss = evaluate_across(net, data, k, m, loss)
     deltas_across(data.loss, x, net.targets, net.weights, <real>scale, dz, n, lanes, 0, lanes)
     if not is_fused(data.loss):
         activate_backward_across(<Activation>layer.activation, x, dz, n, lanes, 0, lanes)
@@ -516,7 +560,6 @@ cdef double backpropagate_across(
             activate_backward_across(
                 <Activation>layer.activation, x, dz, layer.n_out, lanes, 0, lanes
             )
-    return loss
 
 
 cdef void gradients_across(
@@ -542,28 +585,61 @@ cdef inline double rate_of(const double[::1] rates, Py_ssize_t step) noexcept no
     return rates[0] if rates.shape[0] == 1 else rates[step]
 
 
+cdef double descend_block(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, real rate, double loss
+) noexcept nogil:
+    """One update along the mean gradient of a batch that is one block, without a gradient between
+
+    Returns loss + the losses before it.
+    """
+    backpropagate_share(net, data, k, m, 1.0 / m)
+    if wait(&net.me):
+        return loss
+    loss = add_losses(net, m, loss)
+    weight_gradients(net, m, net.parameters, DESCEND, rate)
+    return loss
+
+
+cdef double descend_blocks(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, real rate,
+    real* gradient, Py_ssize_t n_parameters, double loss,
+) noexcept nogil:
+    """One update along the mean gradient of a larger batch, added up block by block
+
+    Returns loss + the losses before it.
+    """
+    cdef Py_ssize_t first = share_begin(&net.me, n_parameters, LINE)
+    cdef Py_ssize_t last = share_end(&net.me, n_parameters, LINE)
+    memset(gradient + first, 0, (last - first) * sizeof(real))
+    loss = add_gradient(net, data, k, k + m, 1.0 / m, gradient, loss)
+    sgd(net.parameters + first, gradient + first, rate, last - first)
+    wait(&net.me)
+    return loss
+
+
 cdef double minibatch_rows(
     const Network* net, const Data* data, Py_ssize_t n, Py_ssize_t batch_size,
     const double[::1] rates, real* gradient, Py_ssize_t n_parameters, double loss,
 ) noexcept nogil:
     """One update along the mean gradient of each batch; the last batch may be shorter.
 
-    A batch that is one block moves the weights as their gradient is computed; a larger one adds
-    up its gradient first. Returns loss + the losses before each update.
+    Returns loss + the losses before each update.
     """
-    cdef Py_ssize_t k = 0, step = 0, m
+    cdef Py_ssize_t k = 0, step = 0, m, largest = min(batch_size, min(net.block, n))
     cdef real rate
+    transpose_weights(net, largest)
+    if wait(&net.me):
+        return loss
     while k < n:
         m = min(batch_size, n - k)
         rate = <real>rate_of(rates, step)
         if m <= net.block:
-            transpose_weights(net, m)
-            loss = backpropagate_block(net, data, k, m, 1.0 / m, loss)
-            weight_gradients(net, m, net.parameters, DESCEND, rate)
+            loss = descend_block(net, data, k, m, rate, loss)
         else:
-            memset(gradient, 0, n_parameters * sizeof(real))
-            loss = add_gradient(net, data, k, k + m, 1.0 / m, gradient, loss)
-            sgd(net.parameters, gradient, rate, n_parameters)
+            loss = descend_blocks(net, data, k, m, rate, gradient, n_parameters, loss)
+        transpose_weights(net, largest)
+        if wait(&net.me):
+            return loss
         step += 1
         k += m
     return loss
@@ -621,6 +697,10 @@ cdef double stochastic_rows(
 
 
 # ---- the doors -------------------------------------------------------------------------------
+#
+# Every member of a team calls the same door with the same arguments and its number; what member 0
+# gets is the result. The first thing each does is to wait for all the others: a run begins with the
+# whole team or, if that cannot be, not at all.
 
 cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
     """The numbers in all transposed weights"""
@@ -631,7 +711,8 @@ cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noex
 
 
 cdef Network point_network(
-    const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch
+    const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch,
+    Member me,
 ) noexcept nogil:
     """Where everything lies; `scratch_length` counts what is divided here."""
     cdef Network net
@@ -648,7 +729,8 @@ cdef Network point_network(
     net.weights = net.targets + block * min(net.output.stride, NARROW)
     net.deltas = net.weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
-    net.packed = net.transposed + transposed_length(net.layers, n)
+    net.packed = net.transposed + transposed_length(net.layers, n) + me.number * packed_length()
+    net.me = me
     return net
 
 
@@ -671,11 +753,11 @@ cdef Call open_call(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const unsigned char[:, :] X, int x_type,
     const real[:, ::1] y, const real[::1] sample_weight, int loss, const long long[::1] order,
-    real[:, ::1] predictions,
+    real[:, ::1] predictions, Member me,
 ) noexcept nogil:
     """Arrays to pointers, an empty array to NULL; subnormals count as zero until `close_call`."""
     cdef Call call
-    call.net = point_network(layers, parameters, block, scratch)
+    call.net = point_network(layers, parameters, block, scratch, me)
     call.data.X = point_rows(X, x_type, call.net.layers.n_in, normalization)
     call.data.y = &y[0, 0] if y.shape[0] else NULL
     call.data.n_targets = y.shape[1]
@@ -691,13 +773,21 @@ cdef void close_call(const Call* call) noexcept nogil:
     restore_float_mode(call.mode_before)
 
 
-def scratch_length(const long long[:, ::1] layers, Py_ssize_t block):
-    """How many numbers of scratch memory blocks of this many rows need."""
+cdef Member join_team(int member, int size, int[::1] team) noexcept nogil:
+    """Who has come; without the words of a team: one who is alone"""
+    cdef Member me
+    me.number, me.size = member, size
+    me.words = NULL if team is None else &team[0]
+    return me
+
+
+def scratch_length(const long long[:, ::1] layers, Py_ssize_t block, int n_members):
+    """How many numbers of scratch memory blocks of this many rows need, on so many threads."""
     cdef const Layer* first = <const Layer*>&layers[0, 0]
     cdef const Layer* last = first + layers.shape[0] - 1
     cdef Py_ssize_t n = layers.shape[0], units = last.z + last.stride
     cdef Py_ssize_t row = 2 * units - first.in_stride + last.stride + min(last.stride, NARROW) + 1
-    cdef Py_ssize_t products = transposed_length(first, n) + packed_length()
+    cdef Py_ssize_t products = transposed_length(first, n) + n_members * packed_length()
     return block * (LOSS_LENGTH + row) + (0 if is_narrow(first, n) else products)
 
 
@@ -706,22 +796,25 @@ def evaluate(
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
+    int member=0, int size=1, int[::1] team=None,
 ):
     """predictions := the output for the rows in `order` (empty: all rows of X).
 
     Returns total + the sum of sample_weight * l over them; total itself if y is empty.
     """
     cdef Call call
+    cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
         return total
     with nogil:
-        call = open_call(
-            layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-            loss, order, predictions,
-        )
-        total = evaluate_rows(&call.net, &call.data, n, total)
-        close_call(&call)
+        if not wait(&me):
+            call = open_call(
+                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
+                loss, order, predictions, me,
+            )
+            total = evaluate_rows(&call.net, &call.data, n, total)
+            close_call(&call)
     return total
 
 
@@ -731,6 +824,7 @@ def gradient(
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     double scale, real[::1] gradient,
+    int member=0, int size=1, int[::1] team=None,
 ):
     """gradient := scale * dL/dW + gradient, where L is the sum of sample_weight * l.
 
@@ -739,16 +833,20 @@ def gradient(
     rows add up to the mean gradient.
     """
     cdef Call call
+    cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
         return total
     with nogil:
-        call = open_call(
-            layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-            loss, order, predictions,
-        )
-        total = add_gradient(&call.net, &call.data, 0, n, scale, &gradient[0], total)
-        close_call(&call)
+        if not wait(&me):
+            call = open_call(
+                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
+                loss, order, predictions, me,
+            )
+            transpose_weights(&call.net, min(block, n))
+            if not wait(&me):
+                total = add_gradient(&call.net, &call.data, 0, n, scale, &gradient[0], total)
+            close_call(&call)
     return total
 
 
@@ -769,22 +867,26 @@ def stochastic(
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[::1] rates,
+    int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every row, with its learning rate (a single rate serves all rows).
 
     Returns total + the sum of sample_weight * l, each taken before its row's update.
     """
     cdef Call call
+    cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
         return total
     with nogil:
-        call = open_call(
-            layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-            loss, order, predictions,
-        )
-        total = stochastic_rows(&call.net, &call.data, n, rates, total)
-        close_call(&call)
+        if not wait(&me):
+            call = open_call(
+                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
+                loss, order, predictions, me,
+            )
+            if member == 0:  # the steps follow one another: the others have nothing to do
+                total = stochastic_rows(&call.net, &call.data, n, rates, total)
+            close_call(&call)
     return total
 
 
@@ -794,24 +896,27 @@ def minibatch(
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[::1] rates, Py_ssize_t batch_size, real[::1] gradient,
+    int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every `batch_size` rows, along their mean gradient.
 
     Returns total + the sum of sample_weight * l, each taken before its batch's update.
     """
     cdef Call call
+    cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
         return total
     with nogil:
-        call = open_call(
-            layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-            loss, order, predictions,
-        )
-        total = minibatch_rows(
-            &call.net, &call.data, n, batch_size, rates, &gradient[0], gradient.shape[0], total
-        )
-        close_call(&call)
+        if not wait(&me):
+            call = open_call(
+                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
+                loss, order, predictions, me,
+            )
+            total = minibatch_rows(
+                &call.net, &call.data, n, batch_size, rates, &gradient[0], gradient.shape[0], total
+            )
+            close_call(&call)
     return total
 
 

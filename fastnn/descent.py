@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fastnn._team import ALONE, Team
 from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice
@@ -26,6 +27,7 @@ class Descent:
     loss: Loss
     data: Data
     keep_predictions: bool = False
+    team: Team = ALONE
     step: int = 0  # weight updates so far
     total: float = 0.0  # the sum of w_i l_i of the epoch so far
     gradient: Array = field(init=False, repr=False)
@@ -35,7 +37,7 @@ class Descent:
     def __post_init__(self) -> None:
         n_rows = self.data.n_rows
         self.gradient = self.network.new_gradient()
-        self._arguments = self.network.arguments(n_rows)
+        self._arguments = self.network.arguments(n_rows, self.team.size)
         self._predictions = self.network.no_predictions
         if self.keep_predictions:
             longest = min(n_rows, self.network.slice_rows)
@@ -61,9 +63,8 @@ class Descent:
         visited = self.network.no_order if order is None else rows
         predictions = self._predictions[: stop - start]
         code = self.loss.code(self.data.y)
-        self.total = door(
-            *self._arguments, *data, code, visited, predictions, self.total, *settings
-        )
+        rest = code, visited, predictions, self.total, *settings
+        self.total = self.team.run(door, *self._arguments, *data, *rest)
         return Slice(rows, stop - start, self.total, predictions, moved)
 
 

@@ -218,7 +218,9 @@ class Sequential:
         seed : int, optional
             Decides the visiting orders of this call in place of the model's seed.
         threads : int, optional
-            Only 1 is possible in this version.
+            How many threads to run on at most; by default the CPUs that this process may use, or
+            FASTNN_NUM_THREADS. Steps too small to gain from more run on fewer, and stochastic
+            mode on one. The bits of the result are the same for every number.
 
         Returns
         -------
@@ -237,7 +239,7 @@ class Sequential:
         """
         data = self._data(X, y, sample_weight)
         data, validation = self._split(data, validation_data, validation_split)
-        _check_threads(threads)
+        wanted = _checked_threads(threads)
         plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
         hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
@@ -247,7 +249,7 @@ class Sequential:
             hook.model, hook.params = self, self.history.params
         train(
             self,
-            self._descent(data),
+            self._descent(data, plan, wanted),
             plan,
             metrics=self._metrics,
             validation=validation,
@@ -275,9 +277,10 @@ class Sequential:
             self.seed if seed is None else whole_number("seed", seed, minimum=0),
         )
 
-    def _descent(self, data: Data) -> Descent:
-        keep = bool(self._metrics)
-        return Descent(self._built(), self._optimizer, self._compiled_loss(), data, keep)
+    def _descent(self, data: Data, plan: Plan, threads: int | None) -> Descent:
+        network, keep = self._built(), bool(self._metrics)
+        team = network.training_team(threads, plan.epochs * data.n_rows, plan.batch_size)
+        return Descent(network, self._optimizer, self._compiled_loss(), data, keep, team)
 
     def _compiled_loss(self) -> losses.Loss:
         if self._loss is None:
@@ -345,12 +348,14 @@ class Sequential:
 
     # ---- using ------------------------------------------------------------------------------
 
-    def predict(self, X: npt.ArrayLike) -> Array:
+    def predict(self, X: npt.ArrayLike, *, threads: int | None = None) -> Array:
         """The outputs for every row of X.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features)
+        threads : int, optional
+            How many threads to run on at most, as in `fit`.
 
         Returns
         -------
@@ -364,8 +369,10 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
-        network = self._built()
-        return network.predict(features(X, self.dtype, n_features=network.n_features))
+        network, wanted = self._built(), _checked_threads(threads)
+        rows = features(X, self.dtype, n_features=network.n_features)
+        with network.forward_team(wanted, len(rows.X)) as team:
+            return network.predict(rows, team)
 
     @overload
     def evaluate(
@@ -375,6 +382,7 @@ class Sequential:
         *,
         sample_weight: npt.ArrayLike | None = ...,
         return_dict: Literal[False] = ...,
+        threads: int | None = ...,
     ) -> float | list[float]: ...
     @overload
     def evaluate(
@@ -384,6 +392,7 @@ class Sequential:
         *,
         sample_weight: npt.ArrayLike | None = ...,
         return_dict: Literal[True],
+        threads: int | None = ...,
     ) -> dict[str, float]: ...
     def evaluate(
         self,
@@ -392,8 +401,11 @@ class Sequential:
         *,
         sample_weight: npt.ArrayLike | None = None,
         return_dict: bool = False,
+        threads: int | None = None,
     ) -> float | list[float] | dict[str, float]:
         """The loss L = 1/n sum_i w_i l_i and the metrics over the rows of X.
+
+        `threads` is how many threads to run on at most, as in `fit`.
 
         Returns
         -------
@@ -409,8 +421,10 @@ class Sequential:
             If a result overflows the model's dtype.
         """
         loss = self._compiled_loss()
-        network = self._built()
-        scores = evaluate(network, self._data(X, y, sample_weight), loss, self._metrics)
+        network, wanted = self._built(), _checked_threads(threads)
+        data = self._data(X, y, sample_weight)
+        with network.forward_team(wanted, data.n_rows) as team:
+            scores = evaluate(network, data, loss, self._metrics, team)
         if not math.isfinite(scores["loss"]):
             raise FloatingPointError(
                 f"the loss is {scores['loss']}: weights, features or targets are huge; scale them"
@@ -421,9 +435,16 @@ class Sequential:
         return values if self._metrics else values[0]
 
     def gradient(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = None
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        threads: int | None = None,
     ) -> dict[str, Array]:
         """Backpropagation alone: the gradient of L = 1/n sum_i w_i l_i. No weight moves.
+
+        `threads` is how many threads to run on at most, as in `fit`.
 
         Returns
         -------
@@ -448,8 +469,10 @@ class Sequential:
                [-12.]], dtype=float32)
         """
         loss = self._compiled_loss()
-        network = self._built()
-        flat = network.gradient(self._data(X, y, sample_weight), loss)
+        network, wanted = self._built(), _checked_threads(threads)
+        data = self._data(X, y, sample_weight)
+        with network.training_team(wanted, data.n_rows, data.n_rows) as team:
+            flat = network.gradient(data, loss, team)
         return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
 
     # ---- weights ----------------------------------------------------------------------------
@@ -651,9 +674,8 @@ def _new_history(plan: Plan, n_rows: int, verbose: int) -> History:
     )
 
 
-def _check_threads(threads: int | None) -> None:
-    if threads is not None and whole_number("threads", threads, minimum=1) != 1:
-        raise ValueError(f"threads={threads!r}: this version runs on one thread; use threads=1")
+def _checked_threads(threads: object) -> int | None:
+    return None if threads is None else whole_number("threads", threads, minimum=1)
 
 
 def _checked_callbacks(callbacks: Sequence[Callback] | None) -> list[Callback]:

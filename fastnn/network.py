@@ -13,6 +13,8 @@ import numpy as np
 
 from fastnn import activations
 from fastnn._backend import core
+from fastnn._team import ALONE, Team
+from fastnn._threads import thread_count
 from fastnn._validation import Array, Data, Features
 from fastnn.initializers import INITIALIZERS
 from fastnn.layers import Dense, Normalization
@@ -21,6 +23,7 @@ from fastnn.losses import Loss
 ALIGNMENT = 64  # bytes
 LINE = 16  # numbers: every array begins at a multiple of this
 BLOCK = 256  # rows that pass through the layers together; DEEPEST in kernels/tiles.pxd
+NARROW = 8  # the widest layer of a network that one thread trains alone; in kernels/narrow.pxd
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
 SLICE_WORK = (
     2e9  # floating-point operations between two returns to Python, tenths of a second at most
@@ -120,16 +123,23 @@ class Network:
         self._normalization = normalization
         self._table, n_parameters = _layer_table(n_features, layers)
         self.parameters = aligned_zeros(n_parameters, dtype)
+        self._row_work = self._work_of_a_row()
+        self._is_narrow = max(n_features, *(layer.units for layer in layers)) <= NARROW
         self.slice_rows = self._slice_rows()
         self.block = min(BLOCK, self.slice_rows)
         self.no_order = np.empty(0, np.int64)  # stands for: all rows, from first to last
         self.no_predictions = np.empty((0, self.n_outputs), dtype)  # stands for: do not keep them
 
-    def _slice_rows(self) -> int:
-        """How many rows a slice covers, from the shape alone; a number of whole blocks."""
+    def _work_of_a_row(self) -> int:
+        """The floating-point operations of a row in training; a third of them lead forward."""
         n_weights = sum(n_in * n_out for n_in, _, n_out, *_ in self._table.tolist())
         n_units = self.n_features + sum(layer.units for layer in self.layers)
-        rows = int(SLICE_WORK / (6 * n_weights + UNIT_WORK * n_units))
+        work: int = 6 * n_weights + UNIT_WORK * n_units
+        return work
+
+    def _slice_rows(self) -> int:
+        """How many rows a slice covers, from the shape alone; a number of whole blocks."""
+        rows = int(SLICE_WORK / self._row_work)
         unit = BLOCK if rows >= BLOCK else SMALL_BLOCK
         return max(rows // unit, 1) * unit
 
@@ -161,15 +171,30 @@ class Network:
 
     # ---- passes over rows -----------------------------------------------------------------
 
-    def arguments(self, n_rows: int) -> CoreArguments:
+    def training_team(self, threads: int | None, n_rows: int, batch_size: int) -> Team:
+        """A team to train on n_rows in all; the steps of stochastic mode follow one another."""
+        if batch_size == 1 or self._is_narrow:
+            return ALONE
+        step = min(batch_size, self.block) * self._row_work
+        return Team(thread_count(threads, step, n_rows * self._row_work))
+
+    def forward_team(self, threads: int | None, n_rows: int) -> Team:
+        """A team to predict or evaluate n_rows."""
+        if self._is_narrow:
+            return ALONE
+        work = self._row_work / 3
+        return Team(thread_count(threads, min(n_rows, self.block) * work, n_rows * work))
+
+    def arguments(self, n_rows: int, n_members: int = 1) -> CoreArguments:
         """What the doors take for up to n_rows rows at a time, with scratch memory of its own.
 
-        Each caller has its own scratch, so that threads may use one network together.
+        Each caller has its own scratch, so that threads may use one network together; the members
+        of a team share it.
         """
         normalization = self._normalization
         table = normalization.table_for(self.n_features) if normalization else np.empty((0, 0))
         block = min(self.block, _next_line(n_rows))  # whole vectors
-        scratch = aligned_empty(self.core.scratch_length(self._table, block), self.dtype)
+        scratch = aligned_empty(self.core.scratch_length(self._table, block, n_members), self.dtype)
         return CoreArguments(self._table, self.parameters, table, block, scratch)
 
     def slices(self, n_rows: int) -> Iterator[tuple[int, int]]:
@@ -177,34 +202,36 @@ class Network:
         for start in range(0, n_rows, self.slice_rows):
             yield start, min(start + self.slice_rows, n_rows)
 
-    def predict(self, X: Features) -> Array:
+    def predict(self, X: Features, team: Team = ALONE) -> Array:
         """The outputs, shape (n_rows, n_outputs)."""
         predictions = np.empty((len(X.X), self.n_outputs), self.dtype)
         nothing = np.empty(0, self.dtype)
-        arguments = self.arguments(len(X.X))
+        arguments = self.arguments(len(X.X), team.size)
         for start, stop in self.slices(len(X.X)):
             rows = Data(*X.rows(start, stop), nothing.reshape(0, 0), nothing)
-            self.core.evaluate(*arguments, *rows, 0, self.no_order, predictions[start:stop], 0.0)
+            visited = 0, self.no_order, predictions[start:stop], 0.0
+            team.run(self.core.evaluate, *arguments, *rows, *visited)
         self._refuse_overflow("the output", predictions)
         return predictions
 
-    def evaluate(self, data: Data, loss: Loss) -> Iterator[Slice]:
+    def evaluate(self, data: Data, loss: Loss, team: Team = ALONE) -> Iterator[Slice]:
         """Loss and outputs of all rows, slice by slice."""
         output = np.empty((min(self.slice_rows, data.n_rows), self.n_outputs), self.dtype)
-        arguments, code, total = self.arguments(data.n_rows), loss.code(data.y), 0.0
+        arguments, total = self.arguments(data.n_rows, team.size), 0.0
+        common = loss.code(data.y), self.no_order
         for start, stop in self.slices(data.n_rows):
             predictions = output[: stop - start]
-            total = self.core.evaluate(
-                *arguments, *data.rows(start, stop), code, self.no_order, predictions, total
-            )
+            rows = data.rows(start, stop)
+            total = team.run(self.core.evaluate, *arguments, *rows, *common, predictions, total)
             yield Slice(slice(start, stop), stop - start, total, predictions)
 
-    def gradient(self, data: Data, loss: Loss) -> Array:
+    def gradient(self, data: Data, loss: Loss, team: Team = ALONE) -> Array:
         """The flat gradient of L = 1/n sum_i w_i l_i; moves nothing."""
-        gradient, arguments = self.new_gradient(), self.arguments(data.n_rows)
+        gradient, arguments = self.new_gradient(), self.arguments(data.n_rows, team.size)
         common = loss.code(data.y), self.no_order, self.no_predictions, 0.0, 1 / data.n_rows
         for start, stop in self.slices(data.n_rows):
-            self.core.gradient(*arguments, *data.rows(start, stop), *common, gradient)
+            rows = data.rows(start, stop)
+            team.run(self.core.gradient, *arguments, *rows, *common, gradient)
         self._refuse_overflow("the gradient", gradient)
         return gradient
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastnn._team import ALONE, Team
 from fastnn._validation import Array, Data
 from fastnn.callbacks import Callback, Model
 from fastnn.descent import Descent, epoch_slices
@@ -87,13 +88,17 @@ class RunningMeans:
 
 
 def evaluate(
-    network: Network, data: Data, loss: Loss, metrics: Sequence[Accuracy]
+    network: Network, data: Data, loss: Loss, metrics: Sequence[Accuracy], team: Team = ALONE
 ) -> dict[str, float]:
     """The loss sum_i w_i l_i / n and the metrics over all rows."""
     means = RunningMeans(metrics, data.y)
-    for piece in network.evaluate(data, loss):
+    for piece in network.evaluate(data, loss, team):
         means.add(piece)
     return means.values()
+
+
+def _validate(descent: Descent, data: Data, metrics: Sequence[Accuracy]) -> dict[str, float]:
+    return evaluate(descent.network, data, descent.loss, metrics, descent.team)
 
 
 class DivergenceWatch:
@@ -148,21 +153,22 @@ def train(
     with _attended(callbacks), ExitStack() as stack:
         stack.callback(watch.settle)
         stack.callback(history.settle)
-        for epoch in range(plan.epochs):
-            for callback in callbacks:
-                callback.on_epoch_begin(epoch)
-            order = plan.order(before + epoch, descent.data.n_rows)
-            pieces = watch.checked(epoch_slices(descent, order, plan.batch_size), epoch)
-            logs = _train_epoch(pieces, RunningMeans(metrics, descent.data.y), callbacks)
-            if validation is not None:
-                scores = evaluate(descent.network, validation, descent.loss, metrics)
-                logs |= {f"val_{name}": value for name, value in scores.items()}
-            history.append(epoch, logs)
-            model.epochs_trained = before + len(history.epoch)
-            for callback in callbacks:
-                callback.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
+        with descent.team:
+            for epoch in range(plan.epochs):
+                for callback in callbacks:
+                    callback.on_epoch_begin(epoch)
+                order = plan.order(before + epoch, descent.data.n_rows)
+                pieces = watch.checked(epoch_slices(descent, order, plan.batch_size), epoch)
+                logs = _train_epoch(pieces, RunningMeans(metrics, descent.data.y), callbacks)
+                if validation is not None:
+                    scores = _validate(descent, validation, metrics)
+                    logs |= {f"val_{name}": value for name, value in scores.items()}
+                history.append(epoch, logs)
+                model.epochs_trained = before + len(history.epoch)
+                for callback in callbacks:
+                    callback.on_epoch_end(epoch, logs)
+                if model.stop_training:
+                    break
 
 
 @contextmanager

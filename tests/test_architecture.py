@@ -16,10 +16,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "fastnn"
 
 KERNELS = "elementary rows activations losses across tiles dense unit narrow update"
 FLOORS = [
-    ["kernels/simd"],
+    ["kernels/simd", "kernels/team"],
     [f"kernels/{name}" for name in KERNELS.split()],
     ["_core"],
-    ["_version", "_backend", "_validation"],
+    ["_version", "_threads", "_team", "_backend", "_validation"],
     ["activations", "losses", "initializers", "optimizers", "metrics"],
     ["layers", "network"],
     ["files", "descent"],
@@ -217,7 +217,7 @@ CAUGHT = [
     ("kernels/activations", ".pxd", "from fastnn.kernels cimport simd, dense"),
     ("kernels/activations", ".pxd", "from fastnn.kernels cimport (\n    simd,  # a\n    dense,\n)"),
     ("kernels/activations", ".pxd", "cimport fastnn.kernels.dense as dense"),
-    ("kernels/activations", ".pxd", 'cdef extern from "team.h" nogil:'),
+    ("kernels/activations", ".pxd", 'cdef extern from "dense.h" nogil:'),
     ("kernels/simd", ".h", '#include "team.h"'),
 ]
 

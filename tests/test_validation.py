@@ -383,7 +383,7 @@ BAD_OPTIONS = table(
         ValueError,
         "mode='batch' uses all 8 rows.*batch_size=4",
     ),
-    ("threads 2", {"threads": 2}, ValueError, "threads=2: .*one thread"),
+    ("threads 1.5", {"threads": 1.5}, TypeError, "threads=1.5: expected a whole number"),
     ("threads 0", {"threads": 0}, ValueError, "threads=0: "),
     ("split 1", {"validation_split": 1}, ValueError, "validation_split=1 of 8 rows"),
     ("split 2", {"validation_split": 2}, ValueError, "validation_split=2 of 8 rows"),

@@ -53,13 +53,13 @@ cdef inline Product input_gradient(
 
 cdef inline Product input_gradient_transposed(
     const Layer* layer, const real* parameters, const real* dz_transposed, real* dx_transposed,
-    Py_ssize_t m,
+    Py_ssize_t m, Py_ssize_t stride,
 ) noexcept nogil:
-    """dx^T := W dz^T, the same sums, with rows of m numbers"""
+    """dx^T := W dz^T, the same sums, of m numbers a row"""
     cdef Product p
     p.A, p.sm, p.sk, p.strip = parameters + layer.W, layer.stride, 1, layer.stride
-    p.B, p.ldb = dz_transposed, m
-    p.C, p.ldc = dx_transposed, m
+    p.B, p.ldb = dz_transposed, stride
+    p.C, p.ldc = dx_transposed, stride
     p.M, p.N, p.K = layer.n_in, m, layer.n_out
     p.bias, p.guard, p.rate, p.packed = NULL, NULL, 0, NULL
     p.epilogue = PUT
@@ -134,9 +134,10 @@ cdef inline vec packed_sums(const real* dz, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void transpose(
-    const real* a, Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n, real* b, Py_ssize_t ldb
+    const real* a, Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n, real* b, Py_ssize_t ldb,
+    Py_ssize_t padded,
 ) noexcept nogil:
-    """b := a^T, where a is (m, n) and b (n, m) with zeros up to its row stride"""
+    """b := a^T, where a is (m, n) and b (n, m), with zeros up to the column `padded`"""
     cdef Py_ssize_t i = 0, j
     while lda >= WIDTH and i + WIDTH <= m:
         j = 0
@@ -144,7 +145,7 @@ cdef inline void transpose(
             transpose_square(a + i * lda + j, lda, b + j * ldb + i, ldb, n - j)
             j += WIDTH
         i += WIDTH
-    for i in range(i, ldb):
+    for i in range(i, padded):
         for j in range(n):
             b[j * ldb + i] = a[i * lda + j] if i < m else 0
 

@@ -1,0 +1,28 @@
+"""Several threads as one: who they are, which share of the work is whose, when all are done."""
+
+cdef extern from "team.h" nogil:
+    int team_wait(int* words, int size) noexcept
+
+cdef struct Member:
+    int number, size  # 0 to size-1, of so many
+    int* words  # the barrier; NULL if the member is alone
+
+
+cdef inline Py_ssize_t border(
+    const Member* me, Py_ssize_t n, Py_ssize_t unit, int number
+) noexcept nogil:
+    """Where the share of n that has this number begins: a multiple of unit, or n"""
+    return min(n, (n + unit - 1) // unit * number // me.size * unit)
+
+
+cdef inline Py_ssize_t share_begin(const Member* me, Py_ssize_t n, Py_ssize_t unit) noexcept nogil:
+    return border(me, n, unit, me.number)
+
+
+cdef inline Py_ssize_t share_end(const Member* me, Py_ssize_t n, Py_ssize_t unit) noexcept nogil:
+    return border(me, n, unit, me.number + 1)
+
+
+cdef inline bint wait(const Member* me) noexcept nogil:
+    """Wait for the others; true: the run is aborted, leave it at once."""
+    return team_wait(me.words, me.size)
