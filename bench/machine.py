@@ -65,8 +65,10 @@ def description() -> list[str]:
     caches = ", ".join(
         f"L{k} {size / (1 << 10):,.0f} KiB" for k, size in enumerate(cache_bytes(), 1)
     )
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.stem == "__main__" else program.stem
     return [
-        f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}",
+        " ".join([name, *sys.argv[1:]]),
         f"{cpu_model()}, {len(CPUS) or os.cpu_count()} CPUs, {caches}",
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}, fastnn {fastnn.__version__} "

@@ -4,6 +4,7 @@
 clock of a shared machine moves. Needs a C compiler.
 """
 
+import sys
 from collections.abc import Callable
 from ctypes import CDLL, c_double, c_float, c_long, c_void_p
 from functools import cache, partial
@@ -17,7 +18,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from bench.native import build_flags, compiled
+from bench.native import CompilerMissing, build_flags, compiled
 from bench.report import aligned
 
 ROUNDS = 1 << 19  # of multiply-adds, one or two milliseconds; exact in float32
@@ -128,4 +129,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except CompilerMissing as missing:
+        sys.exit(str(missing))
