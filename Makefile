@@ -11,7 +11,7 @@ EXTRAS_bench := bench
 EXTRAS_docs := docs,plot
 EXTRAS_wheel := package
 
-.PHONY: demo test check bench safe sanitize docs wheel annotate build clean
+.PHONY: demo test check bench roofline safe sanitize docs wheel annotate build clean
 
 demo: .venv/demo.stamp build  ## train the reference network in all three modes on real data
 	@mkdir -p examples/out
@@ -27,8 +27,11 @@ check: .venv/check.stamp build  ## lint, format, types, and the stubs against ev
 	$(BIN)/mypy
 	$(BIN)/python tools/check_stubs.py
 
-bench: .venv/bench.stamp build  ## samples/s of one epoch against every peer that is installed
-	$(BIN)/pytest bench --benchmark-only
+bench: .venv/bench.stamp build  ## every benchmark, peers as installed; TABLE=file.md keeps the tables
+	$(BIN)/pytest bench --benchmark-only $(if $(TABLE),--table $(TABLE))
+
+roofline: .venv/bench.stamp build  ## the most that one core can do: multiply-adds and bytes a second
+	$(BIN)/python -m bench.roofline
 
 # A second build with checks of bounds and division: an index out of bounds becomes a failed test.
 safe: .venv/test.stamp

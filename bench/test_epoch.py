@@ -2,33 +2,22 @@
 
 Interleaving by pairs: before each timed round of a peer, untimed for pytest-benchmark, fastnn
 runs a round of its own. The ratio is taken within the pair, where a busy machine hits both;
-fastnn paired with itself shows what is left of the noise.
+fastnn paired with itself shows what is left of the noise. The multiply-add peak is measured between
+the two, since a shared machine's clock moves.
 """
 
 from dataclasses import asdict
 
 import pytest
 
+from bench.native import CompilerMissing
 from bench.peers import PEERS, peer_class
 from bench.report import Result
 from bench.rounds import Round, prepare
-from bench.workloads import MODES, NETS
-
-CELLS = [pytest.param((n, m), id=f"{n.name}, {m.name}") for n in NETS for m in MODES]
+from bench.workloads import CELLS, cell_name
 
 
-@pytest.fixture(scope="module")
-def seconds(pytestconfig) -> float:
-    """Least duration of a timed round."""
-    return 0.01 if pytestconfig.getoption("quick") else 0.05
-
-
-@pytest.fixture(scope="module")
-def n_rounds(pytestconfig) -> int:
-    return 3 if pytestconfig.getoption("quick") else 9
-
-
-@pytest.fixture(scope="module", params=CELLS)
+@pytest.fixture(scope="module", params=CELLS, ids=cell_name)
 def fastnn_round(request, seconds) -> Round:
     """fastnn on one net and mode, checked once and shared by all its peers."""
     return prepare(peer_class("fastnn")(*request.param), seconds)
@@ -39,21 +28,26 @@ def peer_round(request, fastnn_round, seconds) -> Round:
     """The contestant on the same net and mode, checked before any clock starts."""
     if request.param == "fastnn":
         return fastnn_round
+    net, mode = fastnn_round.peer.net, fastnn_round.peer.mode
     try:
         contestant = peer_class(request.param)
+        if not contestant.supports(mode):
+            pytest.skip(f"{request.param} does not apply")
+        return prepare(contestant(net, mode), seconds)
     except ModuleNotFoundError as missing:
         pytest.skip(f"{missing.name} is not installed")
-    net, mode = fastnn_round.peer.net, fastnn_round.peer.mode
-    if not contestant.supports(mode):
-        pytest.skip(f"{request.param} does not apply")
-    return prepare(contestant(net, mode), seconds)
+    except CompilerMissing as missing:
+        pytest.skip(str(missing))
 
 
-def test_epoch(benchmark, request, fastnn_round, peer_round, n_rounds, results):
-    fastnn_seconds = []
+def test_epoch(benchmark, request, fastnn_round, peer_round, peak, n_rounds, results):
+    fastnn_seconds, peaks = [], []
+    net, mode = request.node.callspec.params["fastnn_round"]
 
     def fastnn_first():
         fastnn_seconds.append(fastnn_round.timed())
+        if peak:
+            peaks.append(peak() / net.flops)
         peer_round.rewind()
 
     benchmark.pedantic(peer_round.run, setup=fastnn_first, rounds=n_rounds)
@@ -61,7 +55,6 @@ def test_epoch(benchmark, request, fastnn_round, peer_round, n_rounds, results):
         return
     peer_seconds = benchmark.stats.stats.data
     per_row = [s / fastnn_round.n_samples for s in fastnn_seconds]
-    net, mode = request.node.callspec.params["fastnn_round"]
     result = Result(
         net=net.name,
         mode=mode.name,
@@ -72,6 +65,7 @@ def test_epoch(benchmark, request, fastnn_round, peer_round, n_rounds, results):
         ratios=[
             s / peer_round.n_samples / own for s, own in zip(peer_seconds, per_row, strict=True)
         ],
+        peaks=peaks,
     )
     benchmark.extra_info.update(asdict(result))
     results.append(result)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,16 @@ class Net:
     @property
     def name(self) -> str:
         return "-".join(map(str, self.widths))
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of the matrix products for one row of an exact step.
+
+        2 n_in n_out each for forward, weight gradient and input gradient, which the first layer
+        does not need. Biases, activations and loss are not counted.
+        """
+        products = [n_in * n_out for n_in, n_out in pairwise(self.widths)]
+        return 6 * sum(products) - 2 * products[0]
 
     @property
     def is_binary(self) -> bool:
@@ -50,6 +61,12 @@ MODES = (
     Mode("minibatch 256", 256),
     Mode("batch", None),
 )
+CELLS = tuple((net, mode) for net in NETS for mode in MODES)
+
+
+def cell_name(cell: tuple[Net, Mode]) -> str:
+    """What pytest calls a cell."""
+    return ", ".join(part.name for part in cell)
 
 
 def learning_rate(net: Net, mode: Mode) -> float:

@@ -1,14 +1,22 @@
 """Settings of the documentation: `make docs` writes it to docs/_build."""
 
+from pathlib import Path
+
 from fastnn import __version__
 
 project = "fastnn"
 author = "The fastnn developers"
 release = __version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_parser"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "benchmark_tables.md"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastnn {release}"
 numpydoc_show_class_members = False
 autodoc_default_options = {"members": True}
 myst_heading_anchors = 2
+
+# Tables that `make bench TABLE=docs/benchmark_tables.md` has written, on the page about benchmarks.
+_tables = Path(__file__).with_name("benchmark_tables.md")
+_how = "Make them on your machine: `make bench TABLE=docs/benchmark_tables.md`."
+myst_enable_extensions = ["substitution"]
+myst_substitutions = {"benchmark_tables": _tables.read_text("utf-8") if _tables.exists() else _how}

@@ -8,9 +8,14 @@ from bench.peers.base import Peer
 PEERS = {
     "fastnn": ("with_fastnn", "FastnnPeer"),
     "numpy": ("with_numpy", "NumpyPeer"),
+    "compiled BLAS": ("with_blas", "BlasPeer"),
     "numba": ("with_numba", "NumbaPeer"),
     "jax": ("with_jax", "JaxPeer"),
     "torch": ("with_torch", "TorchPeer"),
+    "torch nn": ("with_torch", "TorchModulePeer"),
+    "tf": ("with_tensorflow", "TensorflowPeer"),
+    "tf xla": ("with_tensorflow", "XlaPeer"),
+    "keras": ("with_keras", "KerasPeer"),
     "sklearn": ("with_sklearn", "SklearnPeer"),
     "sklearn rows": ("with_sklearn", "SklearnRowsPeer"),
 }

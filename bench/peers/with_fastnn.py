@@ -1,4 +1,4 @@
-"""fastnn through its public face: ``Sequential.fit`` for one epoch, argument checks included."""
+"""fastnn through its public face: one ``Sequential.fit`` a round, argument checks included."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from bench.workloads import Array, Mode, Net, Weights
 class FastnnPeer(Peer):
     version = fastnn.__version__
 
-    def __init__(self, net: Net, mode: Mode) -> None:
+    def __init__(self, net: Net, mode: Mode, threads: int = 1) -> None:
         super().__init__(net, mode)
         n_features, *hidden, n_out = net.widths
         layers = [fastnn.Dense(n, "relu") for n in hidden]
@@ -21,7 +21,7 @@ class FastnnPeer(Peer):
             optimizer=fastnn.SGD(learning_rate=self.learning_rate),
             loss="binary_crossentropy" if net.is_binary else "categorical_crossentropy",
         )
-        self.options = {"mode": mode.name.split()[0], "shuffle": False, "threads": 1}
+        self.options = {"mode": mode.name.split()[0], "shuffle": False, "threads": threads}
         if self.options["mode"] == "minibatch":
             self.options["batch_size"] = mode.batch_size
 
@@ -32,7 +32,10 @@ class FastnnPeer(Peer):
         self.model.set_weights(list(weights))
 
     def train_epoch(self) -> None:
-        self.model.fit(self.X, self.y, epochs=1, **self.options)
+        self.train(1)
+
+    def train(self, n_epochs: int) -> None:
+        self.model.fit(self.X, self.y, epochs=n_epochs, **self.options)
 
     def weights(self) -> Weights:
         return self.model.get_weights()

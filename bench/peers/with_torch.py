@@ -1,4 +1,4 @@
-"""PyTorch without autograd: backpropagation written out, updates in place by ``addmm_``."""
+"""PyTorch, twice: backpropagation written out with updates in place, and as most people use it."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,8 @@ torch.set_num_threads(1)
 
 
 class TorchPeer(Peer):
+    """No autograd, ``addmm_`` straight into the weights."""
+
     version = torch.__version__
 
     def __init__(self, net: Net, mode: Mode) -> None:
@@ -50,3 +52,30 @@ class TorchPeer(Peer):
 
     def weights(self) -> Weights:
         return [w.numpy() for pair in zip(self.W, self.b, strict=True) for w in pair]
+
+
+class TorchModulePeer(TorchPeer):
+    """``nn.Module``, autograd and ``optim.SGD``."""
+
+    def load_weights(self, weights: Sequence[Array]) -> None:
+        layers: list[torch.nn.Module] = []
+        for W, b in zip(weights[0::2], weights[1::2], strict=True):
+            layer = torch.nn.Linear(*W.shape)
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(W.T))
+                layer.bias.copy_(torch.from_numpy(b))
+            layers += [layer, torch.nn.ReLU()]
+        self.model = torch.nn.Sequential(*layers[:-1])
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=self.learning_rate)
+        binary = self.net.is_binary
+        self.loss = torch.nn.BCEWithLogitsLoss() if binary else torch.nn.CrossEntropyLoss()
+
+    def train_epoch(self) -> None:
+        for x, t in self.batches:
+            self.optimizer.zero_grad()
+            self.loss(self.model(x), t).backward()
+            self.optimizer.step()
+
+    def weights(self) -> Weights:
+        arrays = [p.detach().numpy() for p in self.model.parameters()]
+        return [a.T for a in arrays]  # a transposed bias is itself
