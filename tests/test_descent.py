@@ -61,7 +61,9 @@ def test_weights_and_running_loss_agree_with_the_oracle(build, mode, loss, outpu
 @each_build
 @each_mode
 @pytest.mark.parametrize("n_rows", [1, 2, 33, 129])
-@pytest.mark.parametrize("sizes", [(1, 1), (1, 1, 1), (3, 5, 7, 1), (17, 33, 9), (5, 17, 1)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1), (1, 1, 1), (3, 5, 7, 1), (17, 33, 9), (5, 17, 1), (20, 130, 200, 7)]
+)
 def test_any_size_agrees_with_the_oracle(build, mode, n_rows, sizes):
     activations = ["relu"] * (len(sizes) - 2) + ["linear"]
     network, X, y, descent = start(build, sizes, activations, n_rows=n_rows)

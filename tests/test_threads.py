@@ -82,7 +82,9 @@ def test_any_activation_and_loss_with_sample_weights(build, hidden, loss, output
 
 
 @each_fast_build
-@pytest.mark.parametrize("sizes", [(1, 1), (3, 8, 8, 1), (17, 16, 1), (130, 66, 10), (50, 257)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1), (3, 8, 8, 1), (17, 16, 1), (130, 66, 10), (50, 257), (20, 130, 200, 7)]
+)
 @pytest.mark.parametrize("n_rows", [1, 2, 5, 31, 259])
 def test_any_width_and_number_of_rows(build, sizes, n_rows):
     activations = ["relu"] * (len(sizes) - 2) + ["linear"]
