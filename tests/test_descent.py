@@ -105,8 +105,8 @@ def test_learning_rates_by_step(build):
 
 
 @each_build
-@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 9, 1), (4, 8, 3)])
-@pytest.mark.parametrize("n_rows", [200, 300])
+@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 9, 1), (4, 8, 3), (3, 5, 2), (7, 7, 1)])
+@pytest.mark.parametrize("n_rows", [30, 200, 300])
 def test_a_minibatch_of_all_rows_is_batch_mode_bit_for_bit(build, sizes, n_rows):
     network, _, _, descent = start(build, sizes, n_rows=n_rows)
     *_, last = batch(descent)
