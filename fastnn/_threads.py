@@ -11,7 +11,7 @@ from pathlib import Path
 
 # Floating-point operations. A thread must have so many between two barriers, and so many in a call,
 # that it earns what waiting and starting cost; see "Threads" in docs/design.md.
-STEP_WORK = 1e7
+STEP_WORK = 2.5e7
 CALL_WORK = 5e6
 
 # Variables that other libraries read, and that joblib and batch systems set for their workers.

@@ -5,7 +5,7 @@ Every weight and bias lies in one vector, each array at a 64-byte border. A row 
 at the end of a row. Padding never leaves this file: views and copies hand out plain shapes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ BLOCK = 256  # rows that pass through the layers together; DEEPEST in kernels/ti
 NARROW = 8  # the widest layer of a network that one thread trains alone; in kernels/narrow.pxd
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
 SLICE_WORK = (
-    2e9  # floating-point operations between two returns to Python, tenths of a second at most
+    6e9  # floating-point operations between two returns to Python, tenths of a second at most
 )
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
@@ -61,17 +61,19 @@ def aligned_empty(n: int, dtype: str) -> Array:
 
     Behind them is room for a vector, which the core may load but never stores.
     """
-    n_bytes = n * np.dtype(dtype).itemsize
-    buffer = np.empty(n_bytes + 2 * ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + n_bytes].view(dtype)
+    return _aligned(np.empty, n, dtype)
 
 
 def aligned_zeros(n: int, dtype: str) -> Array:
-    """n zeros that begin at a 64-byte border."""
-    zeros = aligned_empty(n, dtype)
-    zeros[:] = 0
-    return zeros
+    """n zeros that begin at a 64-byte border; memory is taken as they are touched."""
+    return _aligned(np.zeros, n, dtype)
+
+
+def _aligned(allocate: Callable[..., Array], n: int, dtype: str) -> Array:
+    n_bytes = n * np.dtype(dtype).itemsize
+    buffer = allocate(n_bytes + 2 * ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    return buffer[start : start + n_bytes].view(dtype)
 
 
 def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[int, ...]]:

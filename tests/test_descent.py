@@ -168,7 +168,7 @@ def test_every_step_is_counted():
 
 
 def test_a_network_too_wide_for_a_block_in_a_slice_has_small_blocks():
-    network = make_network(BUILDS[0], [3000, 3000, 1], ["relu", "linear"])
+    network = make_network(BUILDS[0], [5000, 5000, 1], ["relu", "linear"])
     assert (network.block, network.slice_rows) == (32, 32)
 
 

@@ -25,7 +25,7 @@ cdef enum Epilogue:
 cdef struct Product:
     const real* A
     Py_ssize_t sm, sk
-    Py_ssize_t strip  # rows i to i+6, i a multiple of 6, begin at A[i*strip]: sm, if not interleaved
+    Py_ssize_t strip  # rows i to i+6, i a multiple of 6, begin at A[i*strip]: sm unless interleaved
     const real* B
     Py_ssize_t ldb
     real* C
