@@ -648,9 +648,9 @@ class Recorder(Callback):
 def wide_model_and_rows(n_rows=1500, metrics=None, loss="binary_crossentropy", rate=0.01):
     """A network so wide that an epoch over these rows takes several slices."""
     rng = np.random.default_rng(4)
-    rows = rng.normal(size=(n_rows, 900)).astype("f4")
+    rows = rng.normal(size=(n_rows, 1600)).astype("f4")
     output = Dense(1, "sigmoid" if loss == "binary_crossentropy" else "linear")
-    model = Sequential([Dense(900, "relu"), output], seed=0)
+    model = Sequential([Dense(1600, "relu"), output], seed=0)
     model.compile(SGD(rate), loss, metrics)
     return model, rows, (rows[:, 0] > 0).astype(int)
 
