@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 _Array = npt.NDArray[np.floating[Any]]
 
-def scratch_length(layers: npt.NDArray[np.int64], block: int, n_members: int) -> int: ...
+def scratch_length(layers: npt.NDArray[np.int64], block: int) -> int: ...
 def evaluate(
     layers: npt.NDArray[np.int64],
     parameters: _Array,

@@ -7,10 +7,9 @@ under them allocates.
 
 Rows pass in blocks. Scratch memory holds the losses of the block's rows; a stack with its rows of
 X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz;
-each layer's W transposed; and a packed part of a matrix for each thread. Where rows lie across (in
-all layers of a narrow network, and in an output layer of one unit), a vector holds one unit of
-several rows; the targets and weights of the block lie behind the z. Every sum runs in a fixed
-order: the same arguments give the same bits.
+and each layer's W transposed. Where rows lie across (in all layers of a narrow network, and in an
+output layer of one unit), a vector holds one unit of several rows; the targets and weights of the
+block lie behind the z. Every sum runs in a fixed order: the same arguments give the same bits.
 
 Several threads, the members of a team, enter a door together, each with its number, and take turns
 of two kinds between barriers: in the first each passes its share of a block's rows up and down the
@@ -42,7 +41,7 @@ from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
 from fastnn.kernels.team cimport Member, share_begin, share_end, wait
-from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply, packed_length
+from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
 from fastnn.kernels.update cimport sgd, sgd_sample
 
@@ -59,7 +58,6 @@ cdef struct Network:
     real* weights  # and its sample weights
     real* deltas
     real* transposed
-    real* packed  # of one product of this member at a time
     Member me
 
 cdef enum:  # shares begin at multiples of these; not to be seen in the bits
@@ -112,10 +110,9 @@ cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
     return k if data.order == NULL else data.order[k]
 
 
-cdef void run(const Network* net, Product product) noexcept nogil:
+cdef void run(const Product* product) noexcept nogil:
     """All products pass here: the tiles are compiled once."""
-    product.packed = net.packed
-    multiply(&product)
+    multiply(product)
 
 
 # ---- forward pass and loss, of rows `first` to `last` of the block that begins with the k-th ----
@@ -164,7 +161,7 @@ cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) no
             product = forward(
                 layer, net.parameters, x, a, last - first, fused and layer != net.output
             )
-            run(net, product)
+            run(&product)
         if layer == net.output:
             memcpy(
                 net.output_z + first * layer.stride, a,
@@ -362,7 +359,10 @@ cdef void hand_down(
     cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
     cdef const real* x = inputs(net, layer) + first * layer.in_stride
     cdef bint relu = is_relu(layer - 1)
-    run(net, input_gradient(layer, W_transposed, dz, dz_below, x, last - first, relu))
+    cdef Product product = input_gradient(
+        layer, W_transposed, dz, dz_below, x, last - first, relu
+    )
+    run(&product)
     if not relu:
         backward_activation_rows(layer - 1, x, dz_below, last - first)
 
@@ -378,11 +378,13 @@ cdef void hand_down_transposed(
     cdef const real* dz = delta(net, layer) + first * layer.stride
     cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
     cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef Product product
     m = last - first
     transpose(dz, layer.stride, m, layer.n_out, dz_transposed, stride, m)
-    run(net, input_gradient_transposed(
+    product = input_gradient_transposed(
         layer, net.parameters, dz_transposed, dx_transposed, m, stride
-    ))
+    )
+    run(&product)
     transpose(dx_transposed, stride, layer.n_in, m, dz_below, layer.in_stride, layer.in_stride)
     backward_activation_rows(layer - 1, x, dz_below, m)
 
@@ -424,7 +426,7 @@ cdef void weight_gradients(
                 layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
                 first, last,
             )
-            run(net, product)
+            run(&product)
         if net.me.number == 0 and layer.b >= 0:
             bias_gradient(layer, delta(net, layer), m, target, epilogue, rate)
         if layer == net.output:
@@ -729,7 +731,6 @@ cdef Network point_network(
     net.weights = net.targets + block * min(net.output.stride, NARROW)
     net.deltas = net.weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
-    net.packed = net.transposed + transposed_length(net.layers, n) + me.number * packed_length()
     net.me = me
     return net
 
@@ -781,14 +782,14 @@ cdef Member join_team(int member, int size, int[::1] team) noexcept nogil:
     return me
 
 
-def scratch_length(const long long[:, ::1] layers, Py_ssize_t block, int n_members):
-    """How many numbers of scratch memory blocks of this many rows need, on so many threads."""
+def scratch_length(const long long[:, ::1] layers, Py_ssize_t block):
+    """How many numbers of scratch memory blocks of this many rows need."""
     cdef const Layer* first = <const Layer*>&layers[0, 0]
     cdef const Layer* last = first + layers.shape[0] - 1
     cdef Py_ssize_t n = layers.shape[0], units = last.z + last.stride
     cdef Py_ssize_t row = 2 * units - first.in_stride + last.stride + min(last.stride, NARROW) + 1
-    cdef Py_ssize_t products = transposed_length(first, n) + n_members * packed_length()
-    return block * (LOSS_LENGTH + row) + (0 if is_narrow(first, n) else products)
+    cdef Py_ssize_t transposed = 0 if is_narrow(first, n) else transposed_length(first, n)
+    return block * (LOSS_LENGTH + row) + transposed
 
 
 def evaluate(

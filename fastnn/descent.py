@@ -37,7 +37,7 @@ class Descent:
     def __post_init__(self) -> None:
         n_rows = self.data.n_rows
         self.gradient = self.network.new_gradient()
-        self._arguments = self.network.arguments(n_rows, self.team.size)
+        self._arguments = self.network.arguments(n_rows)
         self._predictions = self.network.no_predictions
         if self.keep_predictions:
             longest = min(n_rows, self.network.slice_rows)

@@ -22,7 +22,7 @@ from fastnn.losses import Loss
 
 ALIGNMENT = 64  # bytes
 LINE = 16  # numbers: every array begins at a multiple of this
-BLOCK = 256  # rows that pass through the layers together; DEEPEST in kernels/tiles.pxd
+BLOCK = 256  # rows that pass through the layers together
 NARROW = 8  # the widest layer of a network that one thread trains alone; in kernels/narrow.pxd
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
 SLICE_WORK = (
@@ -187,7 +187,7 @@ class Network:
         work = self._row_work / 3
         return Team(thread_count(threads, min(n_rows, self.block) * work, n_rows * work))
 
-    def arguments(self, n_rows: int, n_members: int = 1) -> CoreArguments:
+    def arguments(self, n_rows: int) -> CoreArguments:
         """What the doors take for up to n_rows rows at a time, with scratch memory of its own.
 
         Each caller has its own scratch, so that threads may use one network together; the members
@@ -196,7 +196,7 @@ class Network:
         normalization = self._normalization
         table = normalization.table_for(self.n_features) if normalization else np.empty((0, 0))
         block = min(self.block, _next_line(n_rows))  # whole vectors
-        scratch = aligned_empty(self.core.scratch_length(self._table, block, n_members), self.dtype)
+        scratch = aligned_empty(self.core.scratch_length(self._table, block), self.dtype)
         return CoreArguments(self._table, self.parameters, table, block, scratch)
 
     def slices(self, n_rows: int) -> Iterator[tuple[int, int]]:
@@ -208,7 +208,7 @@ class Network:
         """The outputs, shape (n_rows, n_outputs)."""
         predictions = np.empty((len(X.X), self.n_outputs), self.dtype)
         nothing = np.empty(0, self.dtype)
-        arguments = self.arguments(len(X.X), team.size)
+        arguments = self.arguments(len(X.X))
         for start, stop in self.slices(len(X.X)):
             rows = Data(*X.rows(start, stop), nothing.reshape(0, 0), nothing)
             visited = 0, self.no_order, predictions[start:stop], 0.0
@@ -219,7 +219,7 @@ class Network:
     def evaluate(self, data: Data, loss: Loss, team: Team = ALONE) -> Iterator[Slice]:
         """Loss and outputs of all rows, slice by slice."""
         output = np.empty((min(self.slice_rows, data.n_rows), self.n_outputs), self.dtype)
-        arguments, total = self.arguments(data.n_rows, team.size), 0.0
+        arguments, total = self.arguments(data.n_rows), 0.0
         common = loss.code(data.y), self.no_order
         for start, stop in self.slices(data.n_rows):
             predictions = output[: stop - start]
@@ -229,7 +229,7 @@ class Network:
 
     def gradient(self, data: Data, loss: Loss, team: Team = ALONE) -> Array:
         """The flat gradient of L = 1/n sum_i w_i l_i; moves nothing."""
-        gradient, arguments = self.new_gradient(), self.arguments(data.n_rows, team.size)
+        gradient, arguments = self.new_gradient(), self.arguments(data.n_rows)
         common = loss.code(data.y), self.no_order, self.no_predictions, 0.0, 1 / data.n_rows
         for start, stop in self.slices(data.n_rows):
             rows = data.rows(start, stop)

@@ -26,12 +26,12 @@ cdef inline Product forward(
 ) noexcept nogil:
     """z := x W + b, or relu(x W + b); relu takes a layer with a bias"""
     cdef Product p
-    p.A, p.sm, p.sk, p.strip = x, layer.in_stride, 1, layer.in_stride
+    p.A, p.sm, p.sk = x, layer.in_stride, 1
     p.B, p.ldb = parameters + layer.W, layer.stride
     p.C, p.ldc = z, layer.stride
     p.M, p.N, p.K = m, layer.stride, layer.n_in
     p.bias = parameters + layer.b if layer.b >= 0 else NULL
-    p.guard, p.rate, p.packed = NULL, 0, NULL
+    p.guard, p.rate = NULL, 0
     p.epilogue = PUT if layer.b < 0 else PUT_BIASED_RELU if relu else PUT_BIASED
     return p
 
@@ -42,11 +42,11 @@ cdef inline Product input_gradient(
 ) noexcept nogil:
     """dx := dz W^T, or the same where x > 0: then x is relu(z) of the layer below, dx its dz"""
     cdef Product p
-    p.A, p.sm, p.sk, p.strip = dz, layer.stride, 1, layer.stride
+    p.A, p.sm, p.sk = dz, layer.stride, 1
     p.B, p.ldb = W_transposed, layer.in_stride
     p.C, p.ldc = dx, layer.in_stride
     p.M, p.N, p.K = m, layer.in_stride, layer.n_out
-    p.bias, p.guard, p.rate, p.packed = NULL, x, 0, NULL
+    p.bias, p.guard, p.rate = NULL, x, 0
     p.epilogue = PUT_MASKED if relu else PUT
     return p
 
@@ -57,11 +57,11 @@ cdef inline Product input_gradient_transposed(
 ) noexcept nogil:
     """dx^T := W dz^T, the same sums, of m numbers a row"""
     cdef Product p
-    p.A, p.sm, p.sk, p.strip = parameters + layer.W, layer.stride, 1, layer.stride
+    p.A, p.sm, p.sk = parameters + layer.W, layer.stride, 1
     p.B, p.ldb = dz_transposed, stride
     p.C, p.ldc = dx_transposed, stride
     p.M, p.N, p.K = layer.n_in, m, layer.n_out
-    p.bias, p.guard, p.rate, p.packed = NULL, NULL, 0, NULL
+    p.bias, p.guard, p.rate = NULL, NULL, 0
     p.epilogue = PUT
     return p
 
@@ -72,11 +72,11 @@ cdef inline Product weight_gradient(
 ) noexcept nogil:
     """Rows first to last of dW := x^T dz + dW (ADD) or of W := W - rate * x^T dz (DESCEND)"""
     cdef Product p
-    p.A, p.sm, p.sk, p.strip = x + first, 1, layer.in_stride, 1
+    p.A, p.sm, p.sk = x + first, 1, layer.in_stride
     p.B, p.ldb = dz, layer.stride
     p.C, p.ldc = target + layer.W + first * layer.stride, layer.stride
     p.M, p.N, p.K = last - first, layer.stride, m
-    p.bias, p.guard, p.rate, p.packed = NULL, NULL, rate, NULL
+    p.bias, p.guard, p.rate = NULL, NULL, rate
     p.epilogue = epilogue
     return p
 

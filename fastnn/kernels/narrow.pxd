@@ -45,7 +45,7 @@ cdef inline Product forward_units(
     p.C, p.ldc = z, lanes
     p.M, p.N, p.K = layer.n_out, lanes, layer.n_in
     p.bias = parameters + layer.b if layer.b >= 0 else NULL
-    p.guard, p.rate, p.packed = NULL, 0, NULL
+    p.guard, p.rate = NULL, 0
     p.epilogue = PUT_BIASED_RELU if relu else PUT_BIASED
     return p
 
@@ -60,7 +60,7 @@ cdef inline Product input_gradient_units(
     p.B, p.ldb = dz, lanes
     p.C, p.ldc = dx, lanes
     p.M, p.N, p.K = layer.n_in, lanes, layer.n_out
-    p.bias, p.guard, p.rate, p.packed = NULL, x, 0, NULL
+    p.bias, p.guard, p.rate = NULL, x, 0
     p.epilogue = PUT_MASKED if relu else PUT
     return p
 

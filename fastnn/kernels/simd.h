@@ -24,6 +24,7 @@ typedef unsigned int real_bits;
 #define VECTOR_BYTES 16
 #endif
 #define WIDTH (VECTOR_BYTES / (int)sizeof(real))
+#define CACHE_LINE (64 / (int)sizeof(real)) /* numbers on a line of the cache */
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
@@ -45,6 +46,7 @@ typedef __typeof__((vec){} < (vec){}) mask; /* of a comparison: all bits of a la
 
 INLINE vec load(const real *p) { return *(const unaligned_vec *)p; }
 INLINE void store(real *p, vec v) { *(unaligned_vec *)p = v; }
+INLINE void prefetch(const real *p) { __builtin_prefetch(p); } /* any address will do */
 INLINE vec spread(real x) { return x - (vec){}; }
 INLINE real first_lane(vec v) { return v[0]; }
 

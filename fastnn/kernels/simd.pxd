@@ -9,6 +9,7 @@ cdef extern from "simd.h" nogil:
     ctypedef int mask
     ctypedef int float_mode
     const int WIDTH
+    const int CACHE_LINE
     const int TILE_VECTORS
     const int MANTISSA_BITS
     const real INFINITE
@@ -18,6 +19,7 @@ cdef extern from "simd.h" nogil:
     void store(real* p, vec v) noexcept
     vec load_first(const real* p, Py_ssize_t n, real rest) noexcept
     void store_first(real* p, vec v, Py_ssize_t n) noexcept
+    void prefetch(const real* p) noexcept
     vec spread(real x) noexcept
     real first_lane(vec v) noexcept
     vec settled(vec v) noexcept

@@ -7,11 +7,9 @@ thread that computes it show in the bits. A load may run past the end of a row o
 vector, so every array has that much room behind it; nothing is stored beyond column N.
 """
 
-from libc.string cimport memcpy
-
 from fastnn.kernels.simd cimport (
-    TILE_VECTORS, WIDTH, anew, load, not_negative, real, settled, spread, store, store_first,
-    vec, where_positive,
+    CACHE_LINE, TILE_VECTORS, WIDTH, anew, load, not_negative, prefetch, real, settled,
+    spread, store_first, vec, where_positive,
 )
 
 cdef enum Epilogue:
@@ -19,31 +17,21 @@ cdef enum Epilogue:
     PUT_BIASED = 1  # C := A B + bias, one number a column
     PUT_BIASED_RELU = 2  # C := max(A B + bias, 0)
     PUT_MASKED = 3  # C := A B where guard > 0, otherwise 0
-    ADD = 4  # C := C + A B, for K <= DEEPEST
-    DESCEND = 5  # C := C - rate * A B, for K <= DEEPEST
+    ADD = 4  # C := C + A B
+    DESCEND = 5  # C := C - rate * A B
 
 cdef struct Product:
     const real* A
     Py_ssize_t sm, sk
-    Py_ssize_t strip  # rows i to i+6, i a multiple of 6, begin at A[i*strip]: sm unless interleaved
     const real* B
     Py_ssize_t ldb
     real* C
     Py_ssize_t ldc
-    Py_ssize_t M, N, K
+    Py_ssize_t M, N, K  # none of them 0
     Epilogue epilogue
     const real* bias
     const real* guard  # laid out as C
     real rate
-    real* packed  # room for `packed_length()` numbers
-
-
-cdef enum:
-    ROWS = 6  # of a whole tile
-    DEPTH = 128  # summands at a time: so many rows of a packed B stay in the first-level cache
-    DEEPEST = 256  # the largest K of ADD and DESCEND, whose sums cannot wait in C
-    PACKED_ROWS = 48  # from so many rows of A on, packing B pays: they all pass over it
-    BAND = 3072  # numbers of a transposed A to interleave at a time: half a first-level cache
 
 
 cdef inline vec finished(
@@ -64,170 +52,136 @@ cdef inline vec finished(
     return ab
 
 
+cdef inline void finish_row(
+    const Product* p, const vec* ab, Py_ssize_t i, Py_ssize_t j, const int vectors,
+    Epilogue epilogue,
+) noexcept nogil:
+    """Store a row of a tile of A B, that of row i from column j on."""
+    cdef real* C = p.C + i * p.ldc + j
+    cdef const real* guard = p.guard + i * p.ldc + j
+    cdef const real* bias = p.bias + j
+    cdef Py_ssize_t left = p.N - j - (vectors - 1) * WIDTH
+    cdef int v
+    cdef vec c
+    for v in range(vectors):
+        c = finished(
+            p, ab[v], C + v * WIDTH, bias + v * WIDTH, guard + v * WIDTH, epilogue
+        )
+        store_first(C + v * WIDTH, c, left if v == vectors - 1 else WIDTH)
+
+
 cdef inline void finish_tile(
     const Product* p, const vec* ab, Py_ssize_t i, Py_ssize_t j, const int rows, const int vectors,
     Epilogue epilogue,
 ) noexcept nogil:
-    """Store a tile of A B whose first element is that of row i, column j."""
-    cdef Py_ssize_t ldc = p.ldc, left = p.N - j - (vectors - 1) * WIDTH
-    cdef real* C = p.C + i * ldc + j
-    cdef const real* guard = p.guard + i * ldc + j
-    cdef const real* bias = p.bias + j
-    cdef int r, v
-    cdef vec c
-    for r in range(rows):
-        for v in range(vectors):
-            c = finished(
-                p, ab[r * vectors + v], C + r * ldc + v * WIDTH, bias + v * WIDTH,
-                guard + r * ldc + v * WIDTH, epilogue,
-            )
-            store_first(C + r * ldc + v * WIDTH, c, left if v == vectors - 1 else WIDTH)
+    """Store a tile of A B whose first element is that of row i, column j.
+
+    No loop over the rows: GCC does not unroll one this long, and then the sums pass through memory.
+    """
+    finish_row(p, ab, i, j, vectors, epilogue)
+    if rows >= 2:
+        finish_row(p, ab + vectors, i + 1, j, vectors, epilogue)
+    if rows >= 4:
+        finish_row(p, ab + 2 * vectors, i + 2, j, vectors, epilogue)
+        finish_row(p, ab + 3 * vectors, i + 3, j, vectors, epilogue)
+    if rows >= 6:
+        finish_row(p, ab + 4 * vectors, i + 4, j, vectors, epilogue)
+        finish_row(p, ab + 5 * vectors, i + 5, j, vectors, epilogue)
 
 
-cdef struct Panel:  # some columns of B, rows k to end: packed, or where they are
-    const real* B
-    Py_ssize_t ldb, k, end
+cdef inline void finish(
+    const Product* p, const vec* ab, Py_ssize_t i, Py_ssize_t j, const int rows, const int vectors
+) noexcept nogil:
+    """The same with the epilogue as a constant"""
+    if p.epilogue == PUT:
+        finish_tile(p, ab, i, j, rows, vectors, PUT)
+    elif p.epilogue == PUT_BIASED:
+        finish_tile(p, ab, i, j, rows, vectors, PUT_BIASED)
+    elif p.epilogue == PUT_BIASED_RELU:
+        finish_tile(p, ab, i, j, rows, vectors, PUT_BIASED_RELU)
+    elif p.epilogue == PUT_MASKED:
+        finish_tile(p, ab, i, j, rows, vectors, PUT_MASKED)
+    elif p.epilogue == ADD:
+        finish_tile(p, ab, i, j, rows, vectors, ADD)
+    else:
+        finish_tile(p, ab, i, j, rows, vectors, DESCEND)
 
 
 cdef inline void tile(
-    const Product* product, const Panel* panel, Py_ssize_t i, Py_ssize_t j, const int rows,
-    const int vectors,
+    const Product* product, Py_ssize_t i, Py_ssize_t j, const int rows, const int vectors
 ) noexcept nogil:
-    """Rows i to i+rows, columns j to j+vectors*WIDTH (or N) of C, the panel's summands
+    """Rows i to i+rows, columns j to j+vectors*WIDTH (or N) of C
 
-    Sums that are not complete yet wait in C.
+    Meanwhile the lines that the next tiles need come nearer: the next rows of a transposed A;
+    otherwise, line by line while the first tiles of a column are computed, the next columns of B.
     """
     cdef vec ab[24]
     cdef vec b[4]
     cdef vec a
     cdef const Product* p = <const Product*>anew(product)
-    cdef const real* A = p.A + (i - i % ROWS) * p.strip + i % ROWS * p.sm + panel.k * p.sk
-    cdef const real* B = panel.B
-    cdef Py_ssize_t sm = p.sm, sk = p.sk, ldb = panel.ldb, _
-    cdef Epilogue epilogue = p.epilogue if panel.end == p.K else PUT
+    cdef Py_ssize_t sm = p.sm, sk = p.sk, ldb = p.ldb, step = p.sk, k = p.K
+    cdef Py_ssize_t line = i // 6 * CACHE_LINE
+    cdef const real* A = p.A + i * sm
+    cdef const real* B = p.B + j
+    cdef const real* soon = A + rows * sm
     cdef int r, v
+    if sm != 1 and line < vectors * WIDTH:
+        soon, step = B + vectors * WIDTH + line, ldb
     for r in range(rows):
         for v in range(vectors):
             ab[r * vectors + v] = spread(0)
-    if panel.k > 0:
-        for r in range(rows):
-            for v in range(vectors):
-                ab[r * vectors + v] = load(p.C + (i + r) * p.ldc + j + v * WIDTH)
-    for _ in range(panel.k, panel.end):
+            if p.epilogue >= ADD:
+                prefetch(p.C + (i + r) * p.ldc + j + v * WIDTH)
+    while True:  # K > 0: with a way around the loop GCC would keep the sums in memory, too
         for v in range(vectors):
             b[v] = load(B + v * WIDTH)
         for r in range(rows):
             a = spread(A[r * sm])
             for v in range(vectors):
                 ab[r * vectors + v] = ab[r * vectors + v] + a * b[v]
-        A += sk
-        B += ldb
-    p = <const Product*>anew(p)
-    if epilogue == PUT:
-        finish_tile(p, ab, i, j, rows, vectors, PUT)
-    elif epilogue == PUT_BIASED:
-        finish_tile(p, ab, i, j, rows, vectors, PUT_BIASED)
-    elif epilogue == PUT_BIASED_RELU:
-        finish_tile(p, ab, i, j, rows, vectors, PUT_BIASED_RELU)
-    elif epilogue == PUT_MASKED:
-        finish_tile(p, ab, i, j, rows, vectors, PUT_MASKED)
-    elif epilogue == ADD:
-        finish_tile(p, ab, i, j, rows, vectors, ADD)
-    else:
-        finish_tile(p, ab, i, j, rows, vectors, DESCEND)
+        prefetch(soon)
+        A, B, soon, k = A + sk, B + ldb, soon + step, k - 1
+        if k == 0:
+            break
+    finish(<const Product*>anew(p), ab, i, j, rows, vectors)
 
 
-cdef inline Panel pack(
-    const Product* p, Py_ssize_t j, Py_ssize_t k, Py_ssize_t depth, const int vectors
+cdef inline Py_ssize_t tile_of_rows(
+    const Product* p, Py_ssize_t i, Py_ssize_t j, const int rows
 ) noexcept nogil:
-    """Columns j to j+vectors*WIDTH of B, rows k to k+depth, side by side if that pays"""
-    cdef Panel panel
-    cdef Py_ssize_t r
-    cdef int v
-    panel.k, panel.end = k, min(k + depth, p.K)
-    panel.B, panel.ldb = p.B + k * p.ldb + j, p.ldb
-    if p.M >= PACKED_ROWS and p.ldb > vectors * WIDTH:
-        for r in range(panel.end - k):
-            for v in range(vectors):
-                store(
-                    p.packed + (r * vectors + v) * WIDTH,
-                    load(panel.B + r * p.ldb + v * WIDTH),
-                )
-        panel.B, panel.ldb = p.packed, vectors * WIDTH
-    return panel
-
-
-cdef inline void column_of_tiles(const Product* p, Py_ssize_t j, const int vectors) noexcept nogil:
-    """All rows of C, columns j to j+vectors*WIDTH (or N)"""
-    cdef Py_ssize_t i, k = 0, depth = DEEPEST if p.epilogue >= ADD else DEPTH
-    cdef Panel panel
-    while k < p.K:
-        panel = pack(p, j, k, depth, vectors)
-        i = 0
-        while p.M - i >= ROWS:
-            tile(p, &panel, i, j, ROWS, vectors)
-            i += ROWS
-        if p.M - i >= 4:
-            tile(p, &panel, i, j, 4, vectors)
-            i += 4
-        if p.M - i >= 2:
-            tile(p, &panel, i, j, 2, vectors)
-            i += 2
-        if p.M - i >= 1:
-            tile(p, &panel, i, j, 1, vectors)
-        k += depth
-
-
-cdef inline void interleave(const Product* p, Py_ssize_t first, Product* band) noexcept nogil:
-    """Copy the band's rows of A, from `first` on, strip by strip: [k][row in the strip]
-
-    Of a transposed A, six rows are six neighbours in every row of memory: without this each k of
-    a tile is on a cache line of its own.
-    """
-    cdef Py_ssize_t i, k, k0 = 0
-    cdef real* packed = p.packed + DEEPEST * TILE_VECTORS * WIDTH
-    while k0 < p.K:  # so few k at a time that their lines stay in the cache for the next strip
-        i = 0
-        while i < band.M:
-            for k in range(k0, min(k0 + 16, p.K)):
-                memcpy(
-                    packed + i * p.K + k * ROWS, p.A + first + i + k * p.sk, ROWS * sizeof(real)
-                )
-            i += ROWS
-        k0 += 16
-    band.A, band.sm, band.sk, band.strip = packed, 1, ROWS, p.K
-
-
-cdef inline void multiply_band(const Product* p) noexcept nogil:
-    """C := epilogue(A B)"""
-    cdef Py_ssize_t j = 0
-    while p.N - j >= TILE_VECTORS * WIDTH:
-        column_of_tiles(p, j, TILE_VECTORS)
-        j += TILE_VECTORS * WIDTH
+    """A tile as wide as fits; returns its width."""
+    if p.N - j >= TILE_VECTORS * WIDTH:
+        tile(p, i, j, rows, TILE_VECTORS)
+        return TILE_VECTORS * WIDTH
     if TILE_VECTORS > 2 and p.N - j > WIDTH:
-        column_of_tiles(p, j, 2)
-        j += 2 * WIDTH
-    while j < p.N:
-        column_of_tiles(p, j, 1)
-        j += WIDTH
+        tile(p, i, j, rows, 2)
+        return 2 * WIDTH
+    tile(p, i, j, rows, 1)
+    return WIDTH
 
 
 cdef inline void multiply(const Product* p) noexcept nogil:
-    """C := epilogue(A B), in bands of rows if A is transposed and it pays to copy it"""
-    cdef Product band = p[0]
-    cdef Py_ssize_t first = 0
-    cdef bint interleaves = p.sm == 1 and p.K <= DEEPEST and p.K * p.N > 2 * BAND  # B is large
-    cdef Py_ssize_t rows = BAND // p.K // ROWS * ROWS if interleaves else p.M
-    while first < p.M:
-        band.M = min(rows, p.M - first)
-        band.C = p.C + first * p.ldc
-        band.guard = p.guard + first * p.ldc
-        if interleaves:
-            interleave(p, first, &band)
-        multiply_band(&band)
-        first += rows
+    """C := epilogue(A B)
 
-
-cdef inline Py_ssize_t packed_length() noexcept nogil:
-    """A panel of B and a band of A"""
-    return DEEPEST * TILE_VECTORS * WIDTH + BAND
+    One column of tiles after the other, so that its part of B stays in the second-level cache;
+    if A is transposed, one row of tiles after the other, since six rows of it are spread over as
+    many lines of the cache as there are summands, and the next six are on most of them, too.
+    """
+    cdef Py_ssize_t i = 0, j = 0, rows, columns
+    while i < p.M and j < p.N:
+        if p.M - i >= 6:
+            rows, columns = 6, tile_of_rows(p, i, j, 6)
+        elif p.M - i >= 4:
+            rows, columns = 4, tile_of_rows(p, i, j, 4)
+        elif p.M - i >= 2:
+            rows, columns = 2, tile_of_rows(p, i, j, 2)
+        else:
+            rows, columns = 1, tile_of_rows(p, i, j, 1)
+        if p.sm == 1:
+            j += columns
+            if j >= p.N:
+                i, j = i + rows, 0
+        else:
+            i += rows
+            if i >= p.M:
+                i, j = 0, j + columns
