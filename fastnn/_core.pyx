@@ -27,7 +27,7 @@ from fastnn.kernels.activations cimport (
     RELU, Activation, activate, activate_backward, activate_block,
 )
 from fastnn.kernels.dense cimport (
-    Layer, bias_gradient, forward, forward_row, input_gradient, input_gradient_row,
+    Layer, bias_gradient, columns, forward, forward_row, input_gradient, input_gradient_row,
     input_gradient_transposed, transpose, weight_gradient,
 )
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
@@ -327,7 +327,7 @@ cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
             transpose(
                 net.parameters + layer.W + first * layer.stride, layer.stride, last - first,
                 layer.n_out, transposed + first, layer.in_stride,
-                (layer.in_stride if last == layer.n_in else last) - first,
+                (columns(last, layer.in_stride) if last == layer.n_in else last) - first,
             )
         transposed += layer.n_out * layer.in_stride
 
@@ -385,7 +385,10 @@ cdef void hand_down_transposed(
         layer, net.parameters, dz_transposed, dx_transposed, m, stride
     )
     run(&product)
-    transpose(dx_transposed, stride, layer.n_in, m, dz_below, layer.in_stride, layer.in_stride)
+    transpose(
+        dx_transposed, stride, layer.n_in, m, dz_below, layer.in_stride,
+        columns(layer.n_in, layer.in_stride),
+    )
     backward_activation_rows(layer - 1, x, dz_below, m)
 
 

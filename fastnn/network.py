@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn import activations
-from fastnn._backend import core
+from fastnn._backend import ISA, core
 from fastnn._team import ALONE, Team
 from fastnn._threads import thread_count
 from fastnn._validation import Array, Data, Features
@@ -22,7 +22,9 @@ from fastnn.losses import Loss
 
 ALIGNMENT = 64  # bytes
 LINE = 16  # numbers: every array begins at a multiple of this
-BLOCK = 256  # rows that pass through the layers together
+# Rows that pass through the layers together. Shorter vectors make narrower tiles, which pass over a
+# block more often: a smaller one stays in the cache.
+BLOCK = 256 if ISA == "v4" else 128
 NARROW = 8  # the widest layer of a network that one thread trains alone; in kernels/narrow.pxd
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
 SLICE_WORK = (
@@ -42,8 +44,12 @@ class CoreArguments(NamedTuple):
 
 
 def padded(n: int) -> int:
-    """The length of a row of n numbers with its padding."""
-    return next((size for size in (1, 4, 8) if n <= size), -(-n // LINE) * LINE)
+    """The length of a row of n numbers with its padding.
+
+    Rows whose distance is a large power of two would share few places in the nearest cache.
+    """
+    length = next((size for size in (1, 4, 8) if n <= size), -(-n // LINE) * LINE)
+    return length if length % 256 else length + LINE
 
 
 class Slice(NamedTuple):

@@ -2,7 +2,8 @@
 
 Shapes, for a block of m rows: x (m, n_in) and z (m, n_out) with the row strides `in_stride` and
 `stride`; W (n_in, n_out) with row stride `stride`; b (n_out). The gradients dx, dz, dW, db have
-the shapes of x, z, W, b. The padding between n_out and `stride` is zero in all of them.
+the shapes of x, z, W, b. Between n_out and `stride` W and b hold zeros, and so do rows of x and z as
+far as `columns`; what follows there is never read.
 """
 
 from fastnn.kernels.simd cimport (
@@ -21,6 +22,11 @@ cdef struct Layer:  # one row of the layer table, which is int64 on every machin
 
 # ---- a block of rows --------------------------------------------------------------------------
 
+cdef inline Py_ssize_t columns(Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
+    """n with its padding up to a line: what a product computes of a row of `stride` numbers"""
+    return min((n + 15) // 16 * 16, stride)
+
+
 cdef inline Product forward(
     const Layer* layer, const real* parameters, const real* x, real* z, Py_ssize_t m, bint relu
 ) noexcept nogil:
@@ -29,7 +35,7 @@ cdef inline Product forward(
     p.A, p.sm, p.sk = x, layer.in_stride, 1
     p.B, p.ldb = parameters + layer.W, layer.stride
     p.C, p.ldc = z, layer.stride
-    p.M, p.N, p.K = m, layer.stride, layer.n_in
+    p.M, p.N, p.K = m, columns(layer.n_out, layer.stride), layer.n_in
     p.bias = parameters + layer.b if layer.b >= 0 else NULL
     p.guard, p.rate = NULL, 0
     p.epilogue = PUT if layer.b < 0 else PUT_BIASED_RELU if relu else PUT_BIASED
@@ -45,7 +51,7 @@ cdef inline Product input_gradient(
     p.A, p.sm, p.sk = dz, layer.stride, 1
     p.B, p.ldb = W_transposed, layer.in_stride
     p.C, p.ldc = dx, layer.in_stride
-    p.M, p.N, p.K = m, layer.in_stride, layer.n_out
+    p.M, p.N, p.K = m, columns(layer.n_in, layer.in_stride), layer.n_out
     p.bias, p.guard, p.rate = NULL, x, 0
     p.epilogue = PUT_MASKED if relu else PUT
     return p
@@ -75,7 +81,7 @@ cdef inline Product weight_gradient(
     p.A, p.sm, p.sk = x + first, 1, layer.in_stride
     p.B, p.ldb = dz, layer.stride
     p.C, p.ldc = target + layer.W + first * layer.stride, layer.stride
-    p.M, p.N, p.K = last - first, layer.stride, m
+    p.M, p.N, p.K = last - first, columns(layer.n_out, layer.stride), m
     p.bias, p.guard, p.rate = NULL, NULL, rate
     p.epilogue = epilogue
     return p
@@ -93,7 +99,7 @@ cdef inline void bias_gradient(
     cdef real total, scale = rate if epilogue == DESCEND else -1
     cdef real lanes[16]
     cdef Py_ssize_t j = 0, lane, stride = layer.stride
-    while j + WIDTH <= stride:
+    while j + WIDTH <= columns(layer.n_out, stride):
         store(db + j, load(db + j) - spread(scale) * settled(column_sums(dz + j, stride, m)))
         j += WIDTH
     if stride < WIDTH:
