@@ -34,7 +34,7 @@ roofline: .venv/bench.stamp build  ## the most that one core can do: multiply-ad
 	$(BIN)/python -m bench.roofline
 
 # A second build with checks of bounds and division: an index out of bounds becomes a failed test.
-safe: .venv/test.stamp
+safe: .venv/test.stamp build
 	FASTNN_CHECKS=1 $(BIN)/python setup.py -q build --build-lib build/checked/lib --build-temp build/checked/temp
 	PYTHONPATH=build/checked/lib $(BIN)/pytest tests
 
