@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import pytest
 
-import fastnn
 from bench import machine
 from bench.report import Figure, samples
 from bench.worker import Worker, in_turn, over
@@ -18,15 +17,8 @@ TITLE = f"Threads on {len(machine.CPUS)} CPUs: the rate over that of one thread"
 
 @pytest.fixture(scope="module", autouse=True)
 def threads_are_possible() -> None:
-    """Skip while `fit` refuses threads=2, and say with its own words why."""
     if len(machine.CPUS) < 2:
         pytest.skip("there is one CPU only")
-    model = fastnn.Sequential([fastnn.Dense(1)])
-    model.compile(loss="mean_squared_error")
-    try:
-        model.fit(np.zeros((2, 1)), np.zeros(2), threads=2)
-    except ValueError as refused:
-        pytest.skip(str(refused))
 
 
 @contextmanager

@@ -86,6 +86,7 @@ class Team:
             except BaseException as error:
                 self._failures.append(error)
                 self._abort()
+            del job  # and with it the run's arrays
 
     def _abort(self) -> None:
         """Let nobody wait any longer for one who will not come."""

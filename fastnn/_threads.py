@@ -9,23 +9,21 @@ import sys
 from functools import cache
 from pathlib import Path
 
-# Floating-point operations. A thread must have so many between two barriers, and so many in a call,
-# that it earns what waiting and starting cost; see "Threads" in docs/design.md.
-STEP_WORK = 2.5e7
-CALL_WORK = 5e6
+# Floating-point operations that a thread must have between two barriers, so that it earns what waiting
+# costs; see "Threads" in docs/design.md.
+STEP_WORK = 5e6
 
 # Variables that other libraries read, and that joblib and batch systems set for their workers.
 SHARED_VARIABLES = ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 OWN_VARIABLE = "FASTNN_NUM_THREADS"
 
 
-def thread_count(threads: int | None, step_work: float, call_work: float) -> int:
+def thread_count(threads: int | None, step_work: float) -> int:
     """How many threads to run on: at most `threads`, or None for the default, and the CPUs.
 
-    `step_work` is what the threads share between two barriers, `call_work` what all steps are
-    together, in floating-point operations.
+    `step_work` is what the threads share between two barriers, in floating-point operations.
     """
-    worth = int(min(step_work / STEP_WORK, call_work / CALL_WORK))
+    worth = int(step_work / STEP_WORK)
     if worth <= 1 or threads == 1:
         return 1
     wanted = default_threads() if threads is None else min(threads, available_cpus())
@@ -84,9 +82,6 @@ def _first_number(text: str) -> int | None:
     return int(first) if first.isascii() and first.isdigit() and int(first) > 0 else None
 
 
-_own_limit()  # a wrong value is told at import, not by the first call that is large enough
-
-
 # ---- the quota of a container -------------------------------------------------------------------
 
 
@@ -100,7 +95,7 @@ def cgroup_cpus(root: Path = Path("/")) -> int | None:
     if not sys.platform.startswith("linux"):
         return None
     try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        lines = (root / "proc/self/cgroup").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return None
     quotas = [quota for line in lines for quota in _quotas(root / "sys/fs/cgroup", line)]
@@ -143,3 +138,6 @@ def _ratio(words: list[str]) -> float | None:
         return None
     quota, period = map(int, words)
     return quota / period if quota and period else None
+
+
+_own_limit()  # a wrong value is told at import, not by the first call that is large enough

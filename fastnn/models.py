@@ -279,7 +279,7 @@ class Sequential:
 
     def _descent(self, data: Data, plan: Plan, threads: int | None) -> Descent:
         network, keep = self._built(), bool(self._metrics)
-        team = network.training_team(threads, plan.epochs * data.n_rows, plan.batch_size)
+        team = network.training_team(threads, plan.batch_size)
         return Descent(network, self._optimizer, self._compiled_loss(), data, keep, team)
 
     def _compiled_loss(self) -> losses.Loss:
@@ -471,7 +471,7 @@ class Sequential:
         loss = self._compiled_loss()
         network, wanted = self._built(), _checked_threads(threads)
         data = self._data(X, y, sample_weight)
-        with network.training_team(wanted, data.n_rows, data.n_rows) as team:
+        with network.training_team(wanted, data.n_rows) as team:
             flat = network.gradient(data, loss, team)
         return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
 

@@ -27,9 +27,9 @@ LINE = 16  # numbers: every array begins at a multiple of this
 BLOCK = 256 if ISA == "v4" else 128
 NARROW = 8  # the widest layer of a network that one thread trains alone; in kernels/narrow.pxd
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
-SLICE_WORK = (
-    6e9  # floating-point operations between two returns to Python, tenths of a second at most
-)
+# Between two returns to Python: floating-point operations, tenths of a second of them; and rows, of
+# which the predictions are kept if there are metrics.
+SLICE_WORK, SLICE_ROWS = 6e9, 1 << 17
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
 
@@ -147,7 +147,7 @@ class Network:
 
     def _slice_rows(self) -> int:
         """How many rows a slice covers, from the shape alone; a number of whole blocks."""
-        rows = int(SLICE_WORK / self._row_work)
+        rows = min(int(SLICE_WORK / self._row_work), SLICE_ROWS)
         unit = BLOCK if rows >= BLOCK else SMALL_BLOCK
         return max(rows // unit, 1) * unit
 
@@ -179,19 +179,18 @@ class Network:
 
     # ---- passes over rows -----------------------------------------------------------------
 
-    def training_team(self, threads: int | None, n_rows: int, batch_size: int) -> Team:
-        """A team to train on n_rows in all; the steps of stochastic mode follow one another."""
+    def training_team(self, threads: int | None, batch_size: int) -> Team:
+        """A team to train in such batches; the steps of stochastic mode follow one another."""
         if batch_size == 1 or self._is_narrow:
             return ALONE
         step = min(batch_size, self.block) * self._row_work
-        return Team(thread_count(threads, step, n_rows * self._row_work))
+        return Team(thread_count(threads, step))
 
     def forward_team(self, threads: int | None, n_rows: int) -> Team:
         """A team to predict or evaluate n_rows."""
         if self._is_narrow:
             return ALONE
-        work = self._row_work / 3
-        return Team(thread_count(threads, min(n_rows, self.block) * work, n_rows * work))
+        return Team(thread_count(threads, min(n_rows, self.block) * self._row_work / 3))
 
     def arguments(self, n_rows: int) -> CoreArguments:
         """What the doors take for up to n_rows rows at a time, with scratch memory of its own.

@@ -128,7 +128,6 @@ def test_a_shorter_last_block_waits_for_the_block_before_it(build):
 def three_threads(monkeypatch):
     """Every call runs on three threads, on whatever machine and however small it is."""
     monkeypatch.setattr(_threads, "STEP_WORK", 1e-9)
-    monkeypatch.setattr(_threads, "CALL_WORK", 1e-9)
     monkeypatch.setattr(_threads, "system_limits", lambda: {"CPUs": 3})
     for name in (_threads.OWN_VARIABLE, *_threads.SHARED_VARIABLES):
         monkeypatch.delenv(name, raising=False)
@@ -323,7 +322,7 @@ LONG_FIT = """
     import os, signal, threading, time
     import numpy as np
     from fastnn import SGD, Dense, Sequential, _threads
-    _threads.STEP_WORK = _threads.CALL_WORK = 1e-9
+    _threads.STEP_WORK = 1e-9
     _threads.system_limits = lambda: {"CPUs": 3}
     X = np.random.default_rng(0).normal(size=(20000, 30)).astype("f")
     model = Sequential([Dense(64, "relu"), Dense(1, "sigmoid")], seed=0)
@@ -414,17 +413,16 @@ def eight_cpus(monkeypatch):
 
 def test_threads_are_an_upper_bound(eight_cpus):
     much = 1e12
-    assert _threads.thread_count(None, much, much) == 8
-    assert _threads.thread_count(3, much, much) == 3
-    assert _threads.thread_count(100, much, much) == 8
+    assert _threads.thread_count(None, much) == 8
+    assert _threads.thread_count(3, much) == 3
+    assert _threads.thread_count(100, much) == 8
 
 
-def test_a_small_step_or_call_runs_on_fewer_threads(eight_cpus):
-    step, call, much = _threads.STEP_WORK, _threads.CALL_WORK, 1e12
-    assert _threads.thread_count(8, 3 * step, much) == 3
-    assert _threads.thread_count(8, much, 3 * call) == 3
-    for small in ((1.9 * step, much), (much, 1.9 * call), (0, 0)):
-        assert _threads.thread_count(8, *small) == _threads.thread_count(None, *small) == 1
+def test_a_small_step_runs_on_fewer_threads(eight_cpus):
+    step = _threads.STEP_WORK
+    assert _threads.thread_count(8, 3 * step) == 3
+    for small in (1.9 * step, 0):
+        assert _threads.thread_count(8, small) == _threads.thread_count(None, small) == 1
 
 
 VARIABLES = [
@@ -447,7 +445,7 @@ def test_variables_limit_the_default_but_not_what_is_asked_for(variables, expect
     for name, value in variables.items():
         eight_cpus.setenv(name, value)
     assert _threads.default_threads() == expected
-    assert _threads.thread_count(7, 1e12, 1e12) == 7
+    assert _threads.thread_count(7, 1e12) == 7
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "two", "²"])
@@ -503,9 +501,8 @@ def test_the_quota_of_a_control_group(groups, files, expected, tmp_path):
 
 def test_small_nets_and_stochastic_mode_run_alone(eight_cpus):
     network = Network(3, [Dense(8), Dense(1)], "float32")
-    assert network.training_team(None, 10**9, 32).size == 1
+    assert network.training_team(None, 32).size == 1
     large = Network(784, [Dense(512), Dense(10)], "float32")
-    assert large.training_team(8, 10**9, 1) is ALONE
-    assert large.training_team(None, 10**9, 256).size == 8
-    assert large.training_team(None, 10**9, 256).size == 8
+    assert large.training_team(8, 1) is ALONE
+    assert large.training_team(None, 256).size == 8
     assert large.forward_team(None, 1).size == 1

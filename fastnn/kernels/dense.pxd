@@ -7,7 +7,7 @@ far as `columns`; what follows there is never read.
 """
 
 from fastnn.kernels.simd cimport (
-    WIDTH, lane_sum, load, load_first, real, settled, spread, store, transpose_square, vec,
+    WIDTH, descended, lane_sum, load, load_first, real, spread, store, transpose_square, vec,
 )
 from fastnn.kernels.tiles cimport (
     DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
@@ -92,18 +92,18 @@ cdef inline void bias_gradient(
 ) noexcept nogil:
     """db := sum_r dz_r + db (ADD) or b := b - rate * sum_r dz_r (DESCEND)
 
-    Added up over r mod 4 (rows shorter than a vector: over the lanes that hold a unit, too), so
-    that no addition waits for the one before.
+    Added up over r mod 4, so that no addition waits for the one before; rows shorter than a vector
+    over the lanes that hold a unit.
     """
     cdef real* db = target + layer.b
     cdef real total, scale = rate if epilogue == DESCEND else -1
     cdef real lanes[16]
     cdef Py_ssize_t j = 0, lane, stride = layer.stride
     while j + WIDTH <= columns(layer.n_out, stride):
-        store(db + j, load(db + j) - spread(scale) * settled(column_sums(dz + j, stride, m)))
+        store(db + j, descended(load(db + j), scale, column_sums(dz + j, stride, m)))
         j += WIDTH
     if stride < WIDTH:
-        store(lanes, packed_sums(dz, m * stride))
+        store(lanes, lane_totals(dz, m * stride))
         for j in range(stride):
             total, lane = 0, j
             while lane < WIDTH:
@@ -129,7 +129,7 @@ cdef inline vec column_sums(const real* dz, Py_ssize_t stride, Py_ssize_t m) noe
     return (totals[0] + totals[1]) + (totals[2] + totals[3])
 
 
-cdef inline vec packed_sums(const real* dz, Py_ssize_t n) noexcept nogil:
+cdef inline vec lane_totals(const real* dz, Py_ssize_t n) noexcept nogil:
     """The sum of all vectors of n numbers"""
     cdef vec totals = spread(0)
     cdef Py_ssize_t i = 0

@@ -8,7 +8,7 @@ itself, and the lanes at the end: the order depends on a row's place in its bloc
 
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.simd cimport (
-    WIDTH, lane_sums, load, load_first, not_negative, real, settled, spread, store, store_first,
+    WIDTH, descended, lane_sums, load, load_first, not_negative, real, spread, store, store_first,
     vec, where_positive,
 )
 from fastnn.kernels.tiles cimport (
@@ -200,8 +200,9 @@ cdef inline void descend_along(
 ) noexcept nogil:
     """w := w - scale * dw"""
     cdef Py_ssize_t i = 0
-    cdef vec step
     while i < n:
-        step = settled(load_first(dw + i, n - i, 0))  # so that w - scale*step rounds as in `sgd`
-        store_first(w + i, settled(load_first(w + i, n - i, 0)) - spread(scale) * step, n - i)
+        store_first(
+            w + i,
+            descended(load_first(w + i, n - i, 0), scale, load_first(dw + i, n - i, 0)), n - i,
+        )
         i += WIDTH

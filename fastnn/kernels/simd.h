@@ -1,6 +1,7 @@
 /* The number type `real`, the vector type `vec` of this build, and the primitive operations on them.
  * The width follows the instruction set: 64-byte vectors compiled for AVX2 run several times slower.
- * Also here, because no other language can say it: the processor's flush-to-zero mode. */
+ * Also here, because no other language can say it: what the compiler must not move, what the cache is
+ * to fetch, and the processor's flush-to-zero mode. */
 #pragma once
 
 #include <stddef.h>
@@ -50,18 +51,19 @@ INLINE void prefetch(const real *p) { __builtin_prefetch(p); } /* any address wi
 INLINE vec spread(real x) { return x - (vec){}; }
 INLINE real first_lane(vec v) { return v[0]; }
 
-/* v itself, not to be moved. Without this a compiler may compute a*b of c - a*b early, on the way to
- * several places; then one of them rounds twice where the others have a fused multiply-add. */
-INLINE vec settled(vec v)
+/* w - rate * dw, the step of gradient descent, wherever it is taken. The asm statement keeps the
+ * compiler from computing rate * dw early, on the way to several places: then one path would round
+ * twice where the others have a fused multiply-add, and the modes would differ in their last bits. */
+INLINE vec descended(vec w, real rate, vec dw)
 {
 #if defined(__AVX512F__)
-    __asm__("" : "+v"(v));
+    __asm__("" : "+v"(w), "+v"(dw));
 #elif defined(__SSE2__)
-    __asm__("" : "+x"(v));
+    __asm__("" : "+x"(w), "+x"(dw));
 #elif defined(__aarch64__)
-    __asm__("" : "+w"(v));
+    __asm__("" : "+w"(w), "+w"(dw));
 #endif
-    return v;
+    return w - spread(rate) * dw;
 }
 
 /* p itself, of which the compiler knows nothing: what is read through it is read from here on, not kept

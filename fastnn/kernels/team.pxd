@@ -24,5 +24,8 @@ cdef inline Py_ssize_t share_end(const Member* me, Py_ssize_t n, Py_ssize_t unit
 
 
 cdef inline bint wait(const Member* me) noexcept nogil:
-    """Wait for the others; true: the run is aborted, leave it at once."""
+    """Wait for the others; true: the run is aborted, leave it at once.
+
+    Only the first wait of a run can tell so: a run that has begun with all its members is finished.
+    """
     return team_wait(me.words, me.size)

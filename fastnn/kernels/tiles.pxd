@@ -8,8 +8,8 @@ vector, so every array has that much room behind it; nothing is stored beyond co
 """
 
 from fastnn.kernels.simd cimport (
-    CACHE_LINE, TILE_VECTORS, WIDTH, anew, load, not_negative, prefetch, real, settled,
-    spread, store_first, vec, where_positive,
+    CACHE_LINE, TILE_VECTORS, WIDTH, anew, descended, load, not_negative, prefetch, real, spread,
+    store_first, vec, where_positive,
 )
 
 cdef enum Epilogue:
@@ -48,7 +48,7 @@ cdef inline vec finished(
     if epilogue == ADD:
         return load(c) + ab
     if epilogue == DESCEND:
-        return load(c) - spread(p.rate) * settled(ab)
+        return descended(load(c), p.rate, ab)
     return ab
 
 
@@ -112,8 +112,8 @@ cdef inline void tile(
 ) noexcept nogil:
     """Rows i to i+rows, columns j to j+vectors*WIDTH (or N) of C
 
-    Meanwhile the lines that the next tiles need come nearer: the next rows of a transposed A;
-    otherwise, line by line while the first tiles of a column are computed, the next columns of B.
+    Meanwhile the lines that the next tiles need come nearer: of a transposed A the next rows; in the
+    first tiles of a column, one line of each row, the next columns of B; then the next row of A.
     """
     cdef vec ab[24]
     cdef vec b[4]

@@ -7,7 +7,7 @@ added up over r mod 4 and these four at the end. Both orders depend on the shape
 
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.simd cimport (
-    WIDTH, lane_sums, load_first, real, settled, spread, store_first, vec,
+    WIDTH, descended, lane_sums, load_first, real, spread, store_first, vec,
 )
 from fastnn.kernels.tiles cimport DESCEND, Epilogue
 
@@ -66,6 +66,6 @@ cdef inline void weight_gradient_unit(
         target_i = target + layer.W + i
         sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3])
         w = load_first(target_i, left, 0)
-        w = w - spread(rate) * settled(sums[0]) if epilogue == DESCEND else w + sums[0]
+        w = descended(w, rate, sums[0]) if epilogue == DESCEND else w + sums[0]
         store_first(target_i, w, left)
         i += WIDTH

@@ -1,14 +1,14 @@
 """Update rules: how a gradient moves the weights."""
 
 from fastnn.kernels.dense cimport Layer, add_scaled
-from fastnn.kernels.simd cimport WIDTH, load, real, spread, store
+from fastnn.kernels.simd cimport WIDTH, descended, load, real, store
 
 
 cdef inline void sgd(real* w, const real* dw, real learning_rate, Py_ssize_t n) noexcept nogil:
-    """w := w - learning_rate * dw, for n a multiple of a line; the sum of DESCEND in `tiles.pxd`"""
+    """w := w - learning_rate * dw, for n a multiple of a vector"""
     cdef Py_ssize_t i = 0
     while i < n:
-        store(w + i, load(w + i) - spread(learning_rate) * load(dw + i))
+        store(w + i, descended(load(w + i), learning_rate, load(dw + i)))
         i += WIDTH
 
 
