@@ -11,7 +11,7 @@ from pathlib import Path
 
 # Floating-point operations that a thread must have between two barriers, so that it earns what waiting
 # costs; see "Threads" in docs/design.md.
-STEP_WORK = 5e6
+STEP_WORK = 3.5e6
 
 # Variables that other libraries read, and that joblib and batch systems set for their workers.
 SHARED_VARIABLES = ("OMP_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
