@@ -40,7 +40,7 @@ from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
-from fastnn.kernels.team cimport Member, share_begin, share_end, wait
+from fastnn.kernels.team cimport Member, begin, share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
 from fastnn.kernels.update cimport sgd, sgd_sample
@@ -812,7 +812,7 @@ def evaluate(
     if n == 0:
         return total
     with nogil:
-        if not wait(&me):
+        if not begin(&me):
             call = open_call(
                 layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
                 loss, order, predictions, me,
@@ -842,7 +842,7 @@ def gradient(
     if n == 0:
         return total
     with nogil:
-        if not wait(&me):
+        if not begin(&me):
             call = open_call(
                 layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
                 loss, order, predictions, me,
@@ -883,7 +883,7 @@ def stochastic(
     if n == 0:
         return total
     with nogil:
-        if not wait(&me):
+        if not begin(&me):
             call = open_call(
                 layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
                 loss, order, predictions, me,
@@ -912,7 +912,7 @@ def minibatch(
     if n == 0:
         return total
     with nogil:
-        if not wait(&me):
+        if not begin(&me):
             call = open_call(
                 layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
                 loss, order, predictions, me,

@@ -16,7 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
-ABORTED, N_WORDS = 32, 48  # in the words of a team; see kernels/team.h
+ABORTED, PLACES = 32, 48  # in the words of a team; see kernels/team.h
 
 Job = Callable[[], object]
 
@@ -51,7 +51,7 @@ class Team:
         """Start the helpers; where the system has no more threads, fewer of them."""
         if self.size == 1:
             return
-        self._words = np.zeros(N_WORDS, np.intc)
+        self._words = np.zeros(PLACES + self.size, np.intc)
         self._process = os.getpid()
         self._failures: list[BaseException] = []
         for number in range(1, self.size):

@@ -261,7 +261,12 @@ def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: i
             raise ValueError(
                 f"{name} holds class labels that are not whole numbers, {low}...{high}"
             )
-        if low < 0 or high >= n_outputs:
+        if low < 0:
+            raise ValueError(
+                f"{name} holds labels from {low} to {high}; expected whole numbers from 0 on. "
+                f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
+            )
+        if high >= n_outputs:
             raise ValueError(
                 f"{name} holds labels from {low} to {high}, but the output layer has {n_outputs} "
                 f"units, for labels 0 to {n_outputs - 1}; e.g. Dense({int(high) + 1}, 'softmax')"

@@ -2,14 +2,18 @@
  *
  * A member that waits spins for some microseconds, because the others are as a rule almost there;
  * then it hands its core to whoever wants it, then it naps: where threads outnumber cores, the one
- * waited for needs that core. The words of a team are shared by its members and zero at first. */
+ * waited for needs that core. It yields for longer than a nap takes: else, once one has napped, the
+ * others would nap in turn at every barrier that follows.
+ *
+ * The words of a team are shared by its members and zero at first. */
 #pragma once
 
 #include <sched.h>
 #include <time.h>
 
-enum { ARRIVED = 0, TURN = 16, ABORTED = 32 }; /* words, each on a cache line of its own */
-enum { SPINS = 500, YIELDS = 100, NAP = 50000 /* nanoseconds */ };
+/* Words, the first three on cache lines of their own; from PLACES on one for each member. */
+enum { ARRIVED = 0, TURN = 16, ABORTED = 32, PLACES = 48 };
+enum { SPINS = 500, YIELDS = 1000, NAP = 50000 /* nanoseconds */ };
 
 static inline void rest(int tries)
 {
@@ -44,4 +48,48 @@ static int team_wait(int *words, int size)
         aborted = __atomic_load_n(words + ABORTED, __ATOMIC_ACQUIRE);
     }
     return aborted;
+}
+
+/* On the CPU of another member a member would wait for it in vain, and since both keep yielding, Linux
+ * may leave them together. So whoever shares its place with one of lower number moves to a CPU where
+ * none is, and is free to be moved again from there. */
+#if defined(__linux__)
+static void move_apart(const int *places, int size, int number)
+{
+    cpu_set_t allowed, target;
+    int together = 0, free_places = 0;
+    for (int i = 0; i < number; i++)
+        together |= places[i] == places[number];
+    if (!together || sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    CPU_ZERO(&target);
+    for (int cpu = 0; cpu < CPU_SETSIZE && free_places < number; cpu++) {
+        int taken = !CPU_ISSET(cpu, &allowed);
+        for (int i = 0; i < size; i++)
+            taken |= places[i] == cpu;
+        if (!taken) {
+            CPU_ZERO(&target);
+            CPU_SET(cpu, &target); /* the last free one up to one's own number */
+            free_places++;
+        }
+    }
+    if (free_places > 0 && sched_setaffinity(0, sizeof target, &target) == 0)
+        sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#define place_of_thread sched_getcpu
+#else
+#define move_apart(places, size, number)
+#define place_of_thread() 0
+#endif
+
+/* The first wait of a run. */
+static int team_begin(int *words, int size, int number)
+{
+    if (size == 1)
+        return 0;
+    words[PLACES + number] = place_of_thread();
+    if (team_wait(words, size))
+        return 1;
+    move_apart(words + PLACES, size, number);
+    return 0;
 }

@@ -2,6 +2,7 @@
 
 cdef extern from "team.h" nogil:
     int team_wait(int* words, int size) noexcept
+    int team_begin(int* words, int size, int number) noexcept
 
 cdef struct Member:
     int number, size  # 0 to size-1, of so many
@@ -23,9 +24,14 @@ cdef inline Py_ssize_t share_end(const Member* me, Py_ssize_t n, Py_ssize_t unit
     return border(me, n, unit, me.number + 1)
 
 
-cdef inline bint wait(const Member* me) noexcept nogil:
-    """Wait for the others; true: the run is aborted, leave it at once.
+cdef inline bint begin(const Member* me) noexcept nogil:
+    """Wait for all members to enter the run; true: it is aborted, leave it at once.
 
-    Only the first wait of a run can tell so: a run that has begun with all its members is finished.
+    A run that has begun is finished.
     """
+    return team_begin(me.words, me.size, me.number)
+
+
+cdef inline bint wait(const Member* me) noexcept nogil:
+    """Wait for the others to come as far."""
     return team_wait(me.words, me.size)
