@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 _Array = npt.NDArray[np.floating[Any]]
 
-def scratch_length(layers: npt.NDArray[np.int64], block: int) -> int: ...
+def scratch_length(layers: npt.NDArray[np.int64], block: int, stochastic: bool) -> int: ...
 def evaluate(
     layers: npt.NDArray[np.int64],
     parameters: _Array,
@@ -68,6 +68,7 @@ def stochastic(
     predictions: _Array,
     total: float,
     rates: npt.NDArray[np.float64],
+    path: int,
     member: int = ...,
     size: int = ...,
     team: npt.NDArray[np.intc] | None = ...,

@@ -1,15 +1,16 @@
 """The compiled core: forward pass, backpropagation, gradient descent, and the doors to them.
 
 Backpropagation (`backward_rows`, `weight_gradients`) computes the gradient; gradient descent
-(`minibatch_rows`, `descend_sample`, `update`) moves the weights with it. There is no policy here:
+(`minibatch_rows`, `stochastic_rows`, `update`) moves the weights with it. There is no policy here:
 the doors at the end trust arrays that `_validation.py` and `network.py` have checked; nothing
 under them allocates.
 
 Rows pass in blocks. Scratch memory holds the losses of the block's rows; a stack with its rows of
 X and above them each layer's activations; the z of the output layer; each layer's deltas dL/dz;
-and each layer's W transposed. Where rows lie across (in all layers of a narrow network, and in an
-output layer of one unit), a vector holds one unit of several rows; the targets and weights of the
-block lie behind the z. Every sum runs in a fixed order: the same arguments give the same bits.
+and each layer's W transposed, or what the stochastic mode needs in its place. Where rows lie across
+(in all layers of a narrow network, and in a narrow output layer for softmax and losses), a vector
+holds one unit of several rows; the targets and weights of the block lie behind the z. Every sum
+runs in a fixed order: the same arguments give the same bits.
 
 Several threads, the members of a team, enter a door together, each with its number, and take turns
 of two kinds between barriers: in the first each passes its share of a block's rows up and down the
@@ -27,23 +28,29 @@ from fastnn.kernels.activations cimport (
     RELU, Activation, activate, activate_backward, activate_block,
 )
 from fastnn.kernels.dense cimport (
-    Layer, bias_gradient, columns, forward, forward_row, input_gradient, input_gradient_row,
-    input_gradient_transposed, transpose, weight_gradient,
+    Layer, bias_gradient, columns, forward, input_gradient, input_gradient_transposed, transpose,
+    weight_gradient,
 )
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss, is_fused, loss_delta, loss_value
 from fastnn.kernels.narrow cimport (
-    NARROW, forward_units, gradient_units, input_gradient_units, is_narrow, multiply_units,
+    forward_units, gradient_units, input_gradient_units, is_narrow, multiply_units,
     whole_vectors,
 )
 from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_in_row
+from fastnn.kernels.sample cimport (
+    add_rows, add_scaled, descend_held, descend_rows, forward_held, gram, list_units, move_rows,
+    scale_row, sweep_rows, whole_chains,
+)
 from fastnn.kernels.simd cimport (
-    COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
+    COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, octet, octet_not_negative,
+    octet_where_positive, real, restore_float_mode, spread_octet,
 )
 from fastnn.kernels.team cimport Member, begin, share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply
+from fastnn.kernels.tiny cimport TinyLayer, descend_tiny, load_tiny, store_tiny, sum_rows
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
-from fastnn.kernels.update cimport sgd, sgd_sample
+from fastnn.kernels.update cimport sgd
 
 cdef struct Network:
     const Layer* layers
@@ -62,6 +69,7 @@ cdef struct Network:
 
 cdef enum:  # shares begin at multiples of these; not to be seen in the bits
     ROWS = 4  # of X: short, for batches are, and for 16 rows full tiles enough
+    ACROSS = 16  # the widest rows of outputs that are laid across for softmax and losses
     LINE = 16  # rows of W, and parameters: columns of W^T then begin at a border of the cache
 
 cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
@@ -101,8 +109,8 @@ cdef inline bint is_relu(const Layer* layer) noexcept nogil:
 
 
 cdef inline bint lies_across(const Layer* layer) noexcept nogil:
-    """Whether a vector holds one unit of several rows"""
-    return layer.stride == 1
+    """Whether a vector holds one unit of several rows, as it may in an output layer"""
+    return layer.stride <= ACROSS
 
 
 cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
@@ -150,7 +158,7 @@ cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) no
     cdef real* a
     cdef Product product
     cdef bint fused
-    while True:
+    while layer != net.output:
         fused = is_relu(layer) and layer.b >= 0
         x = inputs(net, layer) + first * layer.in_stride
         a = activations(net, layer) + first * layer.stride
@@ -158,22 +166,43 @@ cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) no
             fused = False
             forward_unit(layer, net.parameters, x, a, last - first)
         else:
-            product = forward(
-                layer, net.parameters, x, a, last - first, fused and layer != net.output
-            )
+            product = forward(layer, net.parameters, x, a, last - first, fused)
             run(&product)
-        if layer == net.output:
-            memcpy(
-                net.output_z + first * layer.stride, a,
-                (last - first) * layer.stride * sizeof(real),
-            )
-        if not fused or layer == net.output:
+        if not fused:
             activate_block(
                 <Activation>layer.activation, a, last - first, layer.n_out, layer.stride
             )
-        if layer == net.output:
-            return
         layer += 1
+    forward_output(net, first, last)
+
+
+cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """The same of the output layer, whose z is kept"""
+    cdef const Layer* layer = net.output
+    cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef real* z = net.output_z + first * layer.stride
+    cdef real* a = activations(net, layer)
+    cdef Py_ssize_t j, at, m = last - first
+    cdef Product product
+    if layer.stride == 1:
+        forward_unit(layer, net.parameters, x, z, m)
+    else:
+        if lies_across(layer):  # as rows for a moment, where dz will be
+            z = delta(net, layer) + first * layer.stride
+        product = forward(layer, net.parameters, x, z, m, False)
+        run(&product)
+        if lies_across(layer):
+            transpose(z, layer.stride, m, layer.n_out, net.output_z + first, net.block, m)
+    if lies_across(layer):
+        for j in range(layer.n_out):
+            at = j * net.block + first
+            memcpy(a + at, net.output_z + at, m * sizeof(real))
+        activate_across(<Activation>layer.activation, a, layer.n_out, net.block, first, last)
+    else:
+        memcpy(a + first * layer.stride, z, m * layer.stride * sizeof(real))
+        activate_block(
+            <Activation>layer.activation, a + first * layer.stride, m, layer.n_out, layer.stride
+        )
 
 
 cdef void keep_predictions(
@@ -181,9 +210,14 @@ cdef void keep_predictions(
 ) noexcept nogil:
     """Copy outputs, without their padding, to where the caller reads them."""
     cdef const real* a = activations(net, net.output)
-    cdef Py_ssize_t r, n = net.output.n_out
-    if data.predictions != NULL:
-        for r in range(first, last):
+    cdef Py_ssize_t r, j, n = net.output.n_out
+    if data.predictions == NULL:
+        return
+    for r in range(first, last):
+        if lies_across(net.output):
+            for j in range(n):
+                data.predictions[(k + r) * n + j] = a[j * net.block + r]
+        else:
             memcpy(
                 data.predictions + (k + r) * n, a + r * net.output.stride, n * sizeof(real)
             )
@@ -198,8 +232,8 @@ cdef void row_losses(
     cdef double weight
     if lies_across(net.output):
         losses_across(
-            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, 1, net.block,
-            first, last,
+            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, net.output.n_out,
+            net.block, first, last,
         )
         return
     for r in range(first, last):
@@ -292,16 +326,22 @@ cdef void output_delta(
 cdef inline void output_delta_across(
     const Network* net, const Data* data, Py_ssize_t first, Py_ssize_t last, double scale
 ) noexcept nogil:
-    """The same for rows that lie across"""
-    cdef const real* a = activations(net, net.output)
-    cdef real* dz = delta(net, net.output)
+    """The same for rows that lie across: at first in the place of z, which has been used"""
+    cdef const Layer* layer = net.output
+    cdef const real* a = activations(net, layer)
+    cdef real* dz = net.output_z
     deltas_across(
-        data.loss, a, net.targets, net.weights, <real>scale, dz, 1, net.block, first, last
+        data.loss, a, net.targets, net.weights, <real>scale, dz, layer.n_out, net.block, first,
+        last,
     )
     if not is_fused(data.loss):
         activate_backward_across(
-            <Activation>net.output.activation, a, dz, 1, net.block, first, last
+            <Activation>layer.activation, a, dz, layer.n_out, net.block, first, last
         )
+    transpose(
+        dz + first, net.block, layer.n_out, last - first,
+        delta(net, layer) + first * layer.stride, layer.stride, layer.stride,
+    )
 
 
 cdef inline bint keeps_weights(const Layer* layer, Py_ssize_t m) noexcept nogil:
@@ -650,54 +690,372 @@ cdef double minibatch_rows(
     return loss
 
 
-cdef void forward_sample(const Network* net) noexcept nogil:
-    """z := a W + b, a := f(z), layer after layer, of the single row in the stack"""
+# ---- gradient descent, sample by sample ---------------------------------------------------------
+#
+# The layers above the first take one row after the other, always in the same way: forward, dz down,
+# and in the same pass over the rows of W its step. The first layer, as a rule the largest, has
+# three paths through the rows of a block; all give the weights of one step after every row, up to
+# rounding. A tiny network has a path of its own through all layers.
+
+cdef enum Path:
+    LISTED = 0  # visits the rows of W whose x is not 0, twice for every sample
+    SWEPT = 1  # visits W once for every sample: its step rides in the next one's forward pass
+    BLOCKED = 2  # visits W twice for the whole block; steps within it are corrections of z
+    TINY = 3  # keeps all weights of a tiny network at hand, see `tiny.pxd`
+
+cdef struct Samples:
+    const Network* net
+    Path path
+    int* units  # of each layer that lists the units of its x, see `place_of`
+    real* values  # and what they are, in the same place
+    Py_ssize_t* n_units  # how many each lists
+    int* all  # 0, 1, 2, ...
+    real* dx  # of the units listed
+    real* G  # x_k x_j + 1 within a block
+    real* held  # the output layer's W transposed; NULL: it stays as it is
+    real* zeros  # a bias
+    real* output  # a row of the output layer
+
+
+cdef enum:
+    HELD = 16  # the widest output layer that is held output-major
+    TINY_LAYERS = 8  # the most layers of a network that takes the path TINY
+
+
+cdef inline Py_ssize_t place_of(const Samples* s, const Layer* layer) noexcept nogil:
+    """Where the layer's list begins"""
+    return layer.x + (layer - s.net.layers) * 2 * LINE
+
+
+cdef inline bint is_held(const Network* net) noexcept nogil:
+    return net.output != net.layers and net.output.n_out <= HELD
+
+
+cdef void begin_samples(const Samples* s) noexcept nogil:
+    """The list of all units, and the output layer's W, output-major"""
+    cdef const Layer* layer = s.net.output
+    cdef Py_ssize_t i
+    for i in range(all_length(s.net.layers, s.net.output, s.net.block)):
+        s.all[i] = <int>i
+    if s.held != NULL:
+        transpose(
+            s.net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out, s.held,
+            layer.in_stride, columns(layer.n_in, layer.in_stride),
+        )
+
+
+cdef void end_samples(const Samples* s) noexcept nogil:
+    """The output layer's W back to its place"""
+    cdef const Layer* layer = s.net.output
+    if s.held != NULL:
+        transpose(
+            s.held, layer.in_stride, layer.n_out, layer.n_in, s.net.parameters + layer.W,
+            layer.stride, columns(layer.n_out, layer.stride),
+        )
+
+
+cdef inline const real* bias_of(const Samples* s, const Layer* layer) noexcept nogil:
+    return s.net.parameters + layer.b if layer.b >= 0 else s.zeros
+
+
+cdef inline real* row_of(const Samples* s, const Layer* layer, Py_ssize_t r) noexcept nogil:
+    """Where z and a of the sample are while it passes"""
+    if layer == s.net.output and lies_across(layer):
+        return s.output
+    return activations(s.net, layer) + r * layer.stride
+
+
+cdef inline void keep_output(
+    const Samples* s, const real* row, real* block, Py_ssize_t r
+) noexcept nogil:
+    """Lay a row of the output layer where that of the block belongs."""
+    cdef const Layer* layer = s.net.output
+    cdef Py_ssize_t j
+    if lies_across(layer):
+        for j in range(layer.n_out):
+            block[j * s.net.block + r] = row[j]
+    elif row != block + r * layer.stride:
+        memcpy(block + r * layer.stride, row, layer.stride * sizeof(real))
+
+
+cdef inline void activate_sample(
+    const Samples* s, const Layer* layer, Py_ssize_t r
+) noexcept nogil:
+    """a := f(z); z and a of the output layer are kept."""
+    cdef real* z = row_of(s, layer, r)
+    if layer == s.net.output:
+        keep_output(s, z, s.net.output_z, r)
+    activate(<Activation>layer.activation, z, layer.n_out)
+    if layer == s.net.output:
+        keep_output(s, z, activations(s.net, layer), r)
+
+
+cdef void forward_above(const Samples* s, Py_ssize_t r) noexcept nogil:
+    """z := a W + b, a := f(z) of all layers above the first"""
+    cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
-    cdef real* a
-    while True:
-        a = activations(net, layer)
-        forward_row(layer, net.parameters, inputs(net, layer), a)
-        if layer == net.output:
-            memcpy(net.output_z, a, layer.stride * sizeof(real))
-        activate(<Activation>layer.activation, a, layer.n_out)
-        if layer == net.output:
-            return
+    cdef const real* x
+    cdef real* z
+    while layer != net.output:
         layer += 1
+        x = inputs(net, layer) + r * layer.in_stride
+        z = row_of(s, layer, r)
+        if layer == net.output and s.held != NULL:
+            forward_held(
+                s.held, layer.in_stride, x, bias_of(s, layer), z, layer.n_in, layer.n_out
+            )
+        else:
+            forward_listed(s, layer, x, z)
+        activate_sample(s, layer, r)
 
 
-cdef void descend_sample(const Network* net, real learning_rate) noexcept nogil:
-    """Backpropagation and update of one sample, layer by layer: the layer below needs dz W^T
-    with W as it was, so each layer hands its delta down before it moves."""
+cdef inline void forward_listed(
+    const Samples* s, const Layer* layer, const real* x, real* z
+) noexcept nogil:
+    """z := x W + b; behind a relu over the units that are on, of which a list is kept"""
+    cdef Py_ssize_t at = place_of(s, layer), n = layer.n_in
+    cdef const real* W = s.net.parameters + layer.W
+    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
+    if is_relu(layer - 1):
+        n = list_units(x, n, s.units + at, s.values + at)
+        s.n_units[layer - s.net.layers] = n
+        add_rows(
+            W, layer.stride, s.units + at, s.values + at, whole_chains(n), bias_of(s, layer), z,
+            width,
+        )
+    else:
+        add_rows(W, layer.stride, s.all, x, n, bias_of(s, layer), z, width)
+
+
+cdef inline void delta_of_sample(
+    const Samples* s, const Data* data, Py_ssize_t k, Py_ssize_t r
+) noexcept nogil:
+    """dz := sample_weight * dl/dz of the output layer"""
+    cdef const Network* net = s.net
+    cdef Py_ssize_t i = visited(data, k + r), n = net.output.n_out, stride = net.output.stride
+    cdef real weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
+    cdef const real* a = row_of(s, net.output, r)
+    cdef real* dz = delta(net, net.output) + r * stride
+    cdef Py_ssize_t j
+    loss_delta(data.loss, a, data.y + i * data.n_targets, dz, weight, n)
+    if not is_fused(data.loss):
+        activate_backward(<Activation>net.output.activation, a, dz, n)
+    for j in range(n, columns(n, stride)):
+        dz[j] = 0
+
+
+cdef void descend_above(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
+    """dz of the first layer from that of the output; all layers between take their step."""
+    cdef const Network* net = s.net
     cdef const Layer* layer = net.output
     cdef const real* x
-    cdef real* dz
+    cdef const real* dz
     cdef real* dz_below
-    while True:
-        x = inputs(net, layer)
-        dz = delta(net, layer)
-        if layer != net.layers:
-            dz_below = delta(net, layer - 1)
-            input_gradient_row(layer, net.parameters, dz, dz_below)
+    while layer != net.layers:
+        x = inputs(net, layer) + r * layer.in_stride
+        dz = delta(net, layer) + r * layer.stride
+        dz_below = delta(net, layer - 1) + r * layer.in_stride
+        if layer == net.output and s.held != NULL:
+            descend_held(
+                s.held, layer.in_stride, x, dz, -rate, dz_below,
+                columns(layer.n_in, layer.in_stride), layer.n_out,
+            )
             activate_backward(<Activation>(layer - 1).activation, x, dz_below, layer.n_in)
-        sgd_sample(layer, net.parameters, x, dz, learning_rate)
-        if layer == net.layers:
-            return
+        else:
+            descend_listed(s, layer, x, dz, dz_below, rate)
+        if layer.b >= 0:
+            add_scaled(-rate, dz, net.parameters + layer.b, columns(layer.n_out, layer.stride))
         layer -= 1
 
 
+cdef inline void descend_listed(
+    const Samples* s, const Layer* layer, const real* x, const real* dz, real* dz_below, real rate
+) noexcept nogil:
+    """dz below := (W dz) * f'(z), then W := W - rate x dz^T, of the units in the list
+
+    Those in the list of a relu are those where relu' = 1; elsewhere it is 0.
+    """
+    cdef real* W = s.net.parameters + layer.W
+    cdef Py_ssize_t i, n, at = place_of(s, layer), below = columns(layer.n_in, layer.in_stride)
+    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
+    if is_relu(layer - 1):
+        n = s.n_units[layer - s.net.layers]
+        descend_rows(
+            W, layer.stride, s.units + at, s.values + at, n, dz, -rate, width, s.dx
+        )
+        for i in range(below):
+            dz_below[i] = 0
+        for i in range(n):
+            dz_below[s.units[at + i]] = s.dx[i]
+    else:
+        descend_rows(W, layer.stride, s.all, x, layer.n_in, dz, -rate, width, s.dx)
+        for i in range(below):
+            dz_below[i] = s.dx[i] if i < layer.n_in else 0
+        activate_backward(<Activation>(layer - 1).activation, x, dz_below, layer.n_in)
+
+
+# ---- the first layer's paths --------------------------------------------------------------------
+
+cdef inline real* step_of(const Network* net, Py_ssize_t r) noexcept nogil:
+    """The first layer's dz of row r, later -rate * dz"""
+    return delta(net, net.layers) + r * net.layers.stride
+
+
+cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
+    """BLOCKED: z of all rows with W as it is, and the rows' products with each other"""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Product product
+    if s.path == BLOCKED:
+        product = forward(
+            layer, net.parameters, net.stack, activations(net, layer), m, False
+        )
+        run(&product)
+        gram(
+            net.stack, layer.in_stride, m, layer.n_in, layer.b >= 0, s.G, gram_stride(net.block)
+        )
+
+
+cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
+    """z of row r, with all the steps before it; SWEPT: the last of them is made here."""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t n = layer.n_in, stride = layer.stride, width = columns(layer.n_out, stride)
+    cdef const real* x = net.stack + r * layer.in_stride
+    cdef const real* b = bias_of(s, layer)
+    cdef real* z = row_of(s, layer, r)
+    cdef real* W = net.parameters + layer.W
+    if s.path == BLOCKED:  # z_r := z_r + sum_k (x_r x_k + 1) step_k
+        add_rows(step_of(net, 0), stride, s.all, s.G + r * gram_stride(net.block), r, z, z, width)
+    elif s.path == LISTED:
+        n = s.n_units[0] = list_units(x, n, s.units, s.values)
+        add_rows(W, stride, s.units, s.values, whole_chains(n), b, z, width)
+    elif r == 0:
+        add_rows(W, stride, s.all, x, n, b, z, width)
+    else:
+        sweep_rows(W, stride, x - layer.in_stride, step_of(net, r - 1), x, b, z, n, width)
+    activate_sample(s, layer, r)
+
+
+cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
+    """step := -rate dz of row r; W or at least b moves along it, unless BLOCKED."""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
+    cdef real* step = step_of(net, r)
+    scale_row(-rate, step, width)
+    if s.path == LISTED:
+        move_rows(
+            net.parameters + layer.W, layer.stride, s.units, s.values, s.n_units[0], step, width
+        )
+    if s.path != BLOCKED and layer.b >= 0:
+        add_scaled(1, step, net.parameters + layer.b, width)
+
+
+cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
+    """What W and b still lack of the block's m steps"""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef real* steps = step_of(net, 0)
+    cdef Product product
+    if s.path == BLOCKED:
+        product = weight_gradient(
+            layer, net.stack, steps, m, net.parameters, ADD, 0, 0, layer.n_in
+        )
+        run(&product)
+        if layer.b >= 0:
+            bias_gradient(layer, steps, m, net.parameters, ADD, 0)
+    elif s.path == SWEPT:
+        move_rows(
+            net.parameters + layer.W, layer.stride, s.all,
+            net.stack + (m - 1) * layer.in_stride, layer.n_in, step_of(net, m - 1),
+            columns(layer.n_out, layer.stride),
+        )
+
+
+# ---- a tiny network: only the beginning and the end of a block are those of the other paths -----
+
+cdef inline void pass_tiny(
+    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t r, real rate
+) noexcept nogil:
+    """Forward, backward and step of row r of the block"""
+    cdef const Network* net = s.net
+    cdef Py_ssize_t i, n_layers = net.output - net.layers + 1
+    cdef const real* x = net.stack + r * net.layers.in_stride
+    cdef const real* below
+    cdef const Layer* layer = net.layers
+    cdef TinyLayer* t = tiny
+    cdef octet dz
+    for i in range(n_layers):
+        layer, t = net.layers + i, tiny + i
+        below = x if i == 0 else <real*>&tiny[i - 1].a
+        t.a = sum_rows(t.W, below, layer.n_in, t.b)
+        if layer == net.output:
+            keep_output(s, <real*>&t.a, net.output_z, r)
+        if is_relu(layer):
+            t.a = octet_not_negative(t.a)
+        else:
+            activate(<Activation>layer.activation, <real*>&t.a, layer.n_out)
+    keep_output(s, <real*>&t.a, activations(net, net.output), r)
+    i = visited(data, k + r)
+    loss_delta(
+        data.loss, <real*>&t.a, data.y + i * data.n_targets, <real*>&t.step,
+        1 if data.sample_weight == NULL else data.sample_weight[i], layer.n_out,
+    )
+    if not is_fused(data.loss):
+        activate_backward(
+            <Activation>layer.activation, <real*>&t.a, <real*>&t.step, layer.n_out
+        )
+    for i in range(n_layers - 1, 0, -1):
+        layer, t = net.layers + i, tiny + i
+        dz = sum_rows(t.W_t, <real*>&t.step, layer.n_out, spread_octet(0))
+        tiny[i - 1].step = octet_where_positive(tiny[i - 1].a, dz) if is_relu(layer - 1) else dz
+        if not is_relu(layer - 1):
+            activate_backward(
+                <Activation>(layer - 1).activation, <real*>&tiny[i - 1].a,
+                <real*>&tiny[i - 1].step, layer.n_in,
+            )
+        t.step = spread_octet(-rate) * t.step
+        descend_tiny(layer, t, <real*>&tiny[i - 1].a, tiny[i - 1].a, True)
+    tiny.step = spread_octet(-rate) * tiny.step
+    descend_tiny(net.layers, tiny, x, tiny.step, False)
+
+
 cdef double stochastic_rows(
-    const Network* net, const Data* data, Py_ssize_t n, const double[::1] rates, double loss
+    const Samples* s, const Data* data, Py_ssize_t n, const double[::1] rates, double loss
 ) noexcept nogil:
     """One update after every row; returns loss + the losses before each update."""
-    cdef Py_ssize_t k
-    for k in range(n):
-        load_rows(net, data, k, 0, 1)
-        forward_sample(net)
-        keep_predictions(net, data, k, 0, 1)
-        row_losses(net, data, k, 0, 1)
-        loss = add_losses(net, 1, loss)
-        output_delta(net, data, k, 0, 1, 1)
-        descend_sample(net, <real>rate_of(rates, k))
+    cdef const Network* net = s.net
+    cdef Py_ssize_t k = 0, m, r
+    cdef TinyLayer tiny[TINY_LAYERS]
+    cdef real rate
+    begin_samples(s)
+    if s.path == TINY:
+        for r in range(net.output - net.layers + 1):
+            load_tiny(net.layers + r, net.parameters, tiny + r)
+    while k < n:
+        m = min(net.block, n - k)
+        load_rows(net, data, k, 0, m)
+        begin_block(s, m)
+        for r in range(m):
+            rate = <real>rate_of(rates, k + r)
+            if s.path == TINY:
+                pass_tiny(s, data, tiny, k, r, rate)
+                continue
+            forward_first(s, r)
+            forward_above(s, r)
+            delta_of_sample(s, data, k, r)
+            descend_above(s, r, rate)
+            descend_first(s, r, rate)
+        end_block(s, m)
+        keep_predictions(net, data, k, 0, m)
+        row_losses(net, data, k, 0, m)
+        loss = add_losses(net, m, loss)
+        k += m
+    if s.path == TINY:
+        for r in range(net.output - net.layers + 1):
+            store_tiny(net.layers + r, net.parameters, tiny + r)
+    end_samples(s)
     return loss
 
 
@@ -731,7 +1089,7 @@ cdef Network point_network(
     net.stack = &scratch[0] + block * LOSS_LENGTH
     net.output_z = net.stack + block * (net.output.z + net.output.stride)
     net.targets = net.output_z + block * net.output.stride
-    net.weights = net.targets + block * min(net.output.stride, NARROW)
+    net.weights = net.targets + block * min(net.output.stride, ACROSS)
     net.deltas = net.weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
     net.me = me
@@ -785,13 +1143,68 @@ cdef Member join_team(int member, int size, int[::1] team) noexcept nogil:
     return me
 
 
-def scratch_length(const long long[:, ::1] layers, Py_ssize_t block):
+cdef Samples point_samples(
+    const Network* net, const long long[:, ::1] layers, Path path, real[::1] scratch
+) noexcept nogil:
+    """What the stochastic mode has at the end of the scratch memory, `samples_length` numbers"""
+    cdef Samples s
+    cdef Py_ssize_t n = layers.shape[0], n_units = units_length(net.layers, n)
+    s.net, s.path = net, path
+    s.dx = &scratch[0] + scratch.shape[0] - samples_length(net.layers, n, net.block)
+    s.values = s.dx + n_units
+    s.units = <int*>(s.dx + 2 * n_units)
+    s.zeros = s.dx + 3 * n_units
+    s.all = <int*>(s.dx + 4 * n_units)
+    s.G = s.dx + 4 * n_units + all_length(net.layers, net.output, net.block)
+    s.held = s.G + net.block * gram_stride(net.block)
+    s.n_units = <Py_ssize_t*>(s.held + HELD * net.output.in_stride)
+    s.output = <real*>(s.n_units + n)
+    memset(s.zeros, 0, n_units * sizeof(real))
+    if path == TINY or not is_held(net):
+        s.held = NULL
+    return s
+
+
+cdef inline Py_ssize_t gram_stride(Py_ssize_t block) noexcept nogil:
+    return block + LINE
+
+
+cdef Py_ssize_t units_length(const Layer* layers, Py_ssize_t n) noexcept nogil:
+    """The numbers in the lists of the units of all layers; no layer has more units than that."""
+    return ((layers[n - 1].z + layers[n - 1].stride) // LINE + 2 * n + 2) * LINE
+
+
+cdef inline Py_ssize_t all_length(
+    const Layer* layers, const Layer* output, Py_ssize_t block
+) noexcept nogil:
+    """How many numbers the list of all counts: units of the widest input, or rows of a block"""
+    cdef Py_ssize_t length = block
+    while layers <= output:
+        length = max(length, layers.in_stride)
+        layers += 1
+    return length
+
+
+cdef Py_ssize_t samples_length(
+    const Layer* layers, Py_ssize_t n, Py_ssize_t block
+) noexcept nogil:
+    """The numbers that `point_samples` divides"""
+    return (
+        4 * units_length(layers, n) + all_length(layers, layers + n - 1, block)
+        + block * gram_stride(block) + HELD * layers[n - 1].in_stride
+        + n * sizeof(Py_ssize_t) // sizeof(real) + 2 * LINE
+    )
+
+
+def scratch_length(const long long[:, ::1] layers, Py_ssize_t block, bint stochastic):
     """How many numbers of scratch memory blocks of this many rows need."""
     cdef const Layer* first = <const Layer*>&layers[0, 0]
     cdef const Layer* last = first + layers.shape[0] - 1
     cdef Py_ssize_t n = layers.shape[0], units = last.z + last.stride
-    cdef Py_ssize_t row = 2 * units - first.in_stride + last.stride + min(last.stride, NARROW) + 1
+    cdef Py_ssize_t row = 2 * units - first.in_stride + last.stride + min(last.stride, ACROSS) + 1
     cdef Py_ssize_t transposed = 0 if is_narrow(first, n) else transposed_length(first, n)
+    if stochastic:
+        transposed = samples_length(first, n, block)
     return block * (LOSS_LENGTH + row) + transposed
 
 
@@ -870,7 +1283,7 @@ def stochastic(
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
-    const double[::1] rates,
+    const double[::1] rates, int path,
     int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every row, with its learning rate (a single rate serves all rows).
@@ -878,6 +1291,7 @@ def stochastic(
     Returns total + the sum of sample_weight * l, each taken before its row's update.
     """
     cdef Call call
+    cdef Samples samples
     cdef Member me = join_team(member, size, team)
     cdef Py_ssize_t n = order.shape[0] or X.shape[0]
     if n == 0:
@@ -889,7 +1303,8 @@ def stochastic(
                 loss, order, predictions, me,
             )
             if member == 0:  # the steps follow one another: the others have nothing to do
-                total = stochastic_rows(&call.net, &call.data, n, rates, total)
+                samples = point_samples(&call.net, layers, <Path>path, scratch)
+                total = stochastic_rows(&samples, &call.data, n, rates, total)
             close_call(&call)
     return total
 

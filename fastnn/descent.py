@@ -8,6 +8,7 @@ the weights are at a step's border, and Python may report, stop or be interrupte
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice
 from fastnn.optimizers import SGD
+from fastnn.paths import Path, density, path_for
 
 
 @dataclass
@@ -31,17 +33,30 @@ class Descent:
     step: int = 0  # weight updates so far
     total: float = 0.0  # the sum of w_i l_i of the epoch so far
     gradient: Array = field(init=False, repr=False)
-    _arguments: CoreArguments = field(init=False, repr=False)
     _predictions: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         n_rows = self.data.n_rows
         self.gradient = self.network.new_gradient()
-        self._arguments = self.network.arguments(n_rows)
         self._predictions = self.network.no_predictions
         if self.keep_predictions:
             longest = min(n_rows, self.network.slice_rows)
             self._predictions = np.empty((longest, self.network.n_outputs), self.network.dtype)
+
+    @cached_property
+    def path(self) -> Path:
+        """How the stochastic mode passes through the first layer."""
+        return path_for(self.network, density(self.data, self.network.is_standardised))
+
+    @cached_property
+    def sample_arguments(self) -> CoreArguments:
+        """What the door of the stochastic mode takes first."""
+        return self.network.arguments(self.path.block, stochastic=True)
+
+    @cached_property
+    def batch_arguments(self) -> CoreArguments:
+        """What the doors of the other modes take first."""
+        return self.network.arguments(self.data.n_rows)
 
     def rates(self, n_steps: int) -> Array:
         """The learning rates of the next steps, which are counted as made."""
@@ -51,6 +66,7 @@ class Descent:
     def visit(
         self,
         door: Callable[..., float],
+        arguments: CoreArguments,
         order: Array | None,
         start: int,
         stop: int,
@@ -64,7 +80,7 @@ class Descent:
         predictions = self._predictions[: stop - start]
         code = self.loss.code(self.data.y)
         rest = code, visited, predictions, self.total, *settings
-        self.total = self.team.run(door, *self._arguments, *data, *rest)
+        self.total = self.team.run(door, *arguments, *data, *rest)
         return Slice(rows, stop - start, self.total, predictions, moved)
 
 
@@ -80,14 +96,16 @@ def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iter
 
 def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
     """One update after every row: W := W - learning_rate * w_i dl_i/dW."""
-    door = descent.network.core.stochastic
+    door, arguments = descent.network.core.stochastic, descent.sample_arguments
     for start, stop in descent.network.slices(descent.data.n_rows):
-        yield descent.visit(door, order, start, stop, descent.rates(stop - start))
+        rates = descent.rates(stop - start)
+        yield descent.visit(door, arguments, order, start, stop, rates, descent.path.code)
 
 
 def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One update after every batch, along its mean gradient; the last one may be shorter."""
-    door, n_rows = descent.network.core.minibatch, descent.data.n_rows
+    door, arguments = descent.network.core.minibatch, descent.batch_arguments
+    n_rows = descent.data.n_rows
     if batch_size > descent.network.slice_rows:
         for start in range(0, n_rows, batch_size):
             yield from _one_step(descent, order, start, min(start + batch_size, n_rows))
@@ -96,7 +114,8 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
     for start in range(0, n_rows, length):
         stop = min(start + length, n_rows)
         rates = descent.rates(-(-(stop - start) // batch_size))
-        yield descent.visit(door, order, start, stop, rates, batch_size, descent.gradient)
+        settings = rates, batch_size, descent.gradient
+        yield descent.visit(door, arguments, order, start, stop, *settings)
 
 
 def batch(descent: Descent) -> Iterator[Slice]:
@@ -109,8 +128,9 @@ def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> I
     network, settings = descent.network, (1 / (last - first), descent.gradient)
     descent.gradient[:] = 0
     for start, stop in network.slices(last - first):
+        rows = order, first + start, first + stop
         piece = descent.visit(
-            network.core.gradient, order, first + start, first + stop, *settings, moved=False
+            network.core.gradient, descent.batch_arguments, *rows, *settings, moved=False
         )
         if stop == last - first:
             network.core.update(network.parameters, descent.gradient, descent.rates(1)[0])

@@ -26,6 +26,7 @@ LINE = 16  # numbers: every array begins at a multiple of this
 # block more often: a smaller one stays in the cache.
 BLOCK = 256 if ISA == "v4" else 128
 NARROW = 8  # the widest layer of a network that one thread trains alone; in kernels/narrow.pxd
+TINY_LAYERS = 8  # the most that per-sample descent keeps at hand; in _core.pyx
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
 # Between two returns to Python: floating-point operations, tenths of a second of them; and rows, of
 # which the predictions are kept if there are metrics.
@@ -192,7 +193,17 @@ class Network:
             return ALONE
         return Team(thread_count(threads, min(n_rows, self.block) * self._row_work / 3))
 
-    def arguments(self, n_rows: int) -> CoreArguments:
+    @property
+    def is_standardised(self) -> bool:
+        """Whether a Normalization layer stands before the first one with weights."""
+        return self._normalization is not None
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether per-sample descent can keep all weights at hand."""
+        return self._is_narrow and len(self.layers) <= TINY_LAYERS
+
+    def arguments(self, n_rows: int, *, stochastic: bool = False) -> CoreArguments:
         """What the doors take for up to n_rows rows at a time, with scratch memory of its own.
 
         Each caller has its own scratch, so that threads may use one network together; the members
@@ -201,7 +212,8 @@ class Network:
         normalization = self._normalization
         table = normalization.table_for(self.n_features) if normalization else np.empty((0, 0))
         block = min(self.block, _next_line(n_rows))  # whole vectors
-        scratch = aligned_empty(self.core.scratch_length(self._table, block), self.dtype)
+        length = self.core.scratch_length(self._table, block, stochastic)
+        scratch = aligned_empty(length, self.dtype)
         return CoreArguments(self._table, self.parameters, table, block, scratch)
 
     def slices(self, n_rows: int) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fastnn"
 
-KERNELS = "elementary rows activations losses across tiles dense unit narrow update"
+KERNELS = "elementary rows activations losses across tiles dense unit narrow sample tiny update"
 FLOORS = [
     ["kernels/simd", "kernels/team"],
     [f"kernels/{name}" for name in KERNELS.split()],
@@ -22,7 +22,7 @@ FLOORS = [
     ["_version", "_threads", "_team", "_backend", "_validation"],
     ["activations", "losses", "initializers", "optimizers", "metrics"],
     ["layers", "network"],
-    ["files", "descent"],
+    ["files", "paths", "descent"],
     ["history", "callbacks", "training"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],

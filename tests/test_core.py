@@ -20,6 +20,7 @@ import fastnn.network
 from fastnn._validation import features
 from fastnn.losses import LOSSES
 from fastnn.network import padded
+from fastnn.paths import NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -294,7 +295,7 @@ def test_empty_arrays_return_before_any_address_is_taken(build):
     core, gradient = network.core, network.new_gradient()
     assert core.evaluate(*arguments) == 7
     assert core.gradient(*arguments, 1.0, gradient) == 7
-    assert core.stochastic(*arguments, np.ones(1)) == 7
+    assert core.stochastic(*arguments, np.ones(1), 0) == 7
     assert core.minibatch(*arguments, np.ones(1), 8, gradient) == 7
     assert core.first_nonfinite(no_rows, 0, 3) == (-1, -1)
     assert core.all_finite(nothing)
@@ -325,9 +326,12 @@ def test_padding_stays_zero(build, sizes):
     data = make_data(network, "categorical_crossentropy", *make_rows(
         network, "categorical_crossentropy", n_rows=40
     ))  # fmt: skip
-    arguments = (*network.arguments(40), *data, 3, network.no_order, network.no_predictions, 0.0)
+    rest = (*data, 3, network.no_order, network.no_predictions, 0.0)
+    arguments = (*network.arguments(40), *rest)
     gradient = network.new_gradient()
-    network.core.stochastic(*arguments, np.full(1, 0.1))
+    for path in range(len(NAMES)):
+        samples = network.arguments(16, stochastic=True)
+        network.core.stochastic(*samples, *rest, np.full(1, 0.1), path)
     network.core.minibatch(*arguments, np.full(1, 0.1), 8, gradient)
     for flat in (network.parameters, gradient):
         used = sum(np.count_nonzero(view) for view in network.views(flat).values())

@@ -100,7 +100,8 @@ def test_learning_rates_by_step(build):
         expected, _ = reference.descend(
             expected, ["tanh", "linear"], "mean_squared_error", X, y, rate, 1, [row]
         )
-    descent.visit(network.core.stochastic, None, 0, 50, rates)
+    arguments = descent.sample_arguments
+    descent.visit(network.core.stochastic, arguments, None, 0, 50, rates, descent.path.code)
     assert_same_weights(network, expected, factor=10)
 
 

@@ -8,7 +8,8 @@ from libc.string cimport memset
 
 from fastnn.kernels.elementary cimport exp, sigmoid, sweep, tanh
 from fastnn.kernels.simd cimport (
-    INFINITE, WIDTH, divide, lane_max, lane_sum, load_first, real, spread, store_first, vec, where,
+    INFINITE, WIDTH, divide, first_lane, lane_max, lane_sum, load_first, real, spread, store_first,
+    vec, where,
 )
 
 cdef enum Activation:
@@ -68,6 +69,9 @@ cdef inline void sweep_backward(
 ) noexcept nogil:
     """da := f(a, da), the last and shorter vector like all others"""
     cdef Py_ssize_t j = 0
+    if n == 1:
+        da[0] = first_lane(f(spread(a[0]), spread(da[0])))
+        return
     while j < n:
         store_first(da + j, f(load_first(a + j, n - j, 0), load_first(da + j, n - j, 0)), n - j)
         j += WIDTH

@@ -1,13 +1,13 @@
-"""The dense layer z = x W + b: its three matrix products, and the same for a single row.
+"""The dense layer z = x W + b: its three matrix products.
 
 Shapes, for a block of m rows: x (m, n_in) and z (m, n_out) with the row strides `in_stride` and
 `stride`; W (n_in, n_out) with row stride `stride`; b (n_out). The gradients dx, dz, dW, db have
-the shapes of x, z, W, b. Between n_out and `stride` W and b hold zeros, and so do rows of x and z as
-far as `columns`; what follows there is never read.
+the shapes of x, z, W, b. Between n_out and `stride` W and b hold zeros; rows of x and z, and of
+their gradients, do so as far as `columns`, and what follows there is never read.
 """
 
 from fastnn.kernels.simd cimport (
-    WIDTH, descended, lane_sum, load, load_first, real, spread, store, transpose_square, vec,
+    WIDTH, descended, load, load_first, real, spread, store, transpose_square, vec,
 )
 from fastnn.kernels.tiles cimport (
     DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
@@ -154,49 +154,3 @@ cdef inline void transpose(
     for i in range(i, padded):
         for j in range(n):
             b[j * ldb + i] = a[i * lda + j] if i < m else 0
-
-
-# ---- one row ----------------------------------------------------------------------------------
-
-cdef inline void add_scaled(real alpha, const real* x, real* y, Py_ssize_t n) noexcept nogil:
-    """y := alpha*x + y"""
-    cdef Py_ssize_t j
-    for j in range(n):
-        y[j] += alpha * x[j]
-
-
-cdef inline real dot(const real* x, const real* y, Py_ssize_t n) noexcept nogil:
-    """sum_j x_j y_j"""
-    cdef vec sums = spread(0)
-    cdef real total
-    cdef Py_ssize_t j = 0
-    while j + WIDTH <= n:
-        sums = sums + load(x + j) * load(y + j)
-        j += WIDTH
-    total = lane_sum(sums)
-    while j < n:
-        total += x[j] * y[j]
-        j += 1
-    return total
-
-
-cdef inline void forward_row(
-    const Layer* layer, const real* parameters, const real* x, real* z
-) noexcept nogil:
-    """z := x W + b"""
-    cdef Py_ssize_t i, j
-    for j in range(layer.stride):
-        z[j] = 0 if layer.b < 0 else parameters[layer.b + j]
-    for i in range(layer.n_in):
-        add_scaled(x[i], parameters + layer.W + i * layer.stride, z, layer.stride)
-
-
-cdef inline void input_gradient_row(
-    const Layer* layer, const real* parameters, const real* dz, real* dx
-) noexcept nogil:
-    """dx := dz W^T"""
-    cdef Py_ssize_t i
-    for i in range(layer.n_in):
-        dx[i] = dot(parameters + layer.W + i * layer.stride, dz, layer.stride)
-    for i in range(layer.n_in, layer.in_stride):
-        dx[i] = 0

@@ -9,8 +9,8 @@ The constants that depend on the number type stand side by side, float32 first.
 """
 
 from fastnn.kernels.simd cimport (
-    INFINITE, MANTISSA_BITS, WIDTH, bits, divide, from_bits, load_first, polynomial, real, spread,
-    store_first, to_bits, vec, where,
+    INFINITE, MANTISSA_BITS, WIDTH, bits, divide, first_lane, from_bits, load_first, polynomial,
+    real, spread, store_first, to_bits, vec, where,
 )
 
 ctypedef vec (*Function)(vec x) noexcept nogil
@@ -19,6 +19,9 @@ ctypedef vec (*Function)(vec x) noexcept nogil
 cdef inline void sweep(Function f, const real* x, real* y, Py_ssize_t n) noexcept nogil:
     """y := f(x), the last and shorter vector like all others"""
     cdef Py_ssize_t j = 0
+    if n == 1:  # without a mask, whose stores a load that follows would have to wait for
+        y[0] = first_lane(f(spread(x[0])))
+        return
     while j < n:
         store_first(y + j, f(load_first(x + j, n - j, 0)), n - j)
         j += WIDTH

@@ -5,6 +5,9 @@
 #pragma once
 
 #include <stddef.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 #ifdef FASTNN_DOUBLE
 typedef double real;
@@ -99,6 +102,28 @@ INLINE void store_first(real *p, vec v, ptrdiff_t n)
                 p[i] = v[i];
 }
 
+/* units, values := first + i and v[i] of the lanes that are not zero (NaN is not), in their order;
+ * returns how many. There is room for a whole vector. */
+INLINE int list_nonzero(vec v, int first, int *units, real *values)
+{
+    int count = 0;
+#if defined(__AVX512VL__) && !defined(FASTNN_DOUBLE)
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __mmask16 chosen = _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    __m512i found = _mm512_maskz_compress_epi32(chosen, lanes);
+    _mm512_storeu_si512(units, _mm512_add_epi32(found, _mm512_set1_epi32(first)));
+    store(values, (vec)_mm512_maskz_compress_ps(chosen, (__m512)v));
+    count = __builtin_popcount(chosen);
+#else
+    for (int i = 0; i < WIDTH; i++) { /* without a branch, which could not be foreseen */
+        units[count] = first + i;
+        values[count] = v[i];
+        count += v[i] != 0;
+    }
+#endif
+    return count;
+}
+
 INLINE bits to_bits(vec v) { return (bits)v; }
 INLINE vec from_bits(bits b) { return (vec)b; }
 INLINE vec where(mask m, vec yes, vec no) { return (vec)((m & (mask)yes) | (~m & (mask)no)); }
@@ -161,6 +186,15 @@ INLINE vec lane_sums(const vec *rows)
     return v[0];
 }
 
+/* Eight numbers, whatever the width of a vector: a row of a tiny network. GCC warns that functions
+ * would hand them over in another way in other builds; these are all inlined. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+typedef real octet __attribute__((vector_size(8 * sizeof(real))));
+typedef __typeof__((octet){} < (octet){}) octet_mask;
+INLINE octet spread_octet(real x) { return x - (octet){}; }
+INLINE octet octet_where_positive(octet x, octet v) { return (octet)((x > (octet){}) & (octet_mask)v); }
+INLINE octet octet_not_negative(octet v) { return (octet)(~(v < (octet){}) & (octet_mask)v); }
+
 /* b := a transposed, WIDTH x WIDTH; only the first `rows` rows of b are stored.
  * Stage by stage, rows r and r+h swap their off-diagonal squares of h x h. */
 INLINE void transpose_square(const real *a, long lda, real *b, long ldb, long rows)
@@ -198,7 +232,6 @@ INLINE void transpose_square(const real *a, long lda, real *b, long ldb, long ro
 
 /* Subnormal numbers cost a hundred cycles each; the core treats them as zero while it runs. */
 #if defined(__SSE2__)
-#include <immintrin.h>
 typedef unsigned int float_mode;
 INLINE float_mode flush_subnormals(void)
 {

@@ -5,6 +5,7 @@ its bits and for the mask that comparing two `vec` gives.
 cdef extern from "simd.h" nogil:
     ctypedef float real
     ctypedef float vec
+    ctypedef float octet
     ctypedef unsigned int bits
     ctypedef int mask
     ctypedef int float_mode
@@ -26,6 +27,9 @@ cdef extern from "simd.h" nogil:
     const void* anew(const void* p) noexcept
     vec where_positive(vec x, vec v) noexcept
     vec not_negative(vec v) noexcept
+    octet spread_octet(real x) noexcept
+    octet octet_where_positive(octet x, octet v) noexcept
+    octet octet_not_negative(octet v) noexcept
     void transpose_square(
         const real* a, Py_ssize_t lda, real* b, Py_ssize_t ldb, Py_ssize_t rows
     ) noexcept
@@ -34,6 +38,7 @@ cdef extern from "simd.h" nogil:
     real lane_max(vec v) noexcept
 
     vec where(mask m, vec yes, vec no) noexcept
+    int list_nonzero(vec v, int first, int* units, real* values) noexcept
     bits to_bits(vec v) noexcept
     vec from_bits(bits b) noexcept
     vec divide(vec x, vec y) noexcept

@@ -112,7 +112,7 @@ cdef inline void tile(
 ) noexcept nogil:
     """Rows i to i+rows, columns j to j+vectors*WIDTH (or N) of C
 
-    Meanwhile the lines that the next tiles need come nearer: of a transposed A the next rows; in the
+    Meanwhile lines that the next tiles need come nearer: of a transposed A the next rows; in the
     first tiles of a column, one line of each row, the next columns of B; then the next row of A.
     """
     cdef vec ab[24]

@@ -1,0 +1,55 @@
+"""Which way per-sample descent takes through the weights of the first layer.
+
+Every path gives the weights of one update after every row, up to rounding. "listed" visits the
+weights of the features that are not zero, twice for each row; "swept" visits all of them once for
+each row; "blocked" twice for a block of rows, whose products with each other stand in for the steps
+in between; "tiny" keeps the few weights of a narrow network at hand. The number of threads has no
+say. The kernels are in `fastnn/kernels/sample.pxd` and `tiny.pxd`, the algebra is in
+`docs/design.md`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn._validation import NUMBER_TYPES, Data
+from fastnn.network import Network
+
+NAMES = ("listed", "swept", "blocked", "tiny")  # in the order of their codes in the core
+MEASURED_ROWS = 1024  # of X, for its density
+SPARSE = 0.45  # the density below which lists of features pay
+BLOCKED_WEIGHTS = 30_000  # in a first layer that no longer fits the nearest cache
+NARROW_OUTPUT = 16  # outputs that the core lays across; ACROSS in `_core.pyx`
+BLOCK = 32  # rows: a longer block has more corrections, a shorter one visits the weights more often
+
+
+class Path(NamedTuple):
+    """A path and the rows of its blocks."""
+
+    name: str
+    block: int
+
+    @property
+    def code(self) -> int:
+        return NAMES.index(self.name)
+
+
+def path_for(network: Network, density: float) -> Path:
+    """The quickest path for the shape of the first layer and the share of X that is not zero."""
+    n_in, n_out = network.n_features, network.layers[0].units
+    if network.is_tiny:
+        name = "tiny"
+    elif density < SPARSE or (len(network.layers) == 1 and n_out <= NARROW_OUTPUT):
+        name = "listed"
+    else:
+        name = "blocked" if n_in * n_out >= BLOCKED_WEIGHTS else "swept"
+    return Path(name, min(BLOCK, network.slice_rows))
+
+
+def density(data: Data, standardised: bool) -> float:
+    """The share of numbers that are not zero in the first rows, as the first layer sees them."""
+    if standardised or data.n_rows == 0:
+        return 1.0
+    number_type = next(name for name, code in NUMBER_TYPES.items() if code == data.x_type)
+    rows = np.ascontiguousarray(data.X[:MEASURED_ROWS]).view(number_type)
+    return float(np.count_nonzero(rows) / rows.size)

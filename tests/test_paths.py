@@ -1,0 +1,167 @@
+"""The paths of per-sample descent: each against the oracle, in every build; which one is taken."""
+
+import numpy as np
+import pytest
+import reference
+from networks import BUILDS, PAIRS, make_data, make_network, make_rows, oracle_weights
+
+from fastnn import SGD, Dense, Sequential
+from fastnn.descent import Descent, epoch_slices
+from fastnn.losses import LOSSES
+from fastnn.paths import BLOCK, NAMES, SPARSE, Path, density, path_for
+
+N_ROWS = 2 * BLOCK + 11  # a border of blocks, and a ragged last one
+RATE = 0.02
+WIDE = [name for name in NAMES if name != "tiny"]
+# Below, at and above the width of a vector and of a tile; one unit; wide rows of 256 and 272.
+SHAPES = [(40, 70, 20, 3), (5, 17, 1), (16, 64, 32, 10), (3, 256, 33, 2), (130, 9, 18), (1, 1, 1)]
+
+each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
+each_path = pytest.mark.parametrize("path", WIDE)
+
+
+def descent_on(path, build, sizes, activations, loss, *, sparse=False, weights=None):
+    network = make_network(build, sizes, activations)
+    X, y = make_rows(network, loss, N_ROWS)
+    if sparse:
+        X[np.random.default_rng(1).random(X.shape) < 0.8] = 0
+    descent = Descent(
+        network, SGD(RATE), LOSSES[loss](), make_data(network, loss, X, y, weights), True
+    )
+    descent.__dict__["path"] = Path(path, BLOCK)  # whatever the rule says
+    return X, y, descent
+
+
+def assert_textbook(path, build, sizes, activations, loss, *, sparse=False, weights=None):
+    """Three shuffled epochs give the oracle's weights, running loss and predictions."""
+    X, y, descent = descent_on(
+        path, build, sizes, activations, loss, sparse=sparse, weights=weights
+    )
+    network = descent.network
+    expected = oracle_weights(network)
+    # Of the norm, since in float32 a relu may be on here and off there, whatever the path.
+    bound = 1e-12 if network.dtype == "float64" else 1e-3
+    for epoch in range(3):
+        order = np.random.default_rng(epoch).permutation(N_ROWS)
+        _, a = reference.forward(expected, activations, X[order[:1]])
+        *_, last = epoch_slices(descent, order, 1)
+        np.testing.assert_allclose(last.predictions[0], a[-1][0], rtol=bound * 50, atol=bound * 50)
+        expected, L = reference.descend(expected, activations, loss, X, y, RATE, 1, order, weights)
+        np.testing.assert_allclose(last.loss / N_ROWS, L, rtol=bound * 10)
+    for actual, wanted in zip(oracle_weights(network), expected, strict=True):
+        error = np.linalg.norm(actual - wanted) / max(np.linalg.norm(wanted), 1)
+        assert error < bound
+
+
+@each_build
+@each_path
+@pytest.mark.parametrize("sizes", SHAPES)
+@pytest.mark.parametrize("hidden", ["relu", "tanh"])
+def test_every_path_gives_the_textbook_weights(build, path, sizes, hidden):
+    activations = [hidden] * (len(sizes) - 2) + ["linear"]
+    assert_textbook(path, build, sizes, activations, "mean_squared_error")
+
+
+@each_build
+@each_path
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+@pytest.mark.parametrize("hidden", ["relu", "sigmoid"])
+def test_every_path_takes_every_loss(build, path, loss, output, hidden):
+    assert_textbook(path, build, (19, 24, 20, 3), [hidden, "relu", output], loss)
+
+
+@each_build
+@each_path
+def test_more_outputs_than_are_laid_across(build, path):
+    assert_textbook(path, build, (6, 20, 21), ["relu", "softmax"], "categorical_crossentropy")
+
+
+@each_build
+@each_path
+def test_rows_that_are_mostly_zeros(build, path):
+    assert_textbook(path, build, (60, 33, 4), ["relu", "linear"], "mean_squared_error", sparse=True)
+
+
+@each_build
+@pytest.mark.parametrize("path", NAMES)
+def test_a_sample_weight_multiplies_the_step(build, path):
+    weights = np.random.default_rng(5).random(N_ROWS) * 2
+    weights[::7] = 0
+    sizes = (4, 8, 5, 2)
+    assert_textbook(
+        path, build, sizes, ["relu", "tanh", "linear"], "mean_squared_error", weights=weights
+    )
+
+
+@each_build
+@pytest.mark.parametrize("hidden", ["relu", "sigmoid", "softmax"])
+@pytest.mark.parametrize("sizes", [(3, 8, 8, 1), (8, 8), (1, 5, 7, 2, 8), (7, 1)])
+def test_tiny_networks_of_any_shape(build, sizes, hidden):
+    activations = [hidden] * (len(sizes) - 2) + ["linear"]
+    assert_textbook("tiny", build, sizes, activations, "mean_squared_error")
+
+
+@each_build
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+def test_tiny_networks_with_every_loss(build, loss, output):
+    assert_textbook("tiny", build, (5, 7, 3), ["relu", output], loss)
+
+
+@each_build
+@pytest.mark.parametrize("path", NAMES)
+def test_slices_of_whole_blocks_leave_no_trace_in_the_bits(build, path):
+    results = []
+    for slice_rows in (BLOCK, 2 * BLOCK, 1000):
+        *_, descent = descent_on(path, build, (6, 8, 3), ["relu", "linear"], "mean_squared_error")
+        descent.network.slice_rows = slice_rows
+        losses = [piece.loss for piece in epoch_slices(descent, None, 1)]
+        results.append((descent.network.parameters, losses[-1]))
+    for parameters, loss in results[1:]:
+        np.testing.assert_array_equal(parameters, results[0][0])
+        assert loss == results[0][1]
+
+
+# ---- which path is taken -------------------------------------------------------------------------
+
+RULE = [
+    ((3, 8, 8, 1), 1.0, "tiny"),
+    ((3, 8, 8, 1), 0.1, "tiny"),
+    ((30, 64, 32, 1), 1.0, "swept"),
+    ((784, 128, 10), 1.0, "blocked"),
+    ((784, 128, 10), SPARSE - 0.01, "listed"),
+    ((30, 1), 1.0, "listed"),
+    ((784, 10), 1.0, "listed"),
+    ((400, 100), 1.0, "blocked"),
+]
+
+
+@pytest.mark.parametrize(("sizes", "share", "expected"), RULE)
+def test_the_rule_looks_at_shape_and_density(sizes, share, expected):
+    network = make_network(BUILDS[0], sizes, ["linear"] * (len(sizes) - 1))
+    assert path_for(network, share).name == expected
+
+
+@pytest.mark.parametrize("number_type", ["float32", "float64", "int8", "uint16", "bool"])
+def test_density_is_the_share_of_numbers_that_are_not_zero(number_type):
+    network = make_network(BUILDS[0], (4, 2), ["linear"])
+    X = np.array([[0, 1, 0, 0], [1, 1, 0, 0]], number_type)
+    data = make_data(network, "mean_squared_error", X, np.zeros((2, 2)))
+    assert density(data, standardised=False) == 3 / 8
+    assert density(data, standardised=True) == 1
+
+
+def test_a_sparse_table_and_its_dense_twin_train_alike():
+    """The path follows the first rows; both ways lead to the same weights."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 500)).astype(np.float32)
+    X[:, 100:] = 0
+    y = X[:, 0] > 0
+
+    def trained(X):
+        model = Sequential([Dense(64, "relu"), Dense(1, "sigmoid")], seed=0)
+        model.compile(loss="binary_crossentropy")
+        model.fit(X, y, mode="stochastic", shuffle=False)
+        return model.get_weights()[0]
+
+    noise = np.where(X == 0, np.float32(1e-30), X)
+    np.testing.assert_allclose(trained(X), trained(noise), rtol=0, atol=1e-5)
