@@ -731,10 +731,13 @@ cdef inline bint is_held(const Network* net) noexcept nogil:
     return net.output != net.layers and net.output.n_out <= HELD
 
 
-cdef void begin_samples(const Samples* s) noexcept nogil:
-    """The list of all units, and the output layer's W, output-major"""
+cdef void begin_samples(const Samples* s, TinyLayer* tiny) noexcept nogil:
+    """The list of all units; the output layer's W, output-major, or all W of a tiny network"""
     cdef const Layer* layer = s.net.output
     cdef Py_ssize_t i
+    if s.path == TINY:
+        for i in range(layer - s.net.layers + 1):
+            load_tiny(s.net.layers + i, s.net.parameters, tiny + i)
     for i in range(all_length(s.net.layers, s.net.output, s.net.block)):
         s.all[i] = <int>i
     if s.held != NULL:
@@ -744,9 +747,13 @@ cdef void begin_samples(const Samples* s) noexcept nogil:
         )
 
 
-cdef void end_samples(const Samples* s) noexcept nogil:
-    """The output layer's W back to its place"""
+cdef void end_samples(const Samples* s, const TinyLayer* tiny) noexcept nogil:
+    """These W back to their places"""
     cdef const Layer* layer = s.net.output
+    cdef Py_ssize_t i
+    if s.path == TINY:
+        for i in range(layer - s.net.layers + 1):
+            store_tiny(s.net.layers + i, s.net.parameters, tiny + i)
     if s.held != NULL:
         transpose(
             s.held, layer.in_stride, layer.n_out, layer.n_in, s.net.parameters + layer.W,
@@ -902,18 +909,29 @@ cdef inline real* step_of(const Network* net, Py_ssize_t r) noexcept nogil:
 
 
 cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
-    """BLOCKED: z of all rows with W as it is, and the rows' products with each other"""
+    """BLOCKED: z of all rows with W as it is, and the rows' products with each other
+
+    This member's columns of z and rows of products.
+    """
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
+    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
+    cdef Py_ssize_t first = share_begin(&net.me, width, LINE)
     cdef Product product
-    if s.path == BLOCKED:
-        product = forward(
-            layer, net.parameters, net.stack, activations(net, layer), m, False
-        )
+    if s.path != BLOCKED:
+        return
+    product = forward(layer, net.parameters, net.stack, activations(net, layer), m, False)
+    product.N = share_end(&net.me, width, LINE) - first
+    if product.N > 0:
+        product.B += first
+        product.C += first
+        if layer.b >= 0:
+            product.bias += first
         run(&product)
-        gram(
-            net.stack, layer.in_stride, m, layer.n_in, layer.b >= 0, s.G, gram_stride(net.block)
-        )
+    gram(
+        net.stack, layer.in_stride, layer.n_in, layer.b >= 0, s.G, gram_stride(net.block),
+        share_begin(&net.me, m, ROWS), share_end(&net.me, m, ROWS),
+    )
 
 
 cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
@@ -953,19 +971,21 @@ cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogi
 
 
 cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
-    """What W and b still lack of the block's m steps"""
+    """What W and b still lack of the block's m steps; of W this member's rows"""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
+    cdef Py_ssize_t first = share_begin(&net.me, layer.n_in, LINE)
+    cdef Py_ssize_t last = share_end(&net.me, layer.n_in, LINE)
     cdef real* steps = step_of(net, 0)
     cdef Product product
-    if s.path == BLOCKED:
+    if s.path == BLOCKED and first < last:
         product = weight_gradient(
-            layer, net.stack, steps, m, net.parameters, ADD, 0, 0, layer.n_in
+            layer, net.stack, steps, m, net.parameters, ADD, 0, first, last
         )
         run(&product)
-        if layer.b >= 0:
-            bias_gradient(layer, steps, m, net.parameters, ADD, 0)
-    elif s.path == SWEPT:
+    if s.path == BLOCKED and net.me.number == 0 and layer.b >= 0:
+        bias_gradient(layer, steps, m, net.parameters, ADD, 0)
+    if s.path == SWEPT and net.me.number == 0:
         move_rows(
             net.parameters + layer.W, layer.stride, s.all,
             net.stack + (m - 1) * layer.in_stride, layer.n_in, step_of(net, m - 1),
@@ -1021,41 +1041,54 @@ cdef inline void pass_tiny(
     descend_tiny(net.layers, tiny, x, tiny.step, False)
 
 
+cdef inline double pass_block(
+    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
+    const double[::1] rates, double loss,
+) noexcept nogil:
+    """The rows of a block, one after the other; returns loss + their losses."""
+    cdef Py_ssize_t r
+    cdef real rate
+    for r in range(m):
+        rate = <real>rate_of(rates, k + r)
+        if s.path == TINY:
+            pass_tiny(s, data, tiny, k, r, rate)
+            continue
+        forward_first(s, r)
+        forward_above(s, r)
+        delta_of_sample(s, data, k, r)
+        descend_above(s, r, rate)
+        descend_first(s, r, rate)
+    keep_predictions(s.net, data, k, 0, m)
+    row_losses(s.net, data, k, 0, m)
+    return add_losses(s.net, m, loss)
+
+
 cdef double stochastic_rows(
     const Samples* s, const Data* data, Py_ssize_t n, const double[::1] rates, double loss
 ) noexcept nogil:
-    """One update after every row; returns loss + the losses before each update."""
+    """One update after every row; returns loss + the losses before each update.
+
+    Members share the rows to load and the products of a block; the rows pass on the first one.
+    """
     cdef const Network* net = s.net
-    cdef Py_ssize_t k = 0, m, r
+    cdef Py_ssize_t k = 0, m
     cdef TinyLayer tiny[TINY_LAYERS]
-    cdef real rate
-    begin_samples(s)
-    if s.path == TINY:
-        for r in range(net.output - net.layers + 1):
-            load_tiny(net.layers + r, net.parameters, tiny + r)
+    if net.me.number == 0:
+        begin_samples(s, tiny)
     while k < n:
         m = min(net.block, n - k)
-        load_rows(net, data, k, 0, m)
+        load_rows(net, data, k, share_begin(&net.me, m, ROWS), share_end(&net.me, m, ROWS))
+        wait(&net.me)
         begin_block(s, m)
-        for r in range(m):
-            rate = <real>rate_of(rates, k + r)
-            if s.path == TINY:
-                pass_tiny(s, data, tiny, k, r, rate)
-                continue
-            forward_first(s, r)
-            forward_above(s, r)
-            delta_of_sample(s, data, k, r)
-            descend_above(s, r, rate)
-            descend_first(s, r, rate)
+        wait(&net.me)
+        if net.me.number == 0:
+            loss = pass_block(s, data, tiny, k, m, rates, loss)
+        wait(&net.me)
         end_block(s, m)
-        keep_predictions(net, data, k, 0, m)
-        row_losses(net, data, k, 0, m)
-        loss = add_losses(net, m, loss)
+        wait(&net.me)
         k += m
-    if s.path == TINY:
-        for r in range(net.output - net.layers + 1):
-            store_tiny(net.layers + r, net.parameters, tiny + r)
-    end_samples(s)
+    if net.me.number == 0:
+        end_samples(s, tiny)
     return loss
 
 
@@ -1159,7 +1192,8 @@ cdef Samples point_samples(
     s.held = s.G + net.block * gram_stride(net.block)
     s.n_units = <Py_ssize_t*>(s.held + HELD * net.output.in_stride)
     s.output = <real*>(s.n_units + n)
-    memset(s.zeros, 0, n_units * sizeof(real))
+    if net.me.number == 0:
+        memset(s.zeros, 0, n_units * sizeof(real))
     if path == TINY or not is_held(net):
         s.held = NULL
     return s
@@ -1302,9 +1336,8 @@ def stochastic(
                 layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
                 loss, order, predictions, me,
             )
-            if member == 0:  # the steps follow one another: the others have nothing to do
-                samples = point_samples(&call.net, layers, <Path>path, scratch)
-                total = stochastic_rows(&samples, &call.data, n, rates, total)
+            samples = point_samples(&call.net, layers, <Path>path, scratch)
+            total = stochastic_rows(&samples, &call.data, n, rates, total)
             close_call(&call)
     return total
 

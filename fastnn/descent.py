@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from fastnn._team import ALONE, Team
+from fastnn._threads import thread_count
 from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice
@@ -57,6 +58,12 @@ class Descent:
     def batch_arguments(self) -> CoreArguments:
         """What the doors of the other modes take first."""
         return self.network.arguments(self.data.n_rows)
+
+    def team_for(self, threads: int | None, batch_size: int) -> Team:
+        """A team to train in such batches, as large as the work between two waits is worth."""
+        if batch_size == 1:
+            return Team(thread_count(threads, self.path.shared_work))
+        return self.network.training_team(threads, batch_size)
 
     def rates(self, n_steps: int) -> Array:
         """The learning rates of the next steps, which are counted as made."""

@@ -28,6 +28,7 @@ from fastnn.descent import Descent
 from fastnn.history import History
 from fastnn.layers import Dense, Normalization
 from fastnn.network import Network, weight_shapes
+from fastnn.paths import path_for
 from fastnn.training import Plan, batch_size_for, evaluate, mode_of, train
 
 MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
@@ -279,8 +280,9 @@ class Sequential:
 
     def _descent(self, data: Data, plan: Plan, threads: int | None) -> Descent:
         network, keep = self._built(), bool(self._metrics)
-        team = network.training_team(threads, plan.batch_size)
-        return Descent(network, self._optimizer, self._compiled_loss(), data, keep, team)
+        descent = Descent(network, self._optimizer, self._compiled_loss(), data, keep)
+        descent.team = descent.team_for(threads, plan.batch_size)
+        return descent
 
     def _compiled_loss(self) -> losses.Loss:
         if self._loss is None:
@@ -502,7 +504,11 @@ class Sequential:
             view[...] = array
 
     def summary(self) -> None:
-        """Print the layers with their output shapes and numbers of parameters."""
+        """Print the layers with their output shapes and numbers of parameters.
+
+        Of a compiled model also the path that stochastic mode takes through the first layer, which
+        `fastnn.paths` explains.
+        """
         n_in = n_features = self._network.n_features if self._network else None
         rows: list[tuple[str, int | None, int | None]] = []
         if self._normalization is not None:
@@ -516,6 +522,10 @@ class Sequential:
             print(f"{name:<24}{_shown(outputs):>10}{_shown(size):>14}")
         total = None if n_features is None else sum(size or 0 for _, _, size in rows)
         print(f"{self.dtype}, seed {self.seed}, parameters: {_shown(total)}")
+        if self._network is not None and self._loss is not None:
+            dense, sparse = (path_for(self._network, share).name for share in (1.0, 0.0))
+            rest = f", sparse rows {sparse}" if sparse != dense else ""
+            print(f"stochastic mode: {dense}{rest}")
 
     # ---- files and copies -------------------------------------------------------------------
 

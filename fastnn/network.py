@@ -181,8 +181,8 @@ class Network:
     # ---- passes over rows -----------------------------------------------------------------
 
     def training_team(self, threads: int | None, batch_size: int) -> Team:
-        """A team to train in such batches; the steps of stochastic mode follow one another."""
-        if batch_size == 1 or self._is_narrow:
+        """A team for the gradients of such batches."""
+        if self._is_narrow:
             return ALONE
         step = min(batch_size, self.block) * self._row_work
         return Team(thread_count(threads, step))

@@ -24,10 +24,11 @@ BLOCK = 32  # rows: a longer block has more corrections, a shorter one visits th
 
 
 class Path(NamedTuple):
-    """A path and the rows of its blocks."""
+    """A path, the rows of its blocks and what threads can share of a block."""
 
     name: str
     block: int
+    shared_work: float = 0.0  # floating-point operations
 
     @property
     def code(self) -> int:
@@ -43,7 +44,8 @@ def path_for(network: Network, density: float) -> Path:
         name = "listed"
     else:
         name = "blocked" if n_in * n_out >= BLOCKED_WEIGHTS else "swept"
-    return Path(name, min(BLOCK, network.slice_rows))
+    block = min(BLOCK, network.slice_rows)
+    return Path(name, block, 4.0 * block * n_in * n_out if name == "blocked" else 0.0)
 
 
 def density(data: Data, standardised: bool) -> float:

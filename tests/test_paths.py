@@ -6,6 +6,8 @@ import reference
 from networks import BUILDS, PAIRS, make_data, make_network, make_rows, oracle_weights
 
 from fastnn import SGD, Dense, Sequential
+from fastnn._team import Team
+from fastnn._threads import STEP_WORK
 from fastnn.descent import Descent, epoch_slices
 from fastnn.losses import LOSSES
 from fastnn.paths import BLOCK, NAMES, SPARSE, Path, density, path_for
@@ -119,6 +121,39 @@ def test_slices_of_whole_blocks_leave_no_trace_in_the_bits(build, path):
     for parameters, loss in results[1:]:
         np.testing.assert_array_equal(parameters, results[0][0])
         assert loss == results[0][1]
+
+
+@each_build
+@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("sizes", [(8, 7, 3), (5, 8, 1)])
+def test_any_number_of_threads_gives_the_same_bits(build, path, sizes):
+    def trained(size):
+        *_, descent = descent_on(path, build, sizes, ["relu", "linear"], "mean_squared_error")
+        with Team(size) as descent.team:
+            *_, last = epoch_slices(descent, None, 1)
+        return descent.network.parameters.tobytes(), last.loss
+
+    alone = trained(1)
+    for size in (2, 3, 4, 7):
+        assert trained(size) == alone
+
+
+@each_build
+def test_threads_share_a_wide_first_layer(build):
+    def trained(size):
+        sizes, activations = (90, 100, 10), ["relu", "softmax"]
+        *_, descent = descent_on("blocked", build, sizes, activations, "categorical_crossentropy")
+        with Team(size) as descent.team:
+            *_, last = epoch_slices(descent, np.arange(N_ROWS)[::-1].copy(), 1)
+        return descent.network.parameters.tobytes(), last.loss
+
+    assert len({trained(size) for size in (1, 2, 3, 4, 7)}) == 1
+
+
+def test_only_blocks_are_worth_more_threads():
+    wide = make_network(BUILDS[0], (784, 128, 10), ["relu", "softmax"])
+    assert path_for(wide, 1.0).shared_work > 2 * STEP_WORK
+    assert path_for(wide, 0.1).shared_work == 0
 
 
 # ---- which path is taken -------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from networks import BUILDS, PAIRS, make_data, make_network, make_rows
 
 import fastnn
 from fastnn import SGD, Callback, Dense, Sequential, _team, _threads
-from fastnn._team import ALONE, Team
+from fastnn._team import Team
 from fastnn._validation import features
 from fastnn.descent import Descent, epoch_slices
 from fastnn.losses import LOSSES
@@ -499,10 +499,9 @@ def test_the_quota_of_a_control_group(groups, files, expected, tmp_path):
     assert _threads.cgroup_cpus(tmp_path / "nowhere") is None
 
 
-def test_small_nets_and_stochastic_mode_run_alone(eight_cpus):
+def test_small_nets_run_alone(eight_cpus):
     network = Network(3, [Dense(8), Dense(1)], "float32")
     assert network.training_team(None, 32).size == 1
     large = Network(784, [Dense(512), Dense(10)], "float32")
-    assert large.training_team(8, 1) is ALONE
     assert large.training_team(None, 256).size == 8
     assert large.forward_team(None, 1).size == 1

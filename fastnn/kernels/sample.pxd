@@ -363,12 +363,15 @@ cdef inline void descend_held_step(
 # ---- the products of a block's rows with each other ----------------------------------------------
 
 cdef inline void gram(
-    const real* x, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t n_in, real plus, real* G,
-    Py_ssize_t ld,
+    const real* x, Py_ssize_t stride, Py_ssize_t n_in, real plus, real* G, Py_ssize_t ld,
+    Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """G_kj := x_k x_j + plus for j <= k < m, and up to 3 of j > k, k >= m that mean nothing"""
-    cdef Py_ssize_t k = 0, j
-    while k < m:
+    """G_kj := x_k x_j + plus for j <= k, k from first, a multiple of 4, to last
+
+    Up to 3 numbers in a row and 3 rows more are written, which mean nothing.
+    """
+    cdef Py_ssize_t k = first, j
+    while k < last:
         j = 0
         while j <= k:
             gram_tile(x + k * stride, x + j * stride, stride, n_in, plus, G + k * ld + j, ld)
