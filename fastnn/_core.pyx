@@ -48,7 +48,9 @@ from fastnn.kernels.simd cimport (
 )
 from fastnn.kernels.team cimport Member, begin, share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply
-from fastnn.kernels.tiny cimport TinyLayer, descend_tiny, load_tiny, store_tiny, sum_rows
+from fastnn.kernels.tiny cimport (
+    TinyLayer, descend_tiny, load_tiny, store_tiny, sum_rows, transposed_descend_tiny,
+)
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
 from fastnn.kernels.update cimport sgd
 
@@ -908,6 +910,19 @@ cdef inline real* step_of(const Network* net, Py_ssize_t r) noexcept nogil:
     return delta(net, net.layers) + r * net.layers.stride
 
 
+cdef void run_share(const Network* net, Product product) noexcept nogil:
+    """This member's columns of a product: the same ones of W in both, which so stay in its cache"""
+    cdef Py_ssize_t first = share_begin(&net.me, product.N, LINE)
+    product.N = share_end(&net.me, product.N, LINE) - first
+    if product.N <= 0:
+        return
+    product.B += first
+    product.C += first
+    if product.bias != NULL:
+        product.bias += first
+    run(&product)
+
+
 cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
     """BLOCKED: z of all rows with W as it is, and the rows' products with each other
 
@@ -915,19 +930,11 @@ cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
     """
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
-    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
-    cdef Py_ssize_t first = share_begin(&net.me, width, LINE)
     cdef Product product
     if s.path != BLOCKED:
         return
     product = forward(layer, net.parameters, net.stack, activations(net, layer), m, False)
-    product.N = share_end(&net.me, width, LINE) - first
-    if product.N > 0:
-        product.B += first
-        product.C += first
-        if layer.b >= 0:
-            product.bias += first
-        run(&product)
+    run_share(net, product)
     gram(
         net.stack, layer.in_stride, layer.n_in, layer.b >= 0, s.G, gram_stride(net.block),
         share_begin(&net.me, m, ROWS), share_end(&net.me, m, ROWS),
@@ -971,18 +978,16 @@ cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogi
 
 
 cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
-    """What W and b still lack of the block's m steps; of W this member's rows"""
+    """What W and b still lack of the block's m steps; of W this member's columns"""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
-    cdef Py_ssize_t first = share_begin(&net.me, layer.n_in, LINE)
-    cdef Py_ssize_t last = share_end(&net.me, layer.n_in, LINE)
     cdef real* steps = step_of(net, 0)
     cdef Product product
-    if s.path == BLOCKED and first < last:
+    if s.path == BLOCKED:
         product = weight_gradient(
-            layer, net.stack, steps, m, net.parameters, ADD, 0, first, last
+            layer, net.stack, steps, m, net.parameters, ADD, 0, 0, layer.n_in
         )
-        run(&product)
+        run_share(net, product)
     if s.path == BLOCKED and net.me.number == 0 and layer.b >= 0:
         bias_gradient(layer, steps, m, net.parameters, ADD, 0)
     if s.path == SWEPT and net.me.number == 0:
@@ -996,49 +1001,73 @@ cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
 # ---- a tiny network: only the beginning and the end of a block are those of the other paths -----
 
 cdef inline void pass_tiny(
-    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t r, real rate
+    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t r, real rate,
+    bint last,
 ) noexcept nogil:
-    """Forward, backward and step of row r of the block"""
+    """Forward, backward and step of row r of the block
+
+    The first layer's z of the next row, unless this is the last, needs of this one's step no more
+    than z' + (x' x + 1) step, z' and x' x being known before: so the weights are not waited for.
+    """
     cdef const Network* net = s.net
-    cdef Py_ssize_t i, n_layers = net.output - net.layers + 1
-    cdef const real* x = net.stack + r * net.layers.in_stride
-    cdef const real* below
     cdef const Layer* layer = net.layers
+    cdef const real* x = net.stack + r * layer.in_stride
+    cdef Py_ssize_t i, n_layers = net.output - layer + 1
     cdef TinyLayer* t = tiny
-    cdef octet dz
+    cdef octet z_next = spread_octet(0)
+    cdef real product = layer.b >= 0
+    if r == 0:
+        t.z = sum_rows(t.W, x, layer.n_in, t.b)
+    if not last:
+        z_next = sum_rows(t.W, x + layer.in_stride, layer.n_in, t.b)
+        for i in range(layer.n_in):
+            product += x[i] * x[layer.in_stride + i]
     for i in range(n_layers):
         layer, t = net.layers + i, tiny + i
-        below = x if i == 0 else <real*>&tiny[i - 1].a
-        t.a = sum_rows(t.W, below, layer.n_in, t.b)
-        if layer == net.output:
-            keep_output(s, <real*>&t.a, net.output_z, r)
-        if is_relu(layer):
-            t.a = octet_not_negative(t.a)
-        else:
+        if i > 0:
+            t.z = sum_rows(t.W, <real*>&tiny[i - 1].a, layer.n_in, t.b)
+        t.a = octet_not_negative(t.z) if is_relu(layer) else t.z
+        if not is_relu(layer):
             activate(<Activation>layer.activation, <real*>&t.a, layer.n_out)
+    tiny_delta(data, layer, t, visited(data, k + r))
+    for i in range(n_layers - 1, 0, -1):
+        hand_down_tiny(net.layers + i, tiny + i, tiny + i - 1)
+    if not last:
+        tiny.z = z_next + spread_octet(-rate * product) * tiny.dz
+    keep_output(s, <real*>&t.z, net.output_z, r)
     keep_output(s, <real*>&t.a, activations(net, net.output), r)
-    i = visited(data, k + r)
+    for i in range(n_layers - 1, 0, -1):
+        descend_tiny(net.layers + i, tiny + i, <real*>&tiny[i - 1].a, rate)
+        transposed_descend_tiny(net.layers + i, tiny + i, tiny[i - 1].a)
+    descend_tiny(net.layers, tiny, x, rate)
+
+
+cdef inline void tiny_delta(
+    const Data* data, const Layer* layer, TinyLayer* t, Py_ssize_t row
+) noexcept nogil:
+    """dz := sample_weight * dl/dz of the output layer"""
+    cdef real weight = 1 if data.sample_weight == NULL else data.sample_weight[row]
     loss_delta(
-        data.loss, <real*>&t.a, data.y + i * data.n_targets, <real*>&t.step,
-        1 if data.sample_weight == NULL else data.sample_weight[i], layer.n_out,
+        data.loss, <real*>&t.a, data.y + row * data.n_targets, <real*>&t.dz, weight, layer.n_out
     )
     if not is_fused(data.loss):
         activate_backward(
-            <Activation>layer.activation, <real*>&t.a, <real*>&t.step, layer.n_out
+            <Activation>layer.activation, <real*>&t.a, <real*>&t.dz, layer.n_out
         )
-    for i in range(n_layers - 1, 0, -1):
-        layer, t = net.layers + i, tiny + i
-        dz = sum_rows(t.W_t, <real*>&t.step, layer.n_out, spread_octet(0))
-        tiny[i - 1].step = octet_where_positive(tiny[i - 1].a, dz) if is_relu(layer - 1) else dz
-        if not is_relu(layer - 1):
-            activate_backward(
-                <Activation>(layer - 1).activation, <real*>&tiny[i - 1].a,
-                <real*>&tiny[i - 1].step, layer.n_in,
-            )
-        t.step = spread_octet(-rate) * t.step
-        descend_tiny(layer, t, <real*>&tiny[i - 1].a, tiny[i - 1].a, True)
-    tiny.step = spread_octet(-rate) * tiny.step
-    descend_tiny(net.layers, tiny, x, tiny.step, False)
+
+
+cdef inline void hand_down_tiny(
+    const Layer* layer, const TinyLayer* t, TinyLayer* below
+) noexcept nogil:
+    """dz below := (W dz) * f'(z)"""
+    cdef octet dx = sum_rows(t.W_t, <const real*>&t.dz, layer.n_out, spread_octet(0))
+    if is_relu(layer - 1):
+        below.dz = octet_where_positive(below.a, dx)
+    else:
+        below.dz = dx
+        activate_backward(
+            <Activation>(layer - 1).activation, <real*>&below.a, <real*>&below.dz, layer.n_in
+        )
 
 
 cdef inline double pass_block(
@@ -1051,7 +1080,7 @@ cdef inline double pass_block(
     for r in range(m):
         rate = <real>rate_of(rates, k + r)
         if s.path == TINY:
-            pass_tiny(s, data, tiny, k, r, rate)
+            pass_tiny(s, data, tiny, k, r, rate, r == m - 1)
             continue
         forward_first(s, r)
         forward_above(s, r)

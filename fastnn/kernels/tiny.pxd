@@ -16,7 +16,7 @@ cdef struct TinyLayer:
     octet W[8]
     octet W_t[8]
     octet b
-    octet a  # of the current sample
+    octet z, a, dz  # of the current sample
     octet step  # -rate * dz
 
 
@@ -26,7 +26,7 @@ cdef inline void load_tiny(
     """The layer's weights, with zeros in all other lanes"""
     cdef Py_ssize_t i, j
     cdef real w
-    t.b = t.a = t.step = spread_octet(0)
+    t.b = t.z = t.a = t.dz = t.step = spread_octet(0)
     for i in range(OCTET):
         t.W[i] = t.W_t[i] = t.b
     for j in range(layer.n_out):
@@ -84,16 +84,24 @@ cdef inline void move_rows_of(
 
 
 cdef inline void descend_tiny(
-    const Layer* layer, TinyLayer* t, const real* x, octet x_lanes, bint transposed
+    const Layer* layer, TinyLayer* t, const real* x, real rate
 ) noexcept nogil:
-    """W := W + x step^T, W^T likewise, b := b + step"""
+    """step := -rate dz, W := W + x step^T, b := b + step"""
+    t.step = spread_octet(-rate) * t.dz
     if layer.n_in == OCTET:
         move_rows_of(t.W, x, OCTET, t.step)
     else:
         move_rows_of(t.W, x, layer.n_in, t.step)
-    if transposed and layer.n_out == OCTET:
-        move_rows_of(t.W_t, <const real*>&t.step, OCTET, x_lanes)
-    elif transposed:
-        move_rows_of(t.W_t, <const real*>&t.step, layer.n_out, x_lanes)
     if layer.b >= 0:
         t.b = t.b + t.step
+
+
+cdef inline void transposed_descend_tiny(
+    const Layer* layer, TinyLayer* t, octet x
+) noexcept nogil:
+    """W^T := W^T + step x^T"""
+    cdef const real* step = <const real*>&t.step
+    if layer.n_out == OCTET:
+        move_rows_of(t.W_t, step, OCTET, x)
+    else:
+        move_rows_of(t.W_t, step, layer.n_out, x)
