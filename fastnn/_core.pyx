@@ -1001,45 +1001,31 @@ cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
 # ---- a tiny network: only the beginning and the end of a block are those of the other paths -----
 
 cdef inline void pass_tiny(
-    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t r, real rate,
-    bint last,
+    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t r, real rate
 ) noexcept nogil:
-    """Forward, backward and step of row r of the block
-
-    The first layer's z of the next row, unless this is the last, needs of this one's step no more
-    than z' + (x' x + 1) step, z' and x' x being known before: so the weights are not waited for.
-    """
+    """Forward, backward and step of row r of the block: first what the next row waits for"""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
     cdef const real* x = net.stack + r * layer.in_stride
     cdef Py_ssize_t i, n_layers = net.output - layer + 1
     cdef TinyLayer* t = tiny
-    cdef octet z_next = spread_octet(0)
-    cdef real product = layer.b >= 0
-    if r == 0:
-        t.z = sum_rows(t.W, x, layer.n_in, t.b)
-    if not last:
-        z_next = sum_rows(t.W, x + layer.in_stride, layer.n_in, t.b)
-        for i in range(layer.n_in):
-            product += x[i] * x[layer.in_stride + i]
+    cdef const real* below = x
     for i in range(n_layers):
         layer, t = net.layers + i, tiny + i
-        if i > 0:
-            t.z = sum_rows(t.W, <real*>&tiny[i - 1].a, layer.n_in, t.b)
+        t.z = sum_rows(t.W, below, layer.n_in, t.b)
+        below = <real*>&t.a
         t.a = octet_not_negative(t.z) if is_relu(layer) else t.z
         if not is_relu(layer):
             activate(<Activation>layer.activation, <real*>&t.a, layer.n_out)
     tiny_delta(data, layer, t, visited(data, k + r))
     for i in range(n_layers - 1, 0, -1):
         hand_down_tiny(net.layers + i, tiny + i, tiny + i - 1)
-    if not last:
-        tiny.z = z_next + spread_octet(-rate * product) * tiny.dz
-    keep_output(s, <real*>&t.z, net.output_z, r)
-    keep_output(s, <real*>&t.a, activations(net, net.output), r)
-    for i in range(n_layers - 1, 0, -1):
+    descend_tiny(net.layers, tiny, x, rate)
+    for i in range(1, n_layers):
         descend_tiny(net.layers + i, tiny + i, <real*>&tiny[i - 1].a, rate)
         transposed_descend_tiny(net.layers + i, tiny + i, tiny[i - 1].a)
-    descend_tiny(net.layers, tiny, x, rate)
+    keep_output(s, <real*>&t.z, net.output_z, r)
+    keep_output(s, <real*>&t.a, activations(net, net.output), r)
 
 
 cdef inline void tiny_delta(
@@ -1080,7 +1066,7 @@ cdef inline double pass_block(
     for r in range(m):
         rate = <real>rate_of(rates, k + r)
         if s.path == TINY:
-            pass_tiny(s, data, tiny, k, r, rate, r == m - 1)
+            pass_tiny(s, data, tiny, k, r, rate)
             continue
         forward_first(s, r)
         forward_above(s, r)
