@@ -17,7 +17,7 @@ from fastnn.network import Network
 
 NAMES = ("listed", "swept", "blocked", "tiny")  # in the order of their codes in the core
 MEASURED_ROWS = 1024  # of X, for its density
-SPARSE = 0.45  # the density below which lists of features pay
+SPARSE = 0.4  # the density below which lists of features pay; `bench/paths.py` measures it
 BLOCKED_WEIGHTS = 30_000  # in a first layer that no longer fits the nearest cache
 NARROW_OUTPUT = 16  # outputs that the core lays across; ACROSS in `_core.pyx`
 BLOCK = 32  # rows: a longer block has more corrections, a shorter one visits the weights more often
