@@ -7,8 +7,10 @@ from fastnn.history import History
 from fastnn.layers import Dense, Normalization
 from fastnn.models import Sequential, load
 from fastnn.optimizers import SGD
+from fastnn.regularizers import L2
 
 __all__ = [
+    "L2",
     "SGD",
     "Callback",
     "Dense",

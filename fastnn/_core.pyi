@@ -52,7 +52,15 @@ def gradient(
     size: int = ...,
     team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
-def update(parameters: _Array, gradient: _Array, learning_rate: float) -> None: ...
+def update(
+    layers: npt.NDArray[np.int64],
+    parameters: _Array,
+    gradient: _Array,
+    learning_rate: float,
+    rule: npt.NDArray[np.float64],
+    decay: npt.NDArray[np.float64],
+    slots: _Array,
+) -> None: ...
 def stochastic(
     layers: npt.NDArray[np.int64],
     parameters: _Array,
@@ -68,6 +76,9 @@ def stochastic(
     predictions: _Array,
     total: float,
     rates: npt.NDArray[np.float64],
+    rule: npt.NDArray[np.float64],
+    decay: npt.NDArray[np.float64],
+    slots: _Array,
     path: int,
     member: int = ...,
     size: int = ...,
@@ -88,6 +99,9 @@ def minibatch(
     predictions: _Array,
     total: float,
     rates: npt.NDArray[np.float64],
+    rule: npt.NDArray[np.float64],
+    decay: npt.NDArray[np.float64],
+    slots: _Array,
     batch_size: int,
     gradient: _Array,
     member: int = ...,

@@ -39,20 +39,20 @@ from fastnn.kernels.narrow cimport (
 )
 from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_in_row
 from fastnn.kernels.sample cimport (
-    add_rows, add_scaled, descend_held, descend_rows, forward_held, gram, list_units, move_rows,
-    scale_row, sweep_rows, whole_chains,
+    add_rows, add_scaled, descend_held, descend_moving, descend_rows, forward_held, gram,
+    list_units, mix, move_rows, multiply_rows, scale_row, sweep_rows, whole_chains,
 )
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, octet, octet_not_negative,
     octet_where_positive, real, restore_float_mode, spread_octet,
 )
 from fastnn.kernels.team cimport Member, begin, share_begin, share_end, wait
-from fastnn.kernels.tiles cimport ADD, DESCEND, Epilogue, Product, multiply
+from fastnn.kernels.tiles cimport ADD, DESCEND, PUT, Epilogue, Product, multiply
 from fastnn.kernels.tiny cimport (
     TinyLayer, descend_tiny, load_tiny, store_tiny, sum_rows, transposed_descend_tiny,
 )
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
-from fastnn.kernels.update cimport sgd
+from fastnn.kernels.update cimport Motion, Rule, decay_of, is_plain, motion, move, sgd
 
 cdef struct Network:
     const Layer* layers
@@ -89,6 +89,7 @@ cdef struct Data:
 cdef struct Call:
     Network net
     Data data
+    Rule rule
     float_mode mode_before
 
 
@@ -648,10 +649,10 @@ cdef double descend_block(
 
 
 cdef double descend_blocks(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, real rate,
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, const Rule* rule, real rate,
     real* gradient, Py_ssize_t n_parameters, double loss,
 ) noexcept nogil:
-    """One update along the mean gradient of a larger batch, added up block by block
+    """One update along the mean gradient of a batch, added up block by block
 
     Returns loss + the losses before it.
     """
@@ -659,13 +660,49 @@ cdef double descend_blocks(
     cdef Py_ssize_t last = share_end(&net.me, n_parameters, LINE)
     memset(gradient + first, 0, (last - first) * sizeof(real))
     loss = add_gradient(net, data, k, k + m, 1.0 / m, gradient, loss)
-    sgd(net.parameters + first, gradient + first, rate, last - first)
+    descend(net, rule, gradient, rate, n_parameters)
     wait(&net.me)
     return loss
 
 
+cdef void descend(
+    const Network* net, const Rule* rule, const real* gradient, real rate, Py_ssize_t n_parameters
+) noexcept nogil:
+    """A step of all weights along a gradient: this member's share of them"""
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t first, last
+    if is_plain(rule):
+        first = share_begin(&net.me, n_parameters, LINE)
+        last = share_end(&net.me, n_parameters, LINE)
+        sgd(net.parameters + first, gradient + first, rate, last - first)
+        return
+    while True:
+        move_share(
+            net, rule, gradient, layer.W, layer.n_in * layer.stride,
+            motion(rule, rate, decay_of(rule, layer - net.layers)),
+        )
+        if layer.b >= 0:
+            move_share(net, rule, gradient, layer.b, layer.stride, motion(rule, rate, 0))
+        if layer == net.output:
+            return
+        layer += 1
+
+
+cdef inline void move_share(
+    const Network* net, const Rule* rule, const real* gradient, Py_ssize_t start, Py_ssize_t n,
+    Motion m,
+) noexcept nogil:
+    """A step of the n parameters from `start` on, with their padding up to a line"""
+    cdef Py_ssize_t first = start + share_begin(&net.me, n, LINE)
+    cdef Py_ssize_t last = start + (share_end(&net.me, n, LINE) + LINE - 1) // LINE * LINE
+    move(
+        net.parameters + first, rule.velocity + first if rule.velocity != NULL else NULL,
+        gradient + first, last - first, &m,
+    )
+
+
 cdef double minibatch_rows(
-    const Network* net, const Data* data, Py_ssize_t n, Py_ssize_t batch_size,
+    const Network* net, const Data* data, Py_ssize_t n, Py_ssize_t batch_size, const Rule* rule,
     const double[::1] rates, real* gradient, Py_ssize_t n_parameters, double loss,
 ) noexcept nogil:
     """One update along the mean gradient of each batch; the last batch may be shorter.
@@ -680,10 +717,10 @@ cdef double minibatch_rows(
     while k < n:
         m = min(batch_size, n - k)
         rate = <real>rate_of(rates, step)
-        if m <= net.block:
+        if m <= net.block and is_plain(rule):
             loss = descend_block(net, data, k, m, rate, loss)
         else:
-            loss = descend_blocks(net, data, k, m, rate, gradient, n_parameters, loss)
+            loss = descend_blocks(net, data, k, m, rule, rate, gradient, n_parameters, loss)
         transpose_weights(net, largest)
         if wait(&net.me):
             return loss
@@ -696,27 +733,34 @@ cdef double minibatch_rows(
 #
 # The layers above the first take one row after the other, always in the same way: forward, dz down,
 # and in the same pass over the rows of W its step. The first layer, as a rule the largest, has
-# three paths through the rows of a block; all give the weights of one step after every row, up to
-# rounding. A tiny network has a path of its own through all layers.
+# four paths through the rows of a block; all give the weights of one step after every row, up to
+# rounding. A tiny network has a path of its own through all layers. A rule that moves every weight
+# at every step, momentum or decay, takes FUSED or BLOCKED; its formula is in `update.pxd`.
 
 cdef enum Path:
     LISTED = 0  # visits the rows of W whose x is not 0, twice for every sample
     SWEPT = 1  # visits W once for every sample: its step rides in the next one's forward pass
     BLOCKED = 2  # visits W twice for the whole block; steps within it are corrections of z
     TINY = 3  # keeps all weights of a tiny network at hand, see `tiny.pxd`
+    FUSED = 4  # visits W twice for every sample, the second time to move all of it
 
 cdef struct Samples:
     const Network* net
+    const Rule* rule
     Path path
     int* units  # of each layer that lists the units of its x, see `place_of`
     real* values  # and what they are, in the same place
     Py_ssize_t* n_units  # how many each lists
     int* all  # 0, 1, 2, ...
     real* dx  # of the units listed
-    real* G  # x_k x_j + 1 within a block
+    real* G  # x_k x_j + 1 within a block; with a rule that is not plain, without the 1
+    real* of_W  # with such a rule, what W and V are now made of: so much of the x_j dz_j^T of the
+    real* of_V  # block, and behind them of W and of V as they were at its beginning
     real* held  # the output layer's W transposed; NULL: it stays as it is
     real* zeros  # a bias
     real* output  # a row of the output layer
+    real* unit  # zeros, where a step writes a 1 for a moment
+    real* spare  # a vector that is not read
 
 
 cdef enum:
@@ -860,6 +904,7 @@ cdef void descend_above(const Samples* s, Py_ssize_t r, real rate) noexcept nogi
     cdef const real* x
     cdef const real* dz
     cdef real* dz_below
+    cdef Py_ssize_t i
     while layer != net.layers:
         x = inputs(net, layer) + r * layer.in_stride
         dz = delta(net, layer) + r * layer.stride
@@ -870,11 +915,44 @@ cdef void descend_above(const Samples* s, Py_ssize_t r, real rate) noexcept nogi
                 columns(layer.n_in, layer.in_stride), layer.n_out,
             )
             activate_backward(<Activation>(layer - 1).activation, x, dz_below, layer.n_in)
+        elif not is_plain(s.rule):
+            move_layer(s, layer, x, dz, s.dx, rate)
+            for i in range(columns(layer.n_in, layer.in_stride)):
+                dz_below[i] = s.dx[i] if i < layer.n_in else 0
+            activate_backward(<Activation>(layer - 1).activation, x, dz_below, layer.n_in)
         else:
             descend_listed(s, layer, x, dz, dz_below, rate)
-        if layer.b >= 0:
+        if layer.b >= 0 and is_plain(s.rule):
             add_scaled(-rate, dz, net.parameters + layer.b, columns(layer.n_out, layer.stride))
         layer -= 1
+
+
+cdef inline void move_layer(
+    const Samples* s, const Layer* layer, const real* x, const real* dz, real* dx, real rate
+) noexcept nogil:
+    """dx := W dz, then a step of W and b by a rule that moves all of them"""
+    cdef const Network* net = s.net
+    cdef Motion m = motion(s.rule, rate, decay_of(s.rule, layer - net.layers))
+    cdef real* velocity = s.rule.velocity
+    descend_moving(
+        net.parameters + layer.W, NULL if velocity == NULL else velocity + layer.W, layer.stride,
+        x, dz, &m, dx, layer.n_in, columns(layer.n_out, layer.stride),
+    )
+    move_bias(s, layer, dz, rate)
+
+
+cdef inline void move_bias(
+    const Samples* s, const Layer* layer, const real* dz, real rate
+) noexcept nogil:
+    """A step of b by a rule that is not plain"""
+    cdef real one = 1
+    cdef real* velocity = s.rule.velocity
+    cdef Motion m = motion(s.rule, rate, 0)
+    if layer.b >= 0:
+        descend_moving(
+            s.net.parameters + layer.b, NULL if velocity == NULL else velocity + layer.b,
+            layer.stride, &one, dz, &m, s.spare, 1, columns(layer.n_out, layer.stride),
+        )
 
 
 cdef inline void descend_listed(
@@ -931,14 +1009,23 @@ cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
     cdef Product product
+    cdef bint plain = is_plain(s.rule)
     if s.path != BLOCKED:
         return
     product = forward(layer, net.parameters, net.stack, activations(net, layer), m, False)
+    if not plain:
+        product.bias, product.epilogue = NULL, PUT
     run_share(net, product)
+    if s.rule.velocity != NULL:
+        product.B, product.C = s.rule.velocity + layer.W, step_of(net, 0)
+        run_share(net, product)
     gram(
-        net.stack, layer.in_stride, layer.n_in, layer.b >= 0, s.G, gram_stride(net.block),
-        share_begin(&net.me, m, ROWS), share_end(&net.me, m, ROWS),
+        net.stack, layer.in_stride, layer.n_in, plain and layer.b >= 0, s.G,
+        gram_stride(net.block), share_begin(&net.me, m, ROWS), share_end(&net.me, m, ROWS),
     )
+    if not plain and net.me.number == 0:
+        memset(s.of_W, 0, 2 * gram_stride(net.block) * sizeof(real))
+        s.of_W[net.block] = s.of_V[net.block + 1] = 1
 
 
 cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
@@ -951,8 +1038,10 @@ cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
     cdef real* z = row_of(s, layer, r)
     cdef real* W = net.parameters + layer.W
     if s.path == BLOCKED:  # z_r := z_r + sum_k (x_r x_k + 1) step_k
+        if not is_plain(s.rule):
+            foresee_row(s, r, z, width)
         add_rows(step_of(net, 0), stride, s.all, s.G + r * gram_stride(net.block), r, z, z, width)
-    elif s.path == LISTED:
+    elif s.path == LISTED or s.path == FUSED:
         n = s.n_units[0] = list_units(x, n, s.units, s.values)
         add_rows(W, stride, s.units, s.values, whole_chains(n), b, z, width)
     elif r == 0:
@@ -962,12 +1051,44 @@ cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
     activate_sample(s, layer, r)
 
 
+cdef inline void foresee_row(
+    const Samples* s, Py_ssize_t r, real* z, Py_ssize_t width
+) noexcept nogil:
+    """z_r := w_w x W + w_v x V + b of row r, and G_rk times what W has of x_k dz_k^T
+
+    x W and x V with W and V as the block found them; the latter lies where dz_r will be.
+    """
+    cdef const Network* net = s.net
+    cdef Py_ssize_t stride = gram_stride(net.block)
+    scale_row(s.of_W[net.block], z, width)
+    if s.rule.velocity != NULL:
+        add_scaled(s.of_W[net.block + 1], step_of(net, r), z, width)
+    add_scaled(1, bias_of(s, net.layers), z, width)
+    multiply_rows(s.of_W, s.G + r * stride, r)
+
+
+cdef inline void foresee_step(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
+    """What W and V are made of after the step of row r: the rule, applied to the coefficients"""
+    cdef Py_ssize_t n = gram_stride(s.net.block)
+    cdef Motion m = motion(s.rule, rate, decay_of(s.rule, 0))
+    s.unit[r] = 1
+    move(s.of_W, NULL if s.rule.velocity == NULL else s.of_V, s.unit, n, &m)
+    s.unit[r] = 0
+
+
 cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
     """step := -rate dz of row r; W or at least b moves along it, unless BLOCKED."""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
     cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
     cdef real* step = step_of(net, r)
+    if s.path == FUSED:
+        move_layer(s, layer, net.stack + r * layer.in_stride, step, s.dx, rate)
+        return
+    if not is_plain(s.rule):
+        foresee_step(s, r, rate)
+        move_bias(s, layer, step, rate)
+        return
     scale_row(-rate, step, width)
     if s.path == LISTED:
         move_rows(
@@ -983,6 +1104,10 @@ cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
     cdef const Layer* layer = net.layers
     cdef real* steps = step_of(net, 0)
     cdef Product product
+    if not is_plain(s.rule):
+        if s.path == BLOCKED:
+            end_foreseen(s, m)
+        return
     if s.path == BLOCKED:
         product = weight_gradient(
             layer, net.stack, steps, m, net.parameters, ADD, 0, 0, layer.n_in
@@ -996,6 +1121,43 @@ cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
             net.stack + (m - 1) * layer.in_stride, layer.n_in, step_of(net, m - 1),
             columns(layer.n_out, layer.stride),
         )
+
+
+cdef void end_foreseen(const Samples* s, Py_ssize_t m) noexcept nogil:
+    """W, V := what they are made of after m steps; this member's columns"""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t i, n = columns(layer.n_out, layer.stride), block = net.block
+    cdef Py_ssize_t first = share_begin(&net.me, n, LINE), last = share_end(&net.me, n, LINE)
+    cdef real* W = net.parameters + layer.W
+    cdef real* V = NULL if s.rule.velocity == NULL else s.rule.velocity + layer.W
+    if first == last:
+        return
+    for i in range(layer.n_in):
+        mix(
+            W + i * layer.stride + first, NULL if V == NULL else V + i * layer.stride + first,
+            last - first, s.of_W[block], s.of_W[block + 1], s.of_V[block], s.of_V[block + 1],
+        )
+    add_foreseen(s, m, s.of_W, net.parameters, first, last)
+    if V != NULL:
+        add_foreseen(s, m, s.of_V, s.rule.velocity, first, last)
+
+
+cdef inline void add_foreseen(
+    const Samples* s, Py_ssize_t m, const real* shares, real* target, Py_ssize_t first,
+    Py_ssize_t last,
+) noexcept nogil:
+    """W or V += sum_r shares_r x_r dz_r^T; the products lie where z of the rows was"""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef real* scaled = activations(net, layer)
+    cdef Product product
+    cdef Py_ssize_t r, j
+    for r in range(m):
+        for j in range(first, last):
+            scaled[r * layer.stride + j] = shares[r] * step_of(net, r)[j]
+    product = weight_gradient(layer, net.stack, scaled, m, target, ADD, 0, 0, layer.n_in)
+    run_share(net, product)
 
 
 # ---- a tiny network: only the beginning and the end of a block are those of the other paths -----
@@ -1192,12 +1354,13 @@ cdef Member join_team(int member, int size, int[::1] team) noexcept nogil:
 
 
 cdef Samples point_samples(
-    const Network* net, const long long[:, ::1] layers, Path path, real[::1] scratch
+    const Network* net, const Rule* rule, const long long[:, ::1] layers, Path path,
+    real[::1] scratch,
 ) noexcept nogil:
     """What the stochastic mode has at the end of the scratch memory, `samples_length` numbers"""
     cdef Samples s
     cdef Py_ssize_t n = layers.shape[0], n_units = units_length(net.layers, n)
-    s.net, s.path = net, path
+    s.net, s.rule, s.path = net, rule, path
     s.dx = &scratch[0] + scratch.shape[0] - samples_length(net.layers, n, net.block)
     s.values = s.dx + n_units
     s.units = <int*>(s.dx + 2 * n_units)
@@ -1207,9 +1370,14 @@ cdef Samples point_samples(
     s.held = s.G + net.block * gram_stride(net.block)
     s.n_units = <Py_ssize_t*>(s.held + HELD * net.output.in_stride)
     s.output = <real*>(s.n_units + n)
+    s.of_W = s.output + 2 * LINE
+    s.of_V = s.of_W + gram_stride(net.block)
+    s.unit = s.of_V + gram_stride(net.block)
+    s.spare = s.unit + gram_stride(net.block)
     if net.me.number == 0:
         memset(s.zeros, 0, n_units * sizeof(real))
-    if path == TINY or not is_held(net):
+        memset(s.unit, 0, gram_stride(net.block) * sizeof(real))
+    if path == TINY or not is_held(net) or not is_plain(rule):
         s.held = NULL
     return s
 
@@ -1240,8 +1408,8 @@ cdef Py_ssize_t samples_length(
     """The numbers that `point_samples` divides"""
     return (
         4 * units_length(layers, n) + all_length(layers, layers + n - 1, block)
-        + block * gram_stride(block) + HELD * layers[n - 1].in_stride
-        + n * sizeof(Py_ssize_t) // sizeof(real) + 2 * LINE
+        + (block + 3) * gram_stride(block) + HELD * layers[n - 1].in_stride
+        + n * sizeof(Py_ssize_t) // sizeof(real) + 3 * LINE
     )
 
 
@@ -1316,14 +1484,37 @@ def gradient(
     return total
 
 
-def update(real[::1] parameters, const real[::1] gradient, double learning_rate):
-    """parameters := parameters - learning_rate * gradient: one step of gradient descent."""
+cdef Rule point_rule(
+    const double[::1] rule, const double[::1] decay, real[:, ::1] slots
+) noexcept nogil:
+    """The rule's numbers, momentum and whether it is Nesterov's, and what it keeps"""
+    cdef Rule found
+    found.momentum, found.nesterov = rule[0], rule[1] != 0
+    found.decay = &decay[0] if decay.shape[0] else NULL
+    found.velocity = &slots[0, 0] if slots.shape[0] else NULL
+    return found
+
+
+def update(
+    const long long[:, ::1] layers, real[::1] parameters, const real[::1] gradient,
+    double learning_rate, const double[::1] rule, const double[::1] decay, real[:, ::1] slots,
+):
+    """One step of gradient descent: parameters := parameters - learning_rate * gradient.
+
+    Momentum and decay as the rule has them.
+    """
     cdef float_mode mode_before
+    cdef Network net
+    cdef Rule found
     if parameters.shape[0] == 0:
         return
     with nogil:
         mode_before = flush_subnormals()
-        sgd(&parameters[0], &gradient[0], <real>learning_rate, parameters.shape[0])
+        net.layers = <const Layer*>&layers[0, 0]
+        net.output = net.layers + layers.shape[0] - 1
+        net.parameters, net.me = &parameters[0], join_team(0, 1, None)
+        found = point_rule(rule, decay, slots)
+        descend(&net, &found, &gradient[0], <real>learning_rate, parameters.shape[0])
         restore_float_mode(mode_before)
 
 
@@ -1332,7 +1523,8 @@ def stochastic(
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
-    const double[::1] rates, int path,
+    const double[::1] rates, const double[::1] rule, const double[::1] decay, real[:, ::1] slots,
+    int path,
     int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every row, with its learning rate (a single rate serves all rows).
@@ -1351,7 +1543,8 @@ def stochastic(
                 layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
                 loss, order, predictions, me,
             )
-            samples = point_samples(&call.net, layers, <Path>path, scratch)
+            call.rule = point_rule(rule, decay, slots)
+            samples = point_samples(&call.net, &call.rule, layers, <Path>path, scratch)
             total = stochastic_rows(&samples, &call.data, n, rates, total)
             close_call(&call)
     return total
@@ -1362,7 +1555,8 @@ def minibatch(
     Py_ssize_t block, real[::1] scratch,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
-    const double[::1] rates, Py_ssize_t batch_size, real[::1] gradient,
+    const double[::1] rates, const double[::1] rule, const double[::1] decay, real[:, ::1] slots,
+    Py_ssize_t batch_size, real[::1] gradient,
     int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every `batch_size` rows, along their mean gradient.
@@ -1380,8 +1574,10 @@ def minibatch(
                 layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
                 loss, order, predictions, me,
             )
+            call.rule = point_rule(rule, decay, slots)
             total = minibatch_rows(
-                &call.net, &call.data, n, batch_size, rates, &gradient[0], gradient.shape[0], total
+                &call.net, &call.data, n, batch_size, &call.rule, rates, &gradient[0],
+                gradient.shape[0], total,
             )
             close_call(&call)
     return total

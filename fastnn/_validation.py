@@ -121,6 +121,15 @@ def real_number(name: str, value: object, *, above: float) -> float:
     return number
 
 
+def number_between(name: str, value: object, low: float, high: float | None) -> float:
+    """`value` as a finite float from `low` to `high`, if there is a `high`."""
+    number = real_number(name, value, above=-math.inf)
+    if number < low or (high is not None and number > high):
+        expected = f"at least {low:g}" if high is None else f"a number from {low:g} to {high:g}"
+        raise ValueError(f"{name}={number:g}: expected {expected}")
+    return number
+
+
 def flag(name: str, value: object) -> bool:
     """`value`, which must be True or False."""
     if not isinstance(value, bool | np.bool):

@@ -17,7 +17,7 @@ from fastnn._threads import thread_count
 from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice
-from fastnn.optimizers import SGD
+from fastnn.optimizers import SGD, Rule, State
 from fastnn.paths import Path, density, path_for
 
 
@@ -27,18 +27,20 @@ class Descent:
 
     network: Network
     optimizer: SGD
+    state: State
     loss: Loss
     data: Data
     keep_predictions: bool = False
     team: Team = ALONE
-    step: int = 0  # weight updates so far
     total: float = 0.0  # the sum of w_i l_i of the epoch so far
     gradient: Array = field(init=False, repr=False)
+    rule: Rule = field(init=False, repr=False)
     _predictions: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         n_rows = self.data.n_rows
         self.gradient = self.network.new_gradient()
+        self.rule = self.optimizer.rule(self.network.decay, self.state)
         self._predictions = self.network.no_predictions
         if self.keep_predictions:
             longest = min(n_rows, self.network.slice_rows)
@@ -47,7 +49,8 @@ class Descent:
     @cached_property
     def path(self) -> Path:
         """How the stochastic mode passes through the first layer."""
-        return path_for(self.network, density(self.data, self.network.is_standardised))
+        share = density(self.data, self.network.is_standardised)
+        return path_for(self.network, share, plain=self.rule.is_plain)
 
     @cached_property
     def sample_arguments(self) -> CoreArguments:
@@ -67,8 +70,8 @@ class Descent:
 
     def rates(self, n_steps: int) -> Array:
         """The learning rates of the next steps, which are counted as made."""
-        self.step += n_steps
-        return self.optimizer.rates(self.step - n_steps, n_steps)
+        self.state.step += n_steps
+        return self.optimizer.rates(self.state.step - n_steps, n_steps)
 
     def visit(
         self,
@@ -91,6 +94,11 @@ class Descent:
         return Slice(rows, stop - start, self.total, predictions, moved)
 
 
+def new_state(network: Network, optimizer: SGD) -> State:
+    """That of an optimiser that has made no step."""
+    return State(network.new_slots(optimizer.n_slots))
+
+
 def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One epoch in the mode that the batch size means."""
     descent.total = 0.0
@@ -106,7 +114,8 @@ def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
     door, arguments = descent.network.core.stochastic, descent.sample_arguments
     for start, stop in descent.network.slices(descent.data.n_rows):
         rates = descent.rates(stop - start)
-        yield descent.visit(door, arguments, order, start, stop, rates, descent.path.code)
+        settings = rates, *descent.rule, descent.path.code
+        yield descent.visit(door, arguments, order, start, stop, *settings)
 
 
 def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
@@ -121,7 +130,7 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
     for start in range(0, n_rows, length):
         stop = min(start + length, n_rows)
         rates = descent.rates(-(-(stop - start) // batch_size))
-        settings = rates, batch_size, descent.gradient
+        settings = rates, *descent.rule, batch_size, descent.gradient
         yield descent.visit(door, arguments, order, start, stop, *settings)
 
 
@@ -140,6 +149,8 @@ def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> I
             network.core.gradient, descent.batch_arguments, *rows, *settings, moved=False
         )
         if stop == last - first:
-            network.core.update(network.parameters, descent.gradient, descent.rates(1)[0])
+            table, parameters, *_ = descent.batch_arguments
+            rate = descent.rates(1)[0]
+            network.core.update(table, parameters, descent.gradient, rate, *descent.rule)
             piece = piece._replace(moved=True)
         yield piece

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import activations, initializers
+from fastnn import activations, initializers, regularizers
 from fastnn._validation import Array, feature_array, flag, lookup, whole_number
 
 BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
@@ -26,6 +26,8 @@ class Dense:
     kernel_initializer : str
         How the weights W, shape (n_in, n_out), are drawn: "glorot_uniform", "glorot_normal",
         "he_uniform", "he_normal", "lecun_uniform", "lecun_normal" or "zeros".
+    kernel_regularizer : str or L2, optional
+        What keeps W small: "l2" is `L2(0.01)`.
 
     Raises
     ------
@@ -35,14 +37,15 @@ class Dense:
     Examples
     --------
     >>> from fastnn import Dense
-    >>> Dense(8, "relu")
-    Dense(units=8, activation='relu', use_bias=True, kernel_initializer='glorot_uniform')
+    >>> Dense(8, "relu").kernel_initializer
+    'glorot_uniform'
     """
 
     units: int
     activation: str = "linear"
     use_bias: bool = True
     kernel_initializer: str = "glorot_uniform"
+    kernel_regularizer: regularizers.L2 | str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", whole_number("units", self.units, minimum=1))
@@ -50,6 +53,14 @@ class Dense:
         flag("use_bias", self.use_bias)
         lookup("kernel_initializer", self.kernel_initializer, initializers.INITIALIZERS)
         object.__setattr__(self, "kernel_initializer", self.kernel_initializer.lower())
+        regularizer = regularizers.get(self.kernel_regularizer)
+        object.__setattr__(self, "kernel_regularizer", regularizer)
+
+    @property
+    def l2(self) -> float:
+        """The factor of sum_ij W_ij^2 in the loss."""
+        regularizer = self.kernel_regularizer
+        return regularizer.l2 if isinstance(regularizer, regularizers.L2) else 0.0
 
 
 class Normalization:

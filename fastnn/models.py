@@ -24,7 +24,7 @@ from fastnn._validation import (
     whole_number,
 )
 from fastnn.callbacks import Callback, progress
-from fastnn.descent import Descent
+from fastnn.descent import Descent, new_state
 from fastnn.history import History
 from fastnn.layers import Dense, Normalization
 from fastnn.network import Network, weight_shapes
@@ -95,6 +95,7 @@ class Sequential:
         self._loss: losses.Loss | None = None
         self._optimizer = optimizers.SGD()
         self._metrics: list[metrics.Accuracy] = []
+        self._state: optimizers.State | None = None
 
     # ---- building and compiling -------------------------------------------------------------
 
@@ -142,12 +143,12 @@ class Sequential:
         loss: str | None = None,
         metrics: Sequence[str] | None = None,
     ) -> None:
-        """Say what to minimise, and how. The weights stay as they are.
+        """Say what to minimise, and how. The weights stay as they are; momentum starts anew.
 
         Parameters
         ----------
         optimizer : str or SGD
-            "SGD" is `SGD(learning_rate=0.01)`.
+            "SGD" is `SGD(learning_rate=0.01)`, without momentum.
         loss : str
             "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows) or
             "mean_squared_error".
@@ -165,6 +166,7 @@ class Sequential:
         new_optimizer = optimizers.get(optimizer)
         new_metrics = _metrics_for(metrics, new_loss)
         self._loss, self._optimizer, self._metrics = new_loss, new_optimizer, new_metrics
+        self._state = None
 
     # ---- training ---------------------------------------------------------------------------
 
@@ -187,8 +189,10 @@ class Sequential:
     ) -> History:
         """Train the model by gradient descent; a second call goes on where the first ended.
 
-        Each update is W := W - learning_rate * dL/dW with L = 1/m sum_i w_i l_i over the m rows of
-        a batch; the last batch of an epoch may be shorter and counts with its own m.
+        Each update is W := W - learning_rate * dL/dW, or what the optimiser makes of it, with
+        L = 1/m sum_i w_i l_i over the m rows of a batch; the last batch of an epoch may be shorter
+        and counts with its own m. Regularisers add to L. The loss of an epoch is the mean of L
+        before each update, with what they add at the epoch's beginning.
 
         Parameters
         ----------
@@ -280,7 +284,10 @@ class Sequential:
 
     def _descent(self, data: Data, plan: Plan, threads: int | None) -> Descent:
         network, keep = self._built(), bool(self._metrics)
-        descent = Descent(network, self._optimizer, self._compiled_loss(), data, keep)
+        if self._state is None:
+            self._state = new_state(network, self._optimizer)
+        loss = self._compiled_loss()
+        descent = Descent(network, self._optimizer, self._state, loss, data, keep)
         descent.team = descent.team_for(threads, plan.batch_size)
         return descent
 
@@ -407,7 +414,8 @@ class Sequential:
     ) -> float | list[float] | dict[str, float]:
         """The loss L = 1/n sum_i w_i l_i and the metrics over the rows of X.
 
-        `threads` is how many threads to run on at most, as in `fit`.
+        What the layers' regularisers add is part of the loss, as in Keras. `threads` is how many
+        threads to run on at most, as in `fit`.
 
         Returns
         -------
@@ -446,7 +454,8 @@ class Sequential:
     ) -> dict[str, Array]:
         """Backpropagation alone: the gradient of L = 1/n sum_i w_i l_i. No weight moves.
 
-        `threads` is how many threads to run on at most, as in `fit`.
+        What the layers' regularisers add is part of L; momentum is not. `threads` is how many
+        threads to run on at most, as in `fit`.
 
         Returns
         -------
@@ -523,7 +532,10 @@ class Sequential:
         total = None if n_features is None else sum(size or 0 for _, _, size in rows)
         print(f"{self.dtype}, seed {self.seed}, parameters: {_shown(total)}")
         if self._network is not None and self._loss is not None:
-            dense, sparse = (path_for(self._network, share).name for share in (1.0, 0.0))
+            plain = not (self._optimizer.n_slots or self._network.decay.size)
+            dense, sparse = (
+                path_for(self._network, share, plain=plain).name for share in (1.0, 0.0)
+            )
             rest = f", sparse rows {sparse}" if sparse != dense else ""
             print(f"stochastic mode: {dense}{rest}")
 
@@ -551,9 +563,13 @@ class Sequential:
         self.history = state["history"]
 
     def _arrays(self) -> dict[str, Array]:
-        """Copies of the weights, and the statistics of the Normalization layer."""
+        """Copies of the weights, the optimiser's slots, and the statistics of a Normalization."""
         network, layer = self._network, self._normalization
         arrays = network.views(network.parameters) if network else {}
+        if network and self._state is not None:
+            for number, slot in enumerate(self._state.slots):
+                views = network.views(slot)
+                arrays |= {f"slot{number}.{name}": view for name, view in views.items()}
         arrays = {name: view.copy() for name, view in arrays.items()}
         if layer is not None and layer.mean is not None and layer.variance is not None:
             arrays |= {"mean": layer.mean, "variance": layer.variance}
@@ -576,7 +592,8 @@ class Sequential:
             "compiled": self._loss
             and {
                 "loss": self._loss.name,
-                "learning_rate": self._optimizer.learning_rate,
+                "optimizer": asdict(self._optimizer),
+                "step": self._state.step if self._state else 0,
                 "metrics": [metric.name for metric in self._metrics],
             },
             "metadata": self.metadata,
@@ -602,7 +619,8 @@ def load(path: str | os.PathLike[str]) -> Sequential:
 
 def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     """The model that `_config` and `_arrays` describe."""
-    weights = dict(arrays)
+    slots = {name: array for name, array in arrays.items() if name.startswith("slot")}
+    weights = {name: array for name, array in arrays.items() if name not in slots}
     names = {"mean", "variance"} & weights.keys()
     statistics = {name: weights.pop(name) for name in names}
     layers = [_layer_from(entry, statistics) for entry in config["layers"]]
@@ -617,9 +635,31 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     model.epochs_trained = whole_number("epochs_trained", config["epochs_trained"], minimum=0)
     model.metadata = dict(config["metadata"])
     if compiled := config["compiled"]:
-        optimizer = optimizers.SGD(compiled["learning_rate"])
+        optimizer = optimizers.SGD(**compiled["optimizer"])
         model.compile(optimizer, compiled["loss"], compiled["metrics"])
+        model._state = _state_from(model, compiled["step"], slots)
     return model
+
+
+def _state_from(
+    model: Sequential, step: object, arrays: dict[str, Array]
+) -> optimizers.State | None:
+    """What the optimiser remembered, None if it had made no step."""
+    network, step = model._network, whole_number("step", step, minimum=0)
+    if network is None or not (step or arrays):
+        return None
+    state = new_state(network, model._optimizer)
+    state.step = step
+    views = {
+        f"slot{number}.{name}": view
+        for number, slot in enumerate(state.slots)
+        for name, view in network.views(slot).items()
+    }
+    if views.keys() != arrays.keys():
+        raise ValueError("the arrays are not those of its optimiser")
+    for name, view in views.items():
+        view[...] = layer_weights(name, arrays[name], view.shape, model.dtype)
+    return state
 
 
 def _layer_from(entry: dict[str, Any], statistics: dict[str, Array]) -> Dense | Normalization:

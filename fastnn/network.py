@@ -178,6 +178,28 @@ class Network:
         """Zeros laid out as the parameters."""
         return aligned_zeros(len(self.parameters), self.dtype)
 
+    def new_slots(self, n_slots: int) -> Array:
+        """So many rows of them, for an optimiser."""
+        length = len(self.parameters)
+        return aligned_zeros(n_slots * length, self.dtype).reshape(n_slots, length)
+
+    # ---- regularisation -------------------------------------------------------------------
+
+    @property
+    def decay(self) -> Array:
+        """What the layers' regularisers add to dL/dW is decay * W; empty if there are none."""
+        decay = np.array([2 * layer.l2 for layer in self.layers])
+        return decay if decay.any() else np.empty(0)
+
+    def penalty(self) -> float:
+        """sum_k l2_k sum_ij W_ij^2 over the layers k: what regularisers add to the loss."""
+        views = self.views(self.parameters)
+        return sum(
+            layer.l2 * float(np.square(views[f"W{number}"], dtype=np.float64).sum())
+            for number, layer in enumerate(self.layers, 1)
+            if layer.l2
+        )
+
     # ---- passes over rows -----------------------------------------------------------------
 
     def training_team(self, threads: int | None, batch_size: int) -> Team:
@@ -245,12 +267,16 @@ class Network:
             yield Slice(slice(start, stop), stop - start, total, predictions)
 
     def gradient(self, data: Data, loss: Loss, team: Team = ALONE) -> Array:
-        """The flat gradient of L = 1/n sum_i w_i l_i; moves nothing."""
+        """The flat gradient of L = 1/n sum_i w_i l_i, and of the penalty; moves nothing."""
         gradient, arguments = self.new_gradient(), self.arguments(data.n_rows)
         common = loss.code(data.y), self.no_order, self.no_predictions, 0.0, 1 / data.n_rows
         for start, stop in self.slices(data.n_rows):
             rows = data.rows(start, stop)
             team.run(self.core.gradient, *arguments, *rows, *common, gradient)
+        views, weights = self.views(gradient), self.views(self.parameters)
+        for number, layer in enumerate(self.layers, 1):
+            if layer.l2:
+                views[f"W{number}"] += 2 * layer.l2 * weights[f"W{number}"]
         self._refuse_overflow("the gradient", gradient)
         return gradient
 

@@ -3,8 +3,9 @@
 Every path gives the weights of one update after every row, up to rounding. "listed" visits the
 weights of the features that are not zero, twice for each row; "swept" visits all of them once for
 each row; "blocked" twice for a block of rows, whose products with each other stand in for the steps
-in between; "tiny" keeps the few weights of a narrow network at hand. The number of threads has no
-say. The kernels are in `fastnn/kernels/sample.pxd` and `tiny.pxd`, the algebra is in
+in between; "tiny" keeps the few weights of a narrow network at hand; "fused" moves all weights at
+every row, as momentum and L2 do, in the pass that hands the gradient down. The number of threads
+has no say. The kernels are in `fastnn/kernels/sample.pxd` and `tiny.pxd`, the algebra is in
 `docs/design.md`.
 """
 
@@ -15,10 +16,11 @@ import numpy as np
 from fastnn._validation import NUMBER_TYPES, Data
 from fastnn.network import Network
 
-NAMES = ("listed", "swept", "blocked", "tiny")  # in the order of their codes in the core
+NAMES = ("listed", "swept", "blocked", "tiny", "fused")  # in the order of their codes in the core
 MEASURED_ROWS = 1024  # of X, for its density
 SPARSE = 0.4  # the density below which lists of features pay; `bench/paths.py` measures it
 BLOCKED_WEIGHTS = 30_000  # in a first layer that no longer fits the nearest cache
+MOVING_WEIGHTS = 3_000  # the same where every row moves all weights
 NARROW_OUTPUT = 16  # outputs that the core lays across; ACROSS in `_core.pyx`
 BLOCK = 32  # rows: a longer block has more corrections, a shorter one visits the weights more often
 
@@ -35,12 +37,18 @@ class Path(NamedTuple):
         return NAMES.index(self.name)
 
 
-def path_for(network: Network, density: float) -> Path:
-    """The quickest path for the shape of the first layer and the share of X that is not zero."""
+def path_for(network: Network, density: float, *, plain: bool = True) -> Path:
+    """The quickest path for the shape of the first layer and the share of X that is not zero.
+
+    `plain` says that a row moves only the weights of units that are on: no momentum, no decay.
+    """
     n_in, n_out = network.n_features, network.layers[0].units
-    if network.is_tiny:
+    one_narrow_layer = len(network.layers) == 1 and n_out <= NARROW_OUTPUT
+    if not plain:
+        name = "blocked" if n_in * n_out >= MOVING_WEIGHTS and not one_narrow_layer else "fused"
+    elif network.is_tiny:
         name = "tiny"
-    elif density < SPARSE or (len(network.layers) == 1 and n_out <= NARROW_OUTPUT):
+    elif density < SPARSE or one_narrow_layer:
         name = "listed"
     else:
         name = "blocked" if n_in * n_out >= BLOCKED_WEIGHTS else "swept"

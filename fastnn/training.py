@@ -70,10 +70,10 @@ def mode_of(batch_size: int, n_rows: int) -> str:
 
 
 class RunningMeans:
-    """Loss and metrics over the rows so far, the loss weighted by w_i."""
+    """Loss and metrics over the rows so far, the loss weighted by w_i, with a penalty added."""
 
-    def __init__(self, metrics: Sequence[Accuracy], y: Array) -> None:
-        self._metrics, self._y = metrics, y
+    def __init__(self, metrics: Sequence[Accuracy], y: Array, penalty: float) -> None:
+        self._metrics, self._y, self._penalty = metrics, y, penalty
         self._n_rows = 0
         self._totals = dict.fromkeys(["loss", *(metric.name for metric in metrics)], 0.0)
 
@@ -84,14 +84,16 @@ class RunningMeans:
             self._totals[metric.name] += metric.total(self._y[piece.rows], piece.predictions)
 
     def values(self) -> dict[str, float]:
-        return {name: total / self._n_rows for name, total in self._totals.items()}
+        means = {name: total / self._n_rows for name, total in self._totals.items()}
+        means["loss"] += self._penalty
+        return means
 
 
 def evaluate(
     network: Network, data: Data, loss: Loss, metrics: Sequence[Accuracy], team: Team = ALONE
 ) -> dict[str, float]:
-    """The loss sum_i w_i l_i / n and the metrics over all rows."""
-    means = RunningMeans(metrics, data.y)
+    """The loss sum_i w_i l_i / n, with what regularisers add, and the metrics over all rows."""
+    means = RunningMeans(metrics, data.y, network.penalty())
     for piece in network.evaluate(data, loss, team):
         means.add(piece)
     return means.values()
@@ -102,12 +104,16 @@ def _validate(descent: Descent, data: Data, metrics: Sequence[Accuracy]) -> dict
 
 
 class DivergenceWatch:
-    """Keeps the weights of the last slice that ended well, to go back to them."""
+    """Keeps the weights of the last slice that ended well, to go back to them.
+
+    With them what the optimiser keeps for each.
+    """
 
     def __init__(self, descent: Descent) -> None:
         self._descent = descent
         self._parameters = descent.network.parameters
-        self._kept = self._parameters.copy()
+        self._arrays = self._parameters, descent.state.slots
+        self._kept = [array.copy() for array in self._arrays]
 
     def _weights_are_finite(self) -> bool:
         finite: bool = self._descent.network.core.all_finite(self._parameters)
@@ -116,16 +122,21 @@ class DivergenceWatch:
     def settle(self) -> None:
         """Whatever ended the fit, leave finite weights."""
         if not self._weights_are_finite():
-            self._parameters[:] = self._kept
+            self._go_back()
+
+    def _go_back(self) -> None:
+        for array, kept in zip(self._arrays, self._kept, strict=True):
+            array[:] = kept
 
     def checked(self, pieces: Iterable[Slice], epoch: int) -> Iterator[Slice]:
         """Hand the slices on; FloatingPointError at the first that did not end well."""
         for piece in pieces:
             if not math.isfinite(piece.loss) or (piece.moved and not self._weights_are_finite()):
-                self._parameters[:] = self._kept
+                self._go_back()
                 raise FloatingPointError(self._message(epoch))
             if piece.moved:
-                self._kept[:] = self._parameters
+                for array, kept in zip(self._arrays, self._kept, strict=True):
+                    kept[:] = array
             yield piece
 
     def _message(self, epoch: int) -> str:
@@ -159,7 +170,8 @@ def train(
                     callback.on_epoch_begin(epoch)
                 order = plan.order(before + epoch, descent.data.n_rows)
                 pieces = watch.checked(epoch_slices(descent, order, plan.batch_size), epoch)
-                logs = _train_epoch(pieces, RunningMeans(metrics, descent.data.y), callbacks)
+                means = RunningMeans(metrics, descent.data.y, descent.network.penalty())
+                logs = _train_epoch(pieces, means, callbacks)
                 if validation is not None:
                     scores = _validate(descent, validation, metrics)
                     logs |= {f"val_{name}": value for name, value in scores.items()}

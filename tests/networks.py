@@ -1,12 +1,14 @@
 """Networks for tests: any shape, on any build of the core, with the oracle's view of them."""
 
 import importlib
+from itertools import zip_longest
 
 import numpy as np
 
-from fastnn import Dense, Normalization
+from fastnn import L2, Dense, Normalization
 from fastnn._backend import DTYPES, ISA_LEVELS, _core, builds_present
 from fastnn._validation import Data, features, sample_weights, targets
+from fastnn.descent import Descent, new_state
 from fastnn.losses import LOSSES
 from fastnn.network import Network
 
@@ -30,10 +32,13 @@ def core_of(isa, dtype):
     return importlib.import_module(f"fastnn.{name}")
 
 
-def make_network(build, sizes, activations, *, use_bias=True, normalization=None):
+def make_network(build, sizes, activations, *, use_bias=True, normalization=None, l2=()):
     """A network with random weights and biases, on one build of the core."""
     isa, dtype = build
-    layers = [Dense(n, f, use_bias) for n, f in zip(sizes[1:], activations, strict=True)]
+    layers = [
+        Dense(n, f, use_bias, kernel_regularizer=L2(factor))
+        for n, f, factor in zip_longest(sizes[1:], activations, l2[: len(activations)], fillvalue=0)
+    ]
     network = Network(sizes[0], layers, dtype, normalization)
     network.core = core_of(isa, dtype)
     rng = np.random.default_rng(sum(sizes))
@@ -70,6 +75,11 @@ def make_data(network, loss, X, y, weights=None):
         targets(y, dtype, kind=kind, n_rows=len(X), n_outputs=network.n_outputs),
         sample_weights(weights, dtype, n_rows=len(X)),
     )
+
+
+def descent_for(network, optimizer, *rest):
+    """Descent by an optimiser that has made no step."""
+    return Descent(network, optimizer, new_state(network, optimizer), *rest)
 
 
 def standardised(normalization, X):

@@ -167,12 +167,44 @@ def gradient(weights, activations, loss, X, y, sample_weight=None):
     return L, gradients
 
 
-def descend(weights, activations, loss, X, y, learning_rate, batch_size, order, sample_weight=None):
+class Momentum:
+    """v := momentum v - rate dW; W := W + v, or Nesterov's W + momentum v - rate dW.
+
+    l2, one factor a layer, adds 2 l2 W to dW, not to db. Keeps v from call to call.
+    """
+
+    def __init__(self, momentum=0.0, nesterov=False, l2=()):
+        self.momentum, self.nesterov, self.l2 = momentum, nesterov, l2
+        self.velocity = {}
+
+    def step(self, i, W, dW, rate):
+        """The i-th array after a step; even ones are W, odd ones b."""
+        if i % 2 == 0 and i // 2 < len(self.l2):
+            dW = dW + 2 * self.l2[i // 2] * W
+        v = self.momentum * self.velocity.get(i, 0.0) - rate * dW
+        self.velocity[i] = v
+        return W + self.momentum * v - rate * dW if self.nesterov else W + v
+
+
+def descend(
+    weights,
+    activations,
+    loss,
+    X,
+    y,
+    learning_rate,
+    batch_size,
+    order,
+    sample_weight=None,
+    rule=None,
+):
     """Gradient descent, one epoch in the given order: new weights and the running mean loss.
 
-    W := W - learning_rate * dW after every batch. The last batch may be smaller: its mean is over
-    its own rows. The loss of a batch is taken before its update. batch_size=1 is stochastic.
+    W := W - learning_rate * dW after every batch, or what the rule makes of it. The last batch may
+    be smaller: its mean is over its own rows. The loss of a batch is taken before its update.
+    batch_size=1 is stochastic.
     """
+    rule = Momentum() if rule is None else rule
     weights = [None if W is None else np.array(W, np.float64) for W in weights]
     X, y, order = np.asarray(X), np.asarray(y), np.asarray(order)
     total = 0.0
@@ -182,7 +214,7 @@ def descend(weights, activations, loss, X, y, learning_rate, batch_size, order, 
         L, gradients = gradient(weights, activations, loss, X[rows], y[rows], w)
         total += L * len(rows)
         weights = [
-            None if W is None else W - learning_rate * dW
-            for W, dW in zip(weights, gradients, strict=True)
+            None if W is None else rule.step(i, W, dW, learning_rate)
+            for i, (W, dW) in enumerate(zip(weights, gradients, strict=True))
         ]
     return weights, total / len(order)

@@ -14,13 +14,13 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fastnn"
 
-KERNELS = "elementary rows activations losses across tiles dense unit narrow sample tiny update"
+KERNELS = "elementary rows activations losses across tiles dense unit narrow update sample tiny"
 FLOORS = [
     ["kernels/simd", "kernels/team"],
     [f"kernels/{name}" for name in KERNELS.split()],
     ["_core"],
     ["_version", "_threads", "_team", "_backend", "_validation"],
-    ["activations", "losses", "initializers", "optimizers", "metrics"],
+    ["activations", "losses", "initializers", "regularizers", "optimizers", "metrics"],
     ["layers", "network"],
     ["files", "paths", "descent"],
     ["history", "callbacks", "training"],

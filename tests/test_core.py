@@ -293,13 +293,14 @@ def test_empty_arrays_return_before_any_address_is_taken(build):
         network.no_predictions, 7.0,
     )  # fmt: skip
     core, gradient = network.core, network.new_gradient()
+    rule = np.zeros(2), np.empty(0), network.new_slots(0)
     assert core.evaluate(*arguments) == 7
     assert core.gradient(*arguments, 1.0, gradient) == 7
-    assert core.stochastic(*arguments, np.ones(1), 0) == 7
-    assert core.minibatch(*arguments, np.ones(1), 8, gradient) == 7
+    assert core.stochastic(*arguments, np.ones(1), *rule, 0) == 7
+    assert core.minibatch(*arguments, np.ones(1), *rule, 8, gradient) == 7
     assert core.first_nonfinite(no_rows, 0, 3) == (-1, -1)
     assert core.all_finite(nothing)
-    core.update(nothing, nothing, 0.1)
+    core.update(arguments[0], nothing, nothing, 0.1, *rule)
 
 
 @each_build
@@ -328,12 +329,16 @@ def test_padding_stays_zero(build, sizes):
     ))  # fmt: skip
     rest = (*data, 3, network.no_order, network.no_predictions, 0.0)
     arguments = (*network.arguments(40), *rest)
-    gradient = network.new_gradient()
-    for path in range(len(NAMES)):
+    gradient, slots = network.new_gradient(), network.new_slots(1)
+    plain = np.full(1, 0.1), np.zeros(2), np.empty(0), network.new_slots(0)
+    moving = np.full(1, 0.1), np.array([0.5, 1.0]), np.full(len(sizes) - 1, 0.1), slots
+    calls = [(plain, path) for path in range(len(NAMES))] + [(moving, 2), (moving, 4)]
+    for settings, path in calls:
         samples = network.arguments(16, stochastic=True)
-        network.core.stochastic(*samples, *rest, np.full(1, 0.1), path)
-    network.core.minibatch(*arguments, np.full(1, 0.1), 8, gradient)
-    for flat in (network.parameters, gradient):
+        network.core.stochastic(*samples, *rest, *settings, path)
+    network.core.minibatch(*arguments, *plain, 8, gradient)
+    network.core.minibatch(*arguments, *moving, 8, gradient)
+    for flat in (network.parameters, gradient, slots[0]):
         used = sum(np.count_nonzero(view) for view in network.views(flat).values())
         assert np.count_nonzero(flat) == used
         assert flat.ctypes.data % 64 == 0

@@ -10,6 +10,7 @@ from networks import (
     PAIRS,
     assert_close,
     assert_same_weights,
+    descent_for,
     make_data,
     make_network,
     make_rows,
@@ -18,7 +19,7 @@ from networks import (
 )
 
 from fastnn import SGD, Dense, Sequential
-from fastnn.descent import Descent, batch, epoch_slices, minibatch, stochastic
+from fastnn.descent import batch, epoch_slices, minibatch, stochastic
 from fastnn.losses import LOSSES
 
 RATE = 0.05
@@ -36,7 +37,7 @@ def start(build, sizes=(4, 9, 3), activations=("tanh", "linear"), loss="mean_squ
     network = make_network(build, sizes, activations)
     X, y = make_rows(network, loss, n_rows)
     data = make_data(network, loss, X, y, weights)
-    return network, X, y, Descent(network, SGD(RATE), LOSSES[loss](), data, keep_predictions=True)
+    return network, X, y, descent_for(network, SGD(RATE), LOSSES[loss](), data, True)
 
 
 @each_build
@@ -101,7 +102,37 @@ def test_learning_rates_by_step(build):
             expected, ["tanh", "linear"], "mean_squared_error", X, y, rate, 1, [row]
         )
     arguments = descent.sample_arguments
-    descent.visit(network.core.stochastic, arguments, None, 0, 50, rates, descent.path.code)
+    settings = rates, *descent.rule, descent.path.code
+    descent.visit(network.core.stochastic, arguments, None, 0, 50, *settings)
+    assert_same_weights(network, expected, factor=10)
+
+
+RULES = {
+    "momentum": (0.9, False, ()),
+    "nesterov": (0.8, True, ()),
+    "decay": (0.0, False, (0.01, 0.02)),
+    "all": (0.7, True, (0.0, 0.02)),
+}
+
+
+@each_build
+@each_mode
+@pytest.mark.parametrize(("momentum", "nesterov", "l2"), RULES.values(), ids=RULES)
+@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 7, 3), (40, 33, 1)])
+def test_momentum_and_decay_agree_with_the_oracle(build, mode, momentum, nesterov, l2, sizes):
+    activations, loss = ["tanh", "linear"], "mean_squared_error"
+    network = make_network(build, sizes, activations, l2=l2)
+    X, y = make_rows(network, loss, 50)
+    optimizer = SGD(RATE / 20, momentum, nesterov)
+    descent = descent_for(network, optimizer, LOSSES[loss](), make_data(network, loss, X, y))
+    expected, rule = oracle_weights(network), reference.Momentum(momentum, nesterov, l2)
+    size = BATCH_SIZES[mode]
+    for _ in range(4):
+        *_, last = epoch_slices(descent, None, size)
+        expected, L = reference.descend(
+            expected, activations, loss, X, y, RATE / 20, size, range(50), rule=rule
+        )
+        assert_close(last.loss / 50, L, network.dtype, factor=10)
     assert_same_weights(network, expected, factor=10)
 
 
@@ -165,7 +196,7 @@ def test_every_step_is_counted():
     for batch_size, steps in ((1, 50), (16, 4), (50, 1)):
         _, _, _, descent = start(BUILDS[0])
         list(epoch_slices(descent, None, batch_size))
-        assert descent.step == steps
+        assert descent.state.step == steps
 
 
 def test_a_network_too_wide_for_a_block_in_a_slice_has_small_blocks():

@@ -3,17 +3,26 @@
 import numpy as np
 import pytest
 import reference
-from networks import BUILDS, PAIRS, make_data, make_network, make_rows, oracle_weights
+from networks import (
+    BUILDS,
+    PAIRS,
+    descent_for,
+    make_data,
+    make_network,
+    make_rows,
+    oracle_weights,
+)
 
 from fastnn import SGD, Dense, Sequential
 from fastnn._team import Team
 from fastnn._threads import STEP_WORK
-from fastnn.descent import Descent, epoch_slices
+from fastnn.descent import epoch_slices
 from fastnn.losses import LOSSES
 from fastnn.paths import BLOCK, NAMES, SPARSE, Path, density, path_for
 
 N_ROWS = 2 * BLOCK + 11  # a border of blocks, and a ragged last one
 RATE = 0.02
+PLAIN = SGD(RATE)
 WIDE = [name for name in NAMES if name != "tiny"]
 # Below, at and above the width of a vector and of a tile; one unit; wide rows of 256 and 272.
 SHAPES = [(40, 70, 20, 3), (5, 17, 1), (16, 64, 32, 10), (3, 256, 33, 2), (130, 9, 18), (1, 1, 1)]
@@ -22,25 +31,28 @@ each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
 each_path = pytest.mark.parametrize("path", WIDE)
 
 
-def descent_on(path, build, sizes, activations, loss, *, sparse=False, weights=None):
-    network = make_network(build, sizes, activations)
+def descent_on(
+    path, build, sizes, activations, loss, *, sparse=False, weights=None, optimizer=PLAIN, l2=()
+):
+    network = make_network(build, sizes, activations, l2=l2)
     X, y = make_rows(network, loss, N_ROWS)
     if sparse:
         X[np.random.default_rng(1).random(X.shape) < 0.8] = 0
-    descent = Descent(
-        network, SGD(RATE), LOSSES[loss](), make_data(network, loss, X, y, weights), True
-    )
+    data = make_data(network, loss, X, y, weights)
+    descent = descent_for(network, optimizer, LOSSES[loss](), data, True)
     descent.__dict__["path"] = Path(path, BLOCK)  # whatever the rule says
     return X, y, descent
 
 
-def assert_textbook(path, build, sizes, activations, loss, *, sparse=False, weights=None):
+def assert_textbook(path, build, sizes, activations, loss, *, weights=None, **settings):
     """Three shuffled epochs give the oracle's weights, running loss and predictions."""
-    X, y, descent = descent_on(
-        path, build, sizes, activations, loss, sparse=sparse, weights=weights
-    )
+    X, y, descent = descent_on(path, build, sizes, activations, loss, weights=weights, **settings)
     network = descent.network
     expected = oracle_weights(network)
+    rule = reference.Momentum(
+        descent.optimizer.momentum, descent.optimizer.nesterov, settings.get("l2", ())
+    )
+    rate = descent.optimizer.learning_rate
     # Of the norm, since in float32 a relu may be on here and off there, whatever the path.
     bound = 1e-12 if network.dtype == "float64" else 1e-3
     for epoch in range(3):
@@ -48,7 +60,9 @@ def assert_textbook(path, build, sizes, activations, loss, *, sparse=False, weig
         _, a = reference.forward(expected, activations, X[order[:1]])
         *_, last = epoch_slices(descent, order, 1)
         np.testing.assert_allclose(last.predictions[0], a[-1][0], rtol=bound * 50, atol=bound * 50)
-        expected, L = reference.descend(expected, activations, loss, X, y, RATE, 1, order, weights)
+        expected, L = reference.descend(
+            expected, activations, loss, X, y, rate, 1, order, weights, rule
+        )
         np.testing.assert_allclose(last.loss / N_ROWS, L, rtol=bound * 10)
     for actual, wanted in zip(oracle_weights(network), expected, strict=True):
         error = np.linalg.norm(actual - wanted) / max(np.linalg.norm(wanted), 1)
@@ -107,6 +121,59 @@ def test_tiny_networks_of_any_shape(build, sizes, hidden):
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
 def test_tiny_networks_with_every_loss(build, loss, output):
     assert_textbook("tiny", build, (5, 7, 3), ["relu", output], loss)
+
+
+# ---- rules that move every weight at every row ---------------------------------------------------
+
+MOVING = {
+    "momentum": (SGD(RATE / 4, momentum=0.9), ()),
+    "nesterov": (SGD(RATE / 4, momentum=0.8, nesterov=True), ()),
+    "decay": (PLAIN, (0.01, 0, 0.02)),
+    "both": (SGD(RATE / 4, momentum=0.9), (0.01, 0.003)),
+    "nesterov and decay": (SGD(RATE / 4, momentum=0.7, nesterov=True), (0.02, 0, 0.01)),
+}
+each_moving = pytest.mark.parametrize(("optimizer", "l2"), MOVING.values(), ids=MOVING)
+each_moving_path = pytest.mark.parametrize("path", ["fused", "blocked"])
+
+
+@each_build
+@each_moving_path
+@each_moving
+@pytest.mark.parametrize("sizes", [(40, 70, 20, 3), (5, 17, 1), (1, 1, 1), (3, 40), (9, 8, 1)])
+def test_momentum_and_decay_give_the_textbook_weights(build, path, optimizer, l2, sizes):
+    activations = ["relu"] * (len(sizes) - 2) + ["linear"]
+    loss = "mean_squared_error"
+    assert_textbook(path, build, sizes, activations, loss, optimizer=optimizer, l2=l2)
+
+
+@each_build
+@each_moving_path
+@each_moving
+@pytest.mark.parametrize(("loss", "output"), [PAIRS[3], *PAIRS[-2:]])
+def test_momentum_and_decay_with_weights_and_sparse_rows(build, path, optimizer, l2, loss, output):
+    weights = np.random.default_rng(5).random(N_ROWS) * 2
+    weights[::7] = 0
+    activations, settings = ["tanh", "relu", output], {"optimizer": optimizer, "l2": l2}
+    assert_textbook(
+        path, build, (19, 24, 20, 3), activations, loss, weights=weights, sparse=True, **settings
+    )
+
+
+@each_build
+@each_moving
+def test_threads_leave_no_trace_with_momentum_and_decay(build, optimizer, l2):
+    def trained(size):
+        sizes, activations = (90, 100, 10), ["relu", "softmax"]
+        *_, descent = descent_on(
+            "blocked", build, sizes, activations, "categorical_crossentropy",
+            optimizer=optimizer, l2=l2,
+        )  # fmt: skip
+        with Team(size) as descent.team:
+            *_, last = epoch_slices(descent, np.arange(N_ROWS)[::-1].copy(), 1)
+        slots = descent.state.slots.tobytes()
+        return descent.network.parameters.tobytes(), slots, last.loss
+
+    assert len({trained(size) for size in (1, 2, 3, 4, 7)}) == 1
 
 
 @each_build

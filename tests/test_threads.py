@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from networks import BUILDS, PAIRS, make_data, make_network, make_rows
+from networks import BUILDS, PAIRS, descent_for, make_data, make_network, make_rows
 
 import fastnn
 from fastnn import SGD, Callback, Dense, Sequential, _team, _threads
 from fastnn._team import Team
 from fastnn._validation import features
-from fastnn.descent import Descent, epoch_slices
+from fastnn.descent import epoch_slices
 from fastnn.losses import LOSSES
 from fastnn.network import Network
 
@@ -48,7 +48,7 @@ def outcome(size, build, sizes, activations, loss, batch_size, n_rows=N_ROWS, we
     order = np.random.default_rng(1).permutation(n_rows)
     with Team(size) as team:
         assert team.size == size
-        descent = Descent(network, SGD(0.05), kernel, data, True, team)
+        descent = descent_for(network, SGD(0.05), kernel, data, True, team)
         orders = [order, None]
         pieces = [piece for order in orders for piece in epoch_slices(descent, order, batch_size)]
         predictions = network.predict(features(X, network.dtype), team)
@@ -103,7 +103,7 @@ def test_many_short_runs_on_more_threads_than_cpus(build):
         data, kernel = make_data(network, "mean_squared_error", X, y), LOSSES["mean_squared_error"]
         network.slice_rows = network.block = 16
         with Team(size) as team:
-            descent = Descent(network, SGD(0.01), kernel(), data, False, team)
+            descent = descent_for(network, SGD(0.01), kernel(), data, False, team)
             for _ in range(100):
                 *_, last = epoch_slices(descent, None, 16)
         results.append((network.parameters.tobytes(), last.loss))

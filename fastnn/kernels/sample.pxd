@@ -13,6 +13,7 @@ from fastnn.kernels.simd cimport (
     WIDTH, lane_sum, lane_sums, list_nonzero, load, load_first, real, spread, store, store_first,
     vec,
 )
+from fastnn.kernels.update cimport Motion, moved
 
 
 cdef enum:
@@ -214,6 +215,72 @@ cdef inline void scale_row(real alpha, real* x, Py_ssize_t n) noexcept nogil:
     while j < n:
         store_first(x + j, spread(alpha) * load_first(x + j, n - j, 0), n - j)
         j += WIDTH
+
+
+# ---- the same with a rule that moves every row of W, whatever x is ------------------------------
+
+cdef inline void descend_moving(
+    real* W, real* V, Py_ssize_t stride, const real* x, const real* dz, const Motion* m, real* dx,
+    Py_ssize_t n_in, Py_ssize_t n_columns,
+) noexcept nogil:
+    """dx := W dz, then a step of W along dW = x dz^T; V, its velocity, is NULL if there is none
+
+    dx has room for a vector more.
+    """
+    cdef vec sums[16]
+    cdef Py_ssize_t i = 0, r
+    while i < n_in:
+        for r in range(WIDTH):
+            sums[r] = spread(0)
+        for r in range(min(WIDTH, n_in - i)):
+            if V == NULL:
+                sums[r] = move_row(W, NULL, x[i + r], dz, m, n_columns, False)
+            else:
+                sums[r] = move_row(W, V, x[i + r], dz, m, n_columns, True)
+                V += stride
+            W += stride
+        store(dx + i, lane_sums(sums))
+        i += WIDTH
+
+
+cdef inline vec move_row(
+    real* w, real* v, real x, const real* dz, const Motion* m, Py_ssize_t n_columns,
+    const bint has_velocity,
+) noexcept nogil:
+    """A step of w along dw = x dz; returns what w dz was, lane by lane"""
+    cdef vec w_j, dz_j, total = spread(0)
+    cdef Py_ssize_t j = 0, left
+    while j < n_columns:
+        left = n_columns - j
+        w_j, dz_j = load_first(w + j, left, 0), load_first(dz + j, left, 0)
+        total = total + w_j * dz_j
+        w_j = moved(w_j, spread(x) * dz_j, v + j if has_velocity else NULL, left, m, has_velocity)
+        store_first(w + j, w_j, left)
+        j += WIDTH
+    return total
+
+
+cdef inline void mix(
+    real* w, real* v, Py_ssize_t n, real w_w, real w_v, real v_w, real v_v
+) noexcept nogil:
+    """w, v := w_w w + w_v v, v_w w + v_v v; v is NULL if there is none"""
+    cdef vec w_j, v_j
+    cdef Py_ssize_t j = 0
+    if v == NULL:
+        scale_row(w_w, w, n)
+        return
+    while j < n:
+        w_j, v_j = load_first(w + j, n - j, 0), load_first(v + j, n - j, 0)
+        store_first(w + j, spread(w_w) * w_j + spread(w_v) * v_j, n - j)
+        store_first(v + j, spread(v_w) * w_j + spread(v_v) * v_j, n - j)
+        j += WIDTH
+
+
+cdef inline void multiply_rows(const real* x, real* y, Py_ssize_t n) noexcept nogil:
+    """y := x y, number by number"""
+    cdef Py_ssize_t j
+    for j in range(n):
+        y[j] *= x[j]
 
 
 # ---- the first layer in one sweep: a sample's step and the forward pass of the next --------------

@@ -1,0 +1,134 @@
+"""Momentum and L2 as a user sees them: state from fit to fit, files, the loss that is reported."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from fastnn import L2, SGD, Dense, Sequential, load
+
+X = np.random.default_rng(0).normal(size=(60, 4))
+Y = X[:, 0] * X[:, 1] > 0
+MODES = ["stochastic", "minibatch", "batch"]
+
+
+def model_for(momentum=0.9, l2=0.001, dtype="float64"):
+    layers = [Dense(6, "tanh", kernel_regularizer=L2(l2)), Dense(1, "sigmoid")]
+    model = Sequential(layers, seed=1, dtype=dtype)
+    model.compile(SGD(0.05, momentum=momentum, nesterov=True), "binary_crossentropy")
+    return model
+
+
+def bits(model):
+    return [W.tobytes() for W in model.get_weights()]
+
+
+def saved(model, tmp_path):
+    model.save(tmp_path / "model.npz")
+    return load(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_momentum_lives_from_fit_to_fit(mode):
+    once, twice = model_for(), model_for()
+    once.fit(X, Y, epochs=6, mode=mode)
+    for _ in range(2):
+        twice.fit(X, Y, epochs=3, mode=mode)
+    assert bits(once) == bits(twice)
+
+
+@pytest.mark.parametrize("copied", ["pickle", "copy", "file"])
+def test_a_copy_trains_on_with_the_same_momentum(copied, tmp_path):
+    model = model_for()
+    model.fit(X, Y, epochs=2)
+    twin = {
+        "pickle": lambda m: pickle.loads(pickle.dumps(m)),
+        "copy": copy.deepcopy,
+        "file": lambda m: saved(m, tmp_path),
+    }[copied](model)
+    assert twin.layers == model.layers
+    for one in (model, twin):
+        one.fit(X, Y, epochs=2)
+    assert bits(model) == bits(twin)
+
+
+def test_compile_starts_momentum_anew():
+    model, fresh = model_for(), model_for()
+    model.fit(X, Y, epochs=2)
+    fresh.build(4)
+    fresh.set_weights(model.get_weights())
+    model.compile(SGD(0.05, momentum=0.9, nesterov=True), "binary_crossentropy")
+    for one in (model, fresh):
+        one.fit(X, Y, mode="batch")
+    assert bits(model) == bits(fresh)
+
+
+def test_the_loss_holds_what_l2_adds():
+    model, plain = model_for(l2=0.1), model_for(l2=0.0)
+    for one in (model, plain):
+        one.build(4)
+    W1, *_ = model.get_weights()
+    penalty = 0.1 * np.sum(W1**2)
+    loss = plain.evaluate(X, Y) + penalty
+    np.testing.assert_allclose(model.evaluate(X, Y), loss, rtol=1e-12)
+    history = model.fit(X, Y, mode="batch", validation_data=(X, Y)).history
+    np.testing.assert_allclose(history["loss"][0], loss, rtol=1e-12)
+    np.testing.assert_allclose(history["val_loss"][0], model.evaluate(X, Y), rtol=1e-12)
+
+
+def test_the_gradient_is_that_of_the_reported_loss():
+    model = model_for(l2=0.1)
+    model.build(4)
+    weights, step = model.get_weights(), 1e-6
+    found = model.gradient(X, Y)["dL/dW1"][2, 3]
+    losses = []
+    for sign in (1, -1):
+        moved = [W.copy() for W in weights]
+        moved[0][2, 3] += sign * step
+        model.set_weights(moved)
+        losses.append(model.evaluate(X, Y))
+    np.testing.assert_allclose(found, (losses[0] - losses[1]) / (2 * step), rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch"])
+def test_a_fit_that_diverges_goes_back_to_its_last_weights_and_momentum(mode):
+    model, twin = model_for(dtype="float32"), model_for(dtype="float32")
+    for one in (model, twin):
+        one.fit(X, Y, epochs=2, mode=mode)
+    with pytest.raises(FloatingPointError, match="last finite weights"):
+        model.fit(X, Y, epochs=2, mode=mode, sample_weight=np.full(60, 1e38))
+    for one in (model, twin):
+        one.fit(X, Y, epochs=2, mode=mode, seed=3)
+    assert bits(model) == bits(twin)
+
+
+@pytest.mark.parametrize(("momentum", "l2"), [(0.9, 0.0), (0.0, 0.01)])
+def test_summary_names_the_path_that_moves_all_weights(momentum, l2, capsys):
+    model = model_for(momentum, l2)
+    model.build(4)
+    model.summary()
+    assert "stochastic mode: fused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, np.nan])
+def test_momentum_outside_its_range_is_refused(wrong):
+    with pytest.raises(ValueError, match="momentum"):
+        SGD(momentum=wrong)
+    with pytest.raises(TypeError, match="nesterov"):
+        SGD(nesterov="yes")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"), [("l3", ValueError), (0.1, TypeError), ([], TypeError)]
+)
+def test_an_unknown_regulariser_is_refused(wrong, error):
+    with pytest.raises(error, match="kernel_regularizer"):
+        Dense(3, kernel_regularizer=wrong)
+
+
+def test_l2_takes_a_factor_of_at_least_zero():
+    assert Dense(3, kernel_regularizer="l2").l2 == 0.01
+    for wrong in (-1, np.inf):
+        with pytest.raises(ValueError, match="l2"):
+            L2(wrong)
