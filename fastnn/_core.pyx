@@ -19,6 +19,7 @@ one member alone, in the same way whoever it is: the threads leave no trace in t
 network is too little work to share: its first member does it all.
 """
 
+from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy, memset
 
 from fastnn.kernels.across cimport (
@@ -37,7 +38,9 @@ from fastnn.kernels.narrow cimport (
     forward_units, gradient_units, input_gradient_units, is_narrow, multiply_units,
     whole_vectors,
 )
-from fastnn.kernels.rows cimport NumberType, Rows, gather, is_finite, nonfinite_in_row
+from fastnn.kernels.rows cimport (
+    FLOAT32, FLOAT64, NumberType, Rows, gather, is_finite, nonfinite_in_row,
+)
 from fastnn.kernels.sample cimport (
     add_rows, add_scaled, descend_held, descend_moving, descend_rows, forward_held, gram,
     list_units, mix, move_rows, multiply_rows, scale_row, sweep_rows, whole_chains,
@@ -86,10 +89,15 @@ cdef struct Data:
     Loss loss
     real* predictions  # NULL: not wanted; otherwise one row for each visited row
 
+cdef struct Rates:
+    const double* values  # of each step
+    bint constant  # one serves all steps
+
 cdef struct Call:
     Network net
     Data data
     Rule rule
+    Rates rates
     float_mode mode_before
 
 
@@ -628,9 +636,9 @@ cdef void gradients_across(
 
 # ---- gradient descent: W := W - learning_rate * dL/dW ---------------------------------------
 
-cdef inline double rate_of(const double[::1] rates, Py_ssize_t step) noexcept nogil:
-    """The learning rate of a step; one entry serves them all."""
-    return rates[0] if rates.shape[0] == 1 else rates[step]
+cdef inline double rate_of(const Rates* rates, Py_ssize_t step) noexcept nogil:
+    """The learning rate of a step"""
+    return rates.values[0] if rates.constant else rates.values[step]
 
 
 cdef double descend_block(
@@ -703,7 +711,7 @@ cdef inline void move_share(
 
 cdef double minibatch_rows(
     const Network* net, const Data* data, Py_ssize_t n, Py_ssize_t batch_size, const Rule* rule,
-    const double[::1] rates, real* gradient, Py_ssize_t n_parameters, double loss,
+    const Rates* rates, real* gradient, Py_ssize_t n_parameters, double loss,
 ) noexcept nogil:
     """One update along the mean gradient of each batch; the last batch may be shorter.
 
@@ -778,14 +786,12 @@ cdef inline bint is_held(const Network* net) noexcept nogil:
 
 
 cdef void begin_samples(const Samples* s, TinyLayer* tiny) noexcept nogil:
-    """The list of all units; the output layer's W, output-major, or all W of a tiny network"""
+    """The output layer's W, output-major, or all W of a tiny network"""
     cdef const Layer* layer = s.net.output
     cdef Py_ssize_t i
     if s.path == TINY:
         for i in range(layer - s.net.layers + 1):
             load_tiny(s.net.layers + i, s.net.parameters, tiny + i)
-    for i in range(all_length(s.net.layers, s.net.output, s.net.block)):
-        s.all[i] = <int>i
     if s.held != NULL:
         transpose(
             s.net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out, s.held,
@@ -1220,7 +1226,7 @@ cdef inline void hand_down_tiny(
 
 cdef inline double pass_block(
     const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
-    const double[::1] rates, double loss,
+    const Rates* rates, double loss,
 ) noexcept nogil:
     """The rows of a block, one after the other; returns loss + their losses."""
     cdef Py_ssize_t r
@@ -1241,7 +1247,7 @@ cdef inline double pass_block(
 
 
 cdef double stochastic_rows(
-    const Samples* s, const Data* data, Py_ssize_t n, const double[::1] rates, double loss
+    const Samples* s, const Data* data, Py_ssize_t n, const Rates* rates, double loss
 ) noexcept nogil:
     """One update after every row; returns loss + the losses before each update.
 
@@ -1307,13 +1313,12 @@ cdef Network point_network(
 
 
 cdef Rows point_rows(
-    const unsigned char[:, :] X, int x_type, Py_ssize_t n_features,
+    const unsigned char* X, Py_ssize_t stride, int x_type, Py_ssize_t n_features,
     const double[:, ::1] normalization,
 ) noexcept nogil:
     """X as the kernels see it"""
     cdef Rows rows
-    rows.X = &X[0, 0]
-    rows.stride = X.strides[0]
+    rows.X, rows.stride = X, stride
     rows.n_features = n_features
     rows.type = <NumberType>x_type
     rows.mean = &normalization[0, 0] if normalization.shape[0] else NULL
@@ -1330,7 +1335,9 @@ cdef Call open_call(
     """Arrays to pointers, an empty array to NULL; subnormals count as zero until `close_call`."""
     cdef Call call
     call.net = point_network(layers, parameters, block, scratch, me)
-    call.data.X = point_rows(X, x_type, call.net.layers.n_in, normalization)
+    call.data.X = point_rows(
+        &X[0, 0], X.strides[0], x_type, call.net.layers.n_in, normalization
+    )
     call.data.y = &y[0, 0] if y.shape[0] else NULL
     call.data.n_targets = y.shape[1]
     call.data.sample_weight = &sample_weight[0] if sample_weight.shape[0] else NULL
@@ -1359,7 +1366,7 @@ cdef Samples point_samples(
 ) noexcept nogil:
     """What the stochastic mode has at the end of the scratch memory, `samples_length` numbers"""
     cdef Samples s
-    cdef Py_ssize_t n = layers.shape[0], n_units = units_length(net.layers, n)
+    cdef Py_ssize_t i, n = layers.shape[0], n_units = units_length(net.layers, n)
     s.net, s.rule, s.path = net, rule, path
     s.dx = &scratch[0] + scratch.shape[0] - samples_length(net.layers, n, net.block)
     s.values = s.dx + n_units
@@ -1375,6 +1382,8 @@ cdef Samples point_samples(
     s.unit = s.of_V + gram_stride(net.block)
     s.spare = s.unit + gram_stride(net.block)
     if net.me.number == 0:
+        for i in range(all_length(net.layers, net.output, net.block)):
+            s.all[i] = <int>i
         memset(s.zeros, 0, n_units * sizeof(real))
         memset(s.unit, 0, gram_stride(net.block) * sizeof(real))
     if path == TINY or not is_held(net) or not is_plain(rule):
@@ -1484,6 +1493,12 @@ def gradient(
     return total
 
 
+cdef Rates point_rates(const double[::1] rates) noexcept nogil:
+    cdef Rates found
+    found.values, found.constant = &rates[0], rates.shape[0] == 1
+    return found
+
+
 cdef Rule point_rule(
     const double[::1] rule, const double[::1] decay, real[:, ::1] slots
 ) noexcept nogil:
@@ -1545,7 +1560,8 @@ def stochastic(
             )
             call.rule = point_rule(rule, decay, slots)
             samples = point_samples(&call.net, &call.rule, layers, <Path>path, scratch)
-            total = stochastic_rows(&samples, &call.data, n, rates, total)
+            call.rates = point_rates(rates)
+            total = stochastic_rows(&samples, &call.data, n, &call.rates, total)
             close_call(&call)
     return total
 
@@ -1574,13 +1590,115 @@ def minibatch(
                 layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
                 loss, order, predictions, me,
             )
-            call.rule = point_rule(rule, decay, slots)
+            call.rule, call.rates = point_rule(rule, decay, slots), point_rates(rates)
             total = minibatch_rows(
-                &call.net, &call.data, n, batch_size, &call.rule, rates, &gradient[0],
+                &call.net, &call.data, n, batch_size, &call.rule, &call.rates, &gradient[0],
                 gradient.shape[0], total,
             )
             close_call(&call)
     return total
+
+
+# A single row is learnt without all that: what does not change from row to row is pointed at once,
+# in memory of the caller's, who must keep the arrays alive as long.
+
+cdef struct OneRow:
+    Call call
+    Samples samples
+    real target
+    double rate
+    real* kept  # weights that were finite, and behind them what the optimiser kept with them
+    Py_ssize_t n_parameters
+    Py_ssize_t n_learnt  # rows since then
+
+cdef enum:
+    KEPT_EVERY = 64  # rows: to look through all weights after each would take longer than to learn
+
+cdef NumberType REAL_TYPE = FLOAT32 if sizeof(real) == 4 else FLOAT64
+
+
+def one_row_length():
+    """The bytes of memory that `prepare_one_row` fills."""
+    return sizeof(OneRow)
+
+
+def prepare_one_row(
+    const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
+    Py_ssize_t block, real[::1] scratch, int loss, const double[::1] rule,
+    const double[::1] decay, real[:, ::1] slots, int path, real[::1] kept,
+    bytearray memory,
+):
+    """memory := what `learn_one` needs to know, for rows with a single target"""
+    cdef OneRow* one = <OneRow*><char*>memory
+    cdef Data* data = &one.call.data
+    one.call.net = point_network(layers, parameters, block, scratch, join_team(0, 1, None))
+    one.call.rule = point_rule(rule, decay, slots)
+    one.call.rates.values, one.call.rates.constant = &one.rate, True
+    one.samples = point_samples(&one.call.net, &one.call.rule, layers, <Path>path, scratch)
+    data.X = point_rows(NULL, 0, REAL_TYPE, one.call.net.layers.n_in, normalization)
+    data.y, data.n_targets, data.loss = &one.target, 1, <Loss>loss
+    data.sample_weight, data.order, data.predictions = NULL, NULL, NULL
+    one.kept, one.n_parameters, one.n_learnt = &kept[0], parameters.shape[0], 0
+    keep_weights(one)
+
+
+def learn_one(bytearray memory, const real[:, :] X, double target, double rate):
+    """One update with the first row of X; returns its loss before the update.
+
+    NaN if numbers of the row are not side by side, or not finite: then nothing has happened.
+    Infinity if it turns out that loss or weights are no longer finite: then the weights are those
+    of up to KEPT_EVERY rows before.
+    """
+    cdef OneRow* one = <OneRow*><char*>memory
+    cdef double loss = NAN
+    cdef float_mode mode_before
+    if X.shape[0] == 0 or X.strides[1] != sizeof(real) or X.shape[1] != one.call.data.X.n_features:
+        return loss
+    with nogil:
+        mode_before = flush_subnormals()
+        one.call.data.X.X = <const unsigned char*>&X[0, 0]
+        one.target, one.rate = <real>target, rate
+        if nonfinite_in_row(&one.call.data.X, 0) < 0 and is_finite(one.target):
+            loss = learn_row(one)
+        restore_float_mode(mode_before)
+    return loss
+
+
+cdef double learn_row(OneRow* one) noexcept nogil:
+    """The loss before the update, infinity if it or the weights are not finite"""
+    cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.rates, 0)
+    cdef bint finite = loss - loss == 0
+    one.n_learnt += 1
+    if finite and one.n_learnt < KEPT_EVERY:
+        return loss
+    one.n_learnt = 0
+    if finite and are_finite(one.call.net.parameters, one.n_parameters):
+        keep_weights(one)
+        return loss
+    go_back(one)
+    return INFINITY
+
+
+cdef void keep_weights(OneRow* one) noexcept nogil:
+    cdef Py_ssize_t n = one.n_parameters
+    memcpy(one.kept, one.call.net.parameters, n * sizeof(real))
+    if one.call.rule.velocity != NULL:
+        memcpy(one.kept + n, one.call.rule.velocity, n * sizeof(real))
+
+
+cdef void go_back(OneRow* one) noexcept nogil:
+    cdef Py_ssize_t n = one.n_parameters
+    memcpy(one.call.net.parameters, one.kept, n * sizeof(real))
+    if one.call.rule.velocity != NULL:
+        memcpy(one.call.rule.velocity, one.kept + n, n * sizeof(real))
+
+
+cdef inline bint are_finite(const real* values, Py_ssize_t n) noexcept nogil:
+    cdef bint finite = True
+    cdef Py_ssize_t j
+    for j in range(n):
+        finite &= is_finite(values[j])
+    return finite
 
 
 def first_nonfinite(const unsigned char[:, :] X, int x_type, Py_ssize_t n_features):
@@ -1604,11 +1722,11 @@ def first_nonfinite(const unsigned char[:, :] X, int x_type, Py_ssize_t n_featur
 
 def all_finite(const real[::1] values):
     """Whether no number is NaN or infinite."""
-    cdef Py_ssize_t j, n = values.shape[0]
     cdef bint finite = True
+    if values.shape[0] == 0:
+        return True
     with nogil:
-        for j in range(n):
-            finite &= is_finite(values[j])
+        finite = are_finite(&values[0], values.shape[0])
     return finite
 
 

@@ -18,7 +18,7 @@ from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice
 from fastnn.optimizers import SGD, Rule, State
-from fastnn.paths import Path, density, path_for
+from fastnn.paths import Path, density, one_row_path, path_for
 
 
 @dataclass
@@ -49,6 +49,8 @@ class Descent:
     @cached_property
     def path(self) -> Path:
         """How the stochastic mode passes through the first layer."""
+        if self.data.n_rows == 1:
+            return Path(one_row_path(plain=self.rule.is_plain), 1)
         share = density(self.data, self.network.is_standardised)
         return path_for(self.network, share, plain=self.rule.is_plain)
 

@@ -4,6 +4,7 @@ L = 1/n sum_i w_i l_i over the n rows of a batch, with the sample weights w_i (1
 Below, y_j and a_j are target and output j of one row, k is the number of outputs.
 """
 
+import math
 from typing import ClassVar
 
 from fastnn._validation import Array, TargetKind, lookup
@@ -19,6 +20,13 @@ class Loss:
     def code(self, y: Array) -> int:
         """The code of the kernel for targets of this shape."""
         raise NotImplementedError
+
+    def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
+        """The least and the largest single target of a row, and whether it must be whole."""
+        kind = self.targets
+        if kind == "numbers":
+            return -math.inf, math.inf, False
+        return 0, 1 if kind == "probabilities" else n_outputs - 1, kind == "classes"
 
     def example(self, units: int) -> str:
         """An output layer that fits."""

@@ -31,6 +31,7 @@ SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a
 # Between two returns to Python: floating-point operations, tenths of a second of them; and rows, of
 # which the predictions are kept if there are metrics.
 SLICE_WORK, SLICE_ROWS = 6e9, 1 << 17
+NOT_STANDARDISED = np.empty((0, 0))
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
 
@@ -221,6 +222,12 @@ class Network:
         return self._normalization is not None
 
     @property
+    def normalization_table(self) -> Array:
+        """Mean and 1 / deviation of each column, or no rows; ever the same object if it is so."""
+        layer = self._normalization
+        return NOT_STANDARDISED if layer is None else layer.table_for(self.n_features)
+
+    @property
     def is_tiny(self) -> bool:
         """Whether per-sample descent can keep all weights at hand."""
         return self._is_narrow and len(self.layers) <= TINY_LAYERS
@@ -231,11 +238,10 @@ class Network:
         Each caller has its own scratch, so that threads may use one network together; the members
         of a team share it.
         """
-        normalization = self._normalization
-        table = normalization.table_for(self.n_features) if normalization else np.empty((0, 0))
         block = min(self.block, _next_line(n_rows))  # whole vectors
         length = self.core.scratch_length(self._table, block, stochastic)
         scratch = aligned_empty(length, self.dtype)
+        table = self.normalization_table
         return CoreArguments(self._table, self.parameters, table, block, scratch)
 
     def slices(self, n_rows: int) -> Iterator[tuple[int, int]]:

@@ -82,6 +82,16 @@ class SGD:
         return np.array([self.learning_rate])
 
 
+def remedy(optimizer: SGD) -> str:
+    """What to do when training has diverged."""
+    rate = optimizer.learning_rate
+    return (
+        f"Most likely learning_rate={rate:g} is too large for data of this scale: try "
+        f"SGD(learning_rate={min(rate / 10, 0.1):g}), or standardise the features (with a "
+        f"Normalization layer) and, in a regression, the targets"
+    )
+
+
 OPTIMIZERS: dict[str, type[SGD]] = {"sgd": SGD}
 
 

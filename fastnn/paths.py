@@ -56,6 +56,11 @@ def path_for(network: Network, density: float, *, plain: bool = True) -> Path:
     return Path(name, block, 4.0 * block * n_in * n_out if name == "blocked" else 0.0)
 
 
+def one_row_path(*, plain: bool) -> str:
+    """The path for a row that has no next one."""
+    return "listed" if plain else "fused"
+
+
 def density(data: Data, standardised: bool) -> float:
     """The share of numbers that are not zero in the first rows, as the first layer sees them."""
     if standardised or data.n_rows == 0:

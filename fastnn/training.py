@@ -16,6 +16,7 @@ from fastnn.history import History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy
 from fastnn.network import Network, Slice
+from fastnn.optimizers import remedy
 
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
@@ -140,12 +141,9 @@ class DivergenceWatch:
             yield piece
 
     def _message(self, epoch: int) -> str:
-        rate = self._descent.optimizer.learning_rate
         return (
             f"training diverged in epoch {epoch + 1}: loss or weights are no longer finite. The "
-            f"model keeps its last finite weights. Most likely learning_rate={rate:g} is too large "
-            f"for data of this scale: try SGD(learning_rate={rate / 10:g}), or standardise the "
-            f"features (with a Normalization layer) and, in a regression, the targets"
+            f"model keeps its last finite weights. {remedy(self._descent.optimizer)}"
         )
 
 
@@ -181,6 +179,22 @@ def train(
                     callback.on_epoch_end(epoch, logs)
                 if model.stop_training:
                     break
+
+
+def train_batch(
+    descent: Descent, metrics: Sequence[Accuracy], epochs_trained: int
+) -> dict[str, float]:
+    """One update with all rows; loss and metrics before it."""
+    watch = DivergenceWatch(descent)
+    means = RunningMeans(metrics, descent.data.y, descent.network.penalty())
+    pieces = epoch_slices(descent, None, descent.data.n_rows)
+    try:
+        with descent.team:
+            for piece in watch.checked(pieces, epochs_trained):
+                means.add(piece)
+    finally:
+        watch.settle()
+    return means.values()
 
 
 @contextmanager

@@ -22,7 +22,7 @@ FLOORS = [
     ["_version", "_threads", "_team", "_backend", "_validation"],
     ["activations", "losses", "initializers", "regularizers", "optimizers", "metrics"],
     ["layers", "network"],
-    ["files", "paths", "descent"],
+    ["files", "paths", "descent", "online"],
     ["history", "callbacks", "training"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],

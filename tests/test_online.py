@@ -1,0 +1,195 @@
+"""One row at a time: `train_on_batch` against `fit`, its quick way against its general one."""
+
+import numpy as np
+import pytest
+
+from fastnn import L2, SGD, Dense, Normalization, Sequential
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 6)).astype(np.float32)
+KINDS = {  # output layer, loss, targets
+    "binary": (Dense(1, "sigmoid"), "binary_crossentropy", (X[:, 0] > 0).astype(int)),
+    "classes": (Dense(3, "softmax"), "categorical_crossentropy", RNG.integers(0, 3, 40)),
+    "numbers": (Dense(1), "mean_squared_error", X[:, 0] - X[:, 1]),
+}
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def model_for(kind="binary", *, width=9, optimizer=None, metrics=None, first=(), dtype="float32"):
+    output, loss, _ = KINDS[kind]
+    layers = [*first, Dense(width, "relu"), Dense(5, "tanh"), output]
+    model = Sequential(layers, seed=1, dtype=dtype)
+    model.compile(optimizer or SGD(0.1), loss, metrics)
+    model.build(6)
+    return model
+
+
+def bits(model):
+    return [W.tobytes() for W in model.get_weights()]
+
+
+@each_kind
+@pytest.mark.parametrize("width", [4, 9, 70])
+@pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.02, 0.9, nesterov=True)])
+def test_row_after_row_is_fit_with_each_row(kind, width, optimizer):
+    y = KINDS[kind][2]
+    online, fitted = (model_for(kind, width=width, optimizer=optimizer) for _ in range(2))
+    for i in range(40):
+        loss = online.train_on_batch(X[i : i + 1], y[i : i + 1])
+        history = fitted.fit(X[i : i + 1], y[i : i + 1], mode="stochastic")
+        assert loss == history.history["loss"][0]
+    assert online._one_row is not None
+    assert bits(online) == bits(fitted)
+
+
+@pytest.mark.parametrize("form", ["float64", "int64", "list", "strided", "column"])
+def test_other_forms_of_a_row_give_the_same(form):
+    rows = np.round(X * 4)
+    online, other = model_for(), model_for()
+    for i in range(10):
+        row, y = rows[i : i + 1], KINDS["binary"][2][i : i + 1]
+        forms = {
+            "float64": (row.astype(np.float64), y.astype(bool)),
+            "int64": (row.astype(np.int64), float(y[0])),
+            "list": (row.tolist(), y.tolist()),
+            "strided": (np.repeat(row, 2, axis=1)[:, ::2], int(y[0])),
+            "column": (np.asfortranarray(row), y[:, None]),
+        }
+        assert online.train_on_batch(row, y) == other.train_on_batch(*forms[form])
+    assert bits(online) == bits(other)
+
+
+@each_kind
+def test_a_batch_is_an_epoch_of_batch_mode(kind):
+    y = KINDS[kind][2]
+    online, fitted = model_for(kind), model_for(kind)
+    loss = online.train_on_batch(X, y)
+    assert [loss] == fitted.fit(X, y, mode="batch").history["loss"]
+    assert bits(online) == bits(fitted)
+    assert online.epochs_trained == 0
+
+
+def test_metrics_and_names_come_as_in_keras():
+    y = KINDS["binary"][2]
+    model = model_for(metrics=["accuracy"])
+    accuracy = model.evaluate(X, y)[1]
+    loss, measured = model.train_on_batch(X, y)
+    assert measured == accuracy
+    scores = model_for().train_on_batch(X, y, return_dict=True)
+    assert scores == {"loss": loss}
+
+
+def test_a_sample_weight_scales_the_step_and_the_loss():
+    y = KINDS["numbers"][2]
+    model, twin = (model_for("numbers", dtype="float64") for _ in range(2))
+    loss = model.train_on_batch(X[:1], y[:1])
+    before = twin.get_weights()
+    assert twin.train_on_batch(X[:1], y[:1], sample_weight=[0.5]) == loss / 2
+    for W, W_half, start in zip(model.get_weights(), twin.get_weights(), before, strict=True):
+        np.testing.assert_allclose(W_half - start, (W - start) / 2, rtol=1e-9, atol=1e-15)
+
+
+def test_l2_is_part_of_the_loss():
+    layers = [Dense(3, "tanh", kernel_regularizer=L2(0.1)), Dense(1)]
+    model = Sequential(layers, seed=0)
+    model.compile(loss="mean_squared_error")
+    model.build(6)
+    for _ in range(3):
+        loss = model.evaluate(X[:1], [2.0])
+        np.testing.assert_allclose(model.train_on_batch(X[:1], [2.0]), loss, rtol=1e-6)
+
+
+def test_new_statistics_of_the_normalization_count_at_once():
+    layer, other = Normalization(), Normalization()
+    layer.adapt(X)
+    other.adapt(X * 3 + 1)
+    online, fresh = model_for(first=[layer]), model_for(first=[other])
+    for _ in range(2):
+        online.train_on_batch(X[:1], 1)
+    fresh.set_weights(online.get_weights())
+    layer.adapt(X * 3 + 1)
+    assert online.train_on_batch(X[1:2], 1) == fresh.train_on_batch(X[1:2], 1)
+    assert bits(online) == bits(fresh)
+
+
+@pytest.mark.parametrize(
+    ("row", "y", "message"),
+    [
+        (np.full((1, 6), np.nan, np.float32), 1, r"X\[0, 0\] is nan"),
+        (np.full((1, 6), np.inf, np.float32), 1, "not a finite"),
+        (X[:1], np.nan, "y holds NaN"),
+        (X[:1], 2, "y holds values from 2"),
+        (X[:1, :5], 1, "5 columns"),
+        (X[0], 1, r"reshape\(1, -1\)"),
+        (X[:2], [1], "2 rows"),
+        (X[:0], [], "empty"),
+    ],
+)
+@pytest.mark.parametrize("warm", [True, False])
+def test_bad_rows_are_refused_and_nothing_moves(row, y, message, warm):
+    model = model_for()
+    if warm:
+        model.train_on_batch(X[:1], 1)
+    before = bits(model)
+    with pytest.raises(ValueError, match=message):
+        model.train_on_batch(row, y)
+    assert bits(model) == before
+
+
+def test_labels_that_are_no_class_are_refused():
+    model = model_for("classes")
+    model.train_on_batch(X[:1], 2)
+    for label in (3, -1, 0.5):
+        with pytest.raises(ValueError, match="labels"):
+            model.train_on_batch(X[:1], label)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("n_rows", [1, 3, 100])
+def test_a_row_that_overflows_leads_back_to_finite_weights(momentum, n_rows):
+    model = model_for("numbers", optimizer=SGD(0.01, momentum))
+    seen = []
+    for _ in range(n_rows):
+        model.train_on_batch(X[:1], 1.0)
+        seen.append((bits(model), model._state.slots.tobytes()))
+    with pytest.raises(FloatingPointError, match="diverged"):
+        for _ in range(2):  # weights that have overflowed show in the next loss
+            model.train_on_batch(X[:1], 3e38)
+    found = bits(model), model._state.slots.tobytes()
+    assert found in seen[-64:]
+    assert np.isfinite(model.train_on_batch(X[:1], 1.0))
+
+
+def test_weights_that_overflow_unseen_are_found_in_time():
+    """A unit that is off hides its weights from the loss."""
+    model = Sequential([Dense(2, "relu"), Dense(1)])
+    model.compile(SGD(1e-3), "mean_squared_error")
+    model.build(1)
+    off = [np.array([[1.0, 1e30]]), np.array([0, -1.0]), np.ones((2, 1)), np.zeros(1)]
+    model.set_weights(off)
+    one = np.ones((1, 1), np.float32)
+    model.train_on_batch(-one, 0.0)
+    model._network.views(model._network.parameters)["W1"][0, 1] = np.inf
+    with pytest.raises(FloatingPointError, match="64 rows"):
+        for _ in range(64):
+            model.train_on_batch(-one, 0.0)
+    assert all(np.isfinite(W).all() for W in model.get_weights())
+
+
+def test_fit_and_set_weights_between_rows_count():
+    y = KINDS["binary"][2]
+    model, twin = model_for(), model_for()
+    for one in (model, twin):
+        one.train_on_batch(X[:1], 1)
+    weights = [W * 2 for W in model.get_weights()]
+    model.set_weights(weights)
+    twin.set_weights(weights)
+    model.fit(X, y)
+    twin.fit(X, y)
+    assert model.train_on_batch(X[:1], 1) == twin.fit(X[:1], y[:1] * 0 + 1).history["loss"][0]
+    assert bits(model) == bits(twin)
+
+
+def test_an_uncompiled_model_says_so():
+    with pytest.raises(ValueError, match="not compiled"):
+        Sequential([Dense(1)]).train_on_batch(X[:1], 1)
