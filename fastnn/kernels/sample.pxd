@@ -10,8 +10,8 @@ has up to a line; where that is shorter than a vector, nothing behind it is stor
 """
 
 from fastnn.kernels.simd cimport (
-    WIDTH, lane_sum, lane_sums, list_nonzero, load, load_first, real, spread, store, store_first,
-    vec,
+    WIDTH, lane_sum, lane_sums, list_nonzero, load, load_first, real, spread, store,
+    store_first, vec,
 )
 from fastnn.kernels.update cimport Motion, moved
 
@@ -188,9 +188,38 @@ cdef inline void move_rows(
     const real* step, Py_ssize_t n_columns,
 ) noexcept nogil:
     """W_units_i := W_units_i + values_i step over the first n of a list"""
+    cdef Py_ssize_t j = 0, vectors
+    while j < n_columns:
+        vectors = (n_columns - j) // WIDTH
+        if vectors >= 8:
+            move_tile(W + j, stride, units, values, n, step + j, 8, WIDTH)
+            j += 8 * WIDTH
+        elif vectors >= 4:
+            move_tile(W + j, stride, units, values, n, step + j, 4, WIDTH)
+            j += 4 * WIDTH
+        else:
+            move_tile(W + j, stride, units, values, n, step + j, 1, n_columns - j)
+            j += WIDTH
+
+
+cdef inline void move_tile(
+    real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n,
+    const real* step, const int vectors, Py_ssize_t left,
+) noexcept nogil:
+    """Some columns of it, the last vector `left` wide"""
+    cdef vec steps[8]
+    cdef real* row
     cdef Py_ssize_t i
+    cdef int v
+    for v in range(vectors):
+        steps[v] = load_first(step + v * WIDTH, left, 0)
     for i in range(n):
-        add_scaled(values[i], step, W + units[i] * stride, n_columns)
+        row = W + units[i] * stride
+        for v in range(vectors):
+            store_first(
+                row + v * WIDTH,
+                load_first(row + v * WIDTH, left, 0) + spread(values[i]) * steps[v], left,
+            )
 
 
 cdef inline void add_scaled(real alpha, const real* x, real* y, Py_ssize_t n) noexcept nogil:
