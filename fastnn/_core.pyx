@@ -26,7 +26,7 @@ from fastnn.kernels.across cimport (
     activate_across, activate_backward_across, deltas_across, losses_across,
 )
 from fastnn.kernels.activations cimport (
-    RELU, Activation, activate, activate_backward, activate_block,
+    LINEAR, RELU, Activation, activate, activate_backward, activate_block,
 )
 from fastnn.kernels.dense cimport (
     Layer, bias_gradient, columns, forward, input_gradient, input_gradient_transposed, transpose,
@@ -46,13 +46,14 @@ from fastnn.kernels.sample cimport (
     list_units, mix, move_rows, multiply_rows, scale_row, sweep_rows, whole_chains,
 )
 from fastnn.kernels.simd cimport (
-    COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, octet, octet_not_negative,
-    octet_where_positive, real, restore_float_mode, spread_octet,
+    COMPILER, WIDTH, cpu_isa_level, first_unit, float_mode, flush_subnormals, load_octet,
+    octet, octet_not_negative, octet_sum, octet_where_positive, real, restore_float_mode,
+    spread_octet,
 )
 from fastnn.kernels.team cimport Member, begin, share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, DESCEND, PUT, Epilogue, Product, multiply
 from fastnn.kernels.tiny cimport (
-    TinyLayer, descend_tiny, load_tiny, store_tiny, sum_rows, transposed_descend_tiny,
+    OCTET, TinyLayer, load_tiny, move_rows_of, store_tiny, sum_rows,
 )
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
 from fastnn.kernels.update cimport Motion, Rule, decay_of, is_plain, motion, move, sgd
@@ -805,7 +806,10 @@ cdef void end_samples(const Samples* s, const TinyLayer* tiny) noexcept nogil:
     cdef Py_ssize_t i
     if s.path == TINY:
         for i in range(layer - s.net.layers + 1):
-            store_tiny(s.net.layers + i, s.net.parameters, tiny + i)
+            store_tiny(
+                s.net.layers + i, s.net.parameters, tiny + i,
+                s.net.layers + i == layer and layer.n_out == 1,
+            )
     if s.held != NULL:
         transpose(
             s.held, layer.in_stride, layer.n_out, layer.n_in, s.net.parameters + layer.W,
@@ -1168,60 +1172,135 @@ cdef inline void add_foreseen(
 
 # ---- a tiny network: only the beginning and the end of a block are those of the other paths -----
 
+cdef void activate_row(Activation f, real* z, Py_ssize_t n) noexcept nogil:
+    """The less usual ones pass here: what is compiled for several shapes stays short."""
+    activate(f, z, n)
+
+
+cdef void activate_row_backward(
+    Activation f, const real* a, real* da, Py_ssize_t n
+) noexcept nogil:
+    activate_backward(f, a, da, n)
+
+
+cdef inline octet activate_octet(Activation f, octet z, Py_ssize_t n) noexcept nogil:
+    """a := f(z); a relu never leaves its register, since it has no address"""
+    cdef octet a = z
+    if f == RELU:
+        return octet_not_negative(z)
+    if f == LINEAR:
+        return z
+    activate_row(f, <real*>&a, n)
+    return a
+
+
+cdef inline octet activate_backward_octet(
+    Activation f, octet a, octet da, Py_ssize_t n
+) noexcept nogil:
+    """dz := da * f'(z)"""
+    cdef octet x = a, dz = da
+    if f == RELU:
+        return octet_where_positive(a, da)
+    if f == LINEAR:
+        return da
+    activate_row_backward(f, <real*>&x, <real*>&dz, n)
+    return dz
+
+
 cdef inline void pass_tiny(
-    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t r, real rate
+    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
+    const Rates* rates, const Py_ssize_t n_hidden, const bint single,
 ) noexcept nogil:
-    """Forward, backward and step of row r of the block: first what the next row waits for"""
+    """The rows of a block, one after the other: forward, backward, step
+
+    Constant shapes keep the weights in registers, as far as these go. v is the step of b, in a
+    network of a single output unit without that unit's own step as a factor: so it does not wait
+    for the output. z of the next row's first layer is computed before the step and corrected by it:
+    z := x' W + b + (x'x + 1) step, where x' is the next row.
+    """
+    cdef const Layer* layers = s.net.layers
+    cdef const Layer* output = layers + n_hidden
+    cdef TinyLayer t[TINY_LAYERS]
+    cdef octet a[TINY_LAYERS]  # a[0] is x
+    cdef octet v[TINY_LAYERS]
+    cdef octet step, g, x_next = load_octet(s.net.stack, layers.n_in), z
+    cdef Py_ssize_t r, i
+    for i in range(n_hidden + 1):
+        t[i] = tiny[i]
+    z = sum_rows(t[0].W, x_next, layers.n_in, t[0].b)
+    for r in range(m):
+        a[0] = x_next
+        x_next = load_octet(s.net.stack + min(r + 1, m - 1) * layers.in_stride, layers.n_in)
+        g = spread_octet(octet_sum(a[0] * x_next) + (layers.b >= 0))
+        for i in range(n_hidden):
+            if i > 0:
+                z = sum_rows(t[i].W, a[i], layers[i].n_in, t[i].b)
+            a[i + 1] = activate_octet(<Activation>layers[i].activation, z, layers[i].n_out)
+        if single:
+            (<real*>&z)[0] = octet_sum(t[n_hidden].b + t[n_hidden].W_t[0] * a[n_hidden])
+            output_step(s, data, <real*>&z, <real*>&step, rate_of(rates, k + r), k, r, 1)
+            step = spread_octet((<real*>&step)[0])
+            v[n_hidden] = first_unit()
+        else:
+            z = sum_rows(t[n_hidden].W, a[n_hidden], output.n_in, t[n_hidden].b)
+            v[n_hidden] = spread_octet(0)
+            output_step(
+                s, data, <real*>&z, <real*>(v + n_hidden), rate_of(rates, k + r), k, r,
+                output.n_out,
+            )
+        z = sum_rows(t[0].W, x_next, layers.n_in, t[0].b)
+        for i in range(n_hidden, 0, -1):
+            if single and i == n_hidden:
+                v[i - 1] = t[i].W_t[0]
+            else:
+                v[i - 1] = sum_rows(t[i].W_t, v[i], layers[i].n_out, spread_octet(0))
+            v[i - 1] = activate_backward_octet(
+                <Activation>layers[i - 1].activation, a[i], v[i - 1], layers[i].n_in
+            )
+        z = z + (g * v[0] * step if single else g * v[0])
+        descend_tiny(layers, t, a, v, step, n_hidden, single)
+    for i in range(n_hidden + 1):
+        tiny[i] = t[i]
+
+
+cdef inline void descend_tiny(
+    const Layer* layers, TinyLayer* t, const octet* a, octet* v, octet step,
+    const Py_ssize_t n_hidden, const bint single,
+) noexcept nogil:
+    """b := b + v, W := W + a v^T, W^T := W^T + v a^T of all layers; W^T only where it is used"""
+    cdef Py_ssize_t i
+    for i in range(n_hidden + 1):
+        v[i] = step * v[i] if single else v[i]
+        if layers[i].b >= 0:
+            t[i].b = t[i].b + v[i]
+        if i < n_hidden or not single:
+            move_rows_of(t[i].W, a[i], layers[i].n_in, v[i])
+    for i in range(1, n_hidden + (not single)):
+        move_rows_of(t[i].W_t, v[i], layers[i].n_out, a[i])
+    if single:
+        t[n_hidden].W_t[0] = t[n_hidden].W_t[0] + step * a[n_hidden]
+
+
+cdef inline void output_step(
+    const Samples* s, const Data* data, const real* z, real* step, double rate, Py_ssize_t k,
+    Py_ssize_t r, const Py_ssize_t n,
+) noexcept nogil:
+    """step := -rate * sample_weight * dl/dz of the output layer, whose z and a are kept"""
     cdef const Network* net = s.net
-    cdef const Layer* layer = net.layers
-    cdef const real* x = net.stack + r * layer.in_stride
-    cdef Py_ssize_t i, n_layers = net.output - layer + 1
-    cdef TinyLayer* t = tiny
-    cdef const real* below = x
-    for i in range(n_layers):
-        layer, t = net.layers + i, tiny + i
-        t.z = sum_rows(t.W, below, layer.n_in, t.b)
-        below = <real*>&t.a
-        t.a = octet_not_negative(t.z) if is_relu(layer) else t.z
-        if not is_relu(layer):
-            activate(<Activation>layer.activation, <real*>&t.a, layer.n_out)
-    tiny_delta(data, layer, t, visited(data, k + r))
-    for i in range(n_layers - 1, 0, -1):
-        hand_down_tiny(net.layers + i, tiny + i, tiny + i - 1)
-    descend_tiny(net.layers, tiny, x, rate)
-    for i in range(1, n_layers):
-        descend_tiny(net.layers + i, tiny + i, <real*>&tiny[i - 1].a, rate)
-        transposed_descend_tiny(net.layers + i, tiny + i, tiny[i - 1].a)
-    keep_output(s, <real*>&t.z, net.output_z, r)
-    keep_output(s, <real*>&t.a, activations(net, net.output), r)
-
-
-cdef inline void tiny_delta(
-    const Data* data, const Layer* layer, TinyLayer* t, Py_ssize_t row
-) noexcept nogil:
-    """dz := sample_weight * dl/dz of the output layer"""
-    cdef real weight = 1 if data.sample_weight == NULL else data.sample_weight[row]
+    cdef Activation f = <Activation>net.output.activation
+    cdef real a[OCTET]
+    cdef Py_ssize_t j
+    for j in range(n):
+        net.output_z[j * net.block + r] = a[j] = z[j]
+    activate(f, a, n)
+    for j in range(n):
+        activations(net, net.output)[j * net.block + r] = a[j]
     loss_delta(
-        data.loss, <real*>&t.a, data.y + row * data.n_targets, <real*>&t.dz, weight, layer.n_out
+        data.loss, a, data.y + visited(data, k + r) * data.n_targets, step,
+        -<real>rate * net.weights[r], n,
     )
     if not is_fused(data.loss):
-        activate_backward(
-            <Activation>layer.activation, <real*>&t.a, <real*>&t.dz, layer.n_out
-        )
-
-
-cdef inline void hand_down_tiny(
-    const Layer* layer, const TinyLayer* t, TinyLayer* below
-) noexcept nogil:
-    """dz below := (W dz) * f'(z)"""
-    cdef octet dx = sum_rows(t.W_t, <const real*>&t.dz, layer.n_out, spread_octet(0))
-    if is_relu(layer - 1):
-        below.dz = octet_where_positive(below.a, dx)
-    else:
-        below.dz = dx
-        activate_backward(
-            <Activation>(layer - 1).activation, <real*>&below.a, <real*>&below.dz, layer.n_in
-        )
+        activate_backward(f, a, step, n)
 
 
 cdef inline double pass_block(
@@ -1231,11 +1310,18 @@ cdef inline double pass_block(
     """The rows of a block, one after the other; returns loss + their losses."""
     cdef Py_ssize_t r
     cdef real rate
-    for r in range(m):
+    cdef Py_ssize_t n_hidden = s.net.output - s.net.layers
+    cdef bint single = s.net.output.n_out == 1
+    if s.path == TINY and single and n_hidden == 2:
+        pass_tiny(s, data, tiny, k, m, rates, 2, True)
+    elif s.path == TINY and single and n_hidden == 1:
+        pass_tiny(s, data, tiny, k, m, rates, 1, True)
+    elif s.path == TINY and not single and n_hidden == 1:
+        pass_tiny(s, data, tiny, k, m, rates, 1, False)
+    elif s.path == TINY:
+        pass_tiny(s, data, tiny, k, m, rates, n_hidden, single)
+    for r in range(m if s.path != TINY else 0):
         rate = <real>rate_of(rates, k + r)
-        if s.path == TINY:
-            pass_tiny(s, data, tiny, k, r, rate)
-            continue
         forward_first(s, r)
         forward_above(s, r)
         delta_of_sample(s, data, k, r)

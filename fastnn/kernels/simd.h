@@ -190,10 +190,39 @@ INLINE vec lane_sums(const vec *rows)
  * would hand them over in another way in other builds; these are all inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 typedef real octet __attribute__((vector_size(8 * sizeof(real))));
+typedef octet unaligned_octet __attribute__((aligned(sizeof(real)), may_alias));
 typedef __typeof__((octet){} < (octet){}) octet_mask;
+typedef real_bits octet_bits __attribute__((vector_size(8 * sizeof(real))));
 INLINE octet spread_octet(real x) { return x - (octet){}; }
 INLINE octet octet_where_positive(octet x, octet v) { return (octet)((x > (octet){}) & (octet_mask)v); }
 INLINE octet octet_not_negative(octet v) { return (octet)(~(v < (octet){}) & (octet_mask)v); }
+
+/* The first n lanes from memory, zeros in the others; all eight are read. */
+INLINE octet load_octet(const real *p, ptrdiff_t n)
+{
+    const octet lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    return (octet)((lane < spread_octet(n)) & (octet_mask)*(const unaligned_octet *)p);
+}
+
+/* v[i] in all lanes: a shuffle where the processor has one for eight lanes. */
+INLINE octet spread_lane(octet v, int i)
+{
+#if defined(__AVX2__) && !defined(__clang__) && (defined(__AVX512F__) || !defined(FASTNN_DOUBLE))
+    return __builtin_shuffle(v, (octet_bits){} + (real_bits)i);
+#else
+    return spread_octet(v[i]);
+#endif
+}
+
+INLINE octet first_unit(void) { return (octet){1}; }
+
+/* The lanes' sum, halves first. */
+INLINE real octet_sum(octet v)
+{
+    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3);
+    v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5);
+    return v[0] + v[1];
+}
 
 /* b := a transposed, WIDTH x WIDTH; only the first `rows` rows of b are stored.
  * Stage by stage, rows r and r+h swap their off-diagonal squares of h x h. */

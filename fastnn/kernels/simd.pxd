@@ -30,6 +30,10 @@ cdef extern from "simd.h" nogil:
     octet spread_octet(real x) noexcept
     octet octet_where_positive(octet x, octet v) noexcept
     octet octet_not_negative(octet v) noexcept
+    octet load_octet(const real* p, Py_ssize_t n) noexcept
+    octet spread_lane(octet v, int i) noexcept
+    octet first_unit() noexcept
+    real octet_sum(octet v) noexcept
     void transpose_square(
         const real* a, Py_ssize_t lda, real* b, Py_ssize_t ldb, Py_ssize_t rows
     ) noexcept
