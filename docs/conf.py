@@ -18,5 +18,5 @@ myst_heading_anchors = 2
 # Tables that `make bench TABLE=docs/benchmark_tables.md` has written, on the page about benchmarks.
 _tables = Path(__file__).with_name("benchmark_tables.md")
 _how = "Make them on your machine: `make bench TABLE=docs/benchmark_tables.md`."
-myst_enable_extensions = ["substitution"]
+myst_enable_extensions = ["dollarmath", "substitution"]
 myst_substitutions = {"benchmark_tables": _tables.read_text("utf-8") if _tables.exists() else _how}

@@ -63,7 +63,8 @@ cdef struct Network:
     const Layer* output  # the last of them
     real* parameters
     bint narrow  # rows lie across in all layers, in the same memory
-    Py_ssize_t block
+    Py_ssize_t length  # of a block in rows, as it was asked for
+    Py_ssize_t block  # and the rows that there is room for: whole lines
     double* row_loss
     real* stack
     real* output_z
@@ -1345,7 +1346,7 @@ cdef double stochastic_rows(
     if net.me.number == 0:
         begin_samples(s, tiny)
     while k < n:
-        m = min(net.block, n - k)
+        m = min(net.length, n - k)
         load_rows(net, data, k, share_begin(&net.me, m, ROWS), share_end(&net.me, m, ROWS))
         wait(&net.me)
         begin_block(s, m)
@@ -1375,6 +1376,10 @@ cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noex
     return length
 
 
+cdef inline Py_ssize_t whole_lines(Py_ssize_t n) noexcept nogil:
+    return (n + LINE - 1) // LINE * LINE
+
+
 cdef Network point_network(
     const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch,
     Member me,
@@ -1385,7 +1390,8 @@ cdef Network point_network(
     net.layers = <const Layer*>&layers[0, 0]
     net.output = net.layers + n - 1
     net.parameters = &parameters[0]
-    net.block = block
+    net.length = block
+    net.block = block = whole_lines(block)
     net.narrow = is_narrow(net.layers, n)
     net.row_loss = <double*>&scratch[0]
     net.stack = &scratch[0] + block * LOSS_LENGTH
@@ -1515,6 +1521,7 @@ def scratch_length(const long long[:, ::1] layers, Py_ssize_t block, bint stocha
     cdef Py_ssize_t n = layers.shape[0], units = last.z + last.stride
     cdef Py_ssize_t row = 2 * units - first.in_stride + last.stride + min(last.stride, ACROSS) + 1
     cdef Py_ssize_t transposed = 0 if is_narrow(first, n) else transposed_length(first, n)
+    block = whole_lines(block)
     if stochastic:
         transposed = samples_length(first, n, block)
     return block * (LOSS_LENGTH + row) + transposed

@@ -238,7 +238,8 @@ class Network:
         Each caller has its own scratch, so that threads may use one network together; the members
         of a team share it.
         """
-        block = min(self.block, _next_line(n_rows))  # whole vectors
+        # Rows lie across in whole vectors; those of the stochastic mode pass one by one.
+        block = min(self.block, n_rows if stochastic else _next_line(n_rows))
         length = self.core.scratch_length(self._table, block, stochastic)
         scratch = aligned_empty(length, self.dtype)
         table = self.normalization_table

@@ -6,7 +6,7 @@ each row; "blocked" twice for a block of rows, whose products with each other st
 in between; "tiny" keeps the few weights of a narrow network at hand; "fused" moves all weights at
 every row, as momentum and L2 do, in the pass that hands the gradient down. The number of threads
 has no say. The kernels are in `fastnn/kernels/sample.pxd` and `tiny.pxd`, the algebra is in
-`docs/design.md`.
+`docs/per_sample.md`.
 """
 
 from typing import NamedTuple

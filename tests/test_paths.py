@@ -32,15 +32,16 @@ each_path = pytest.mark.parametrize("path", WIDE)
 
 
 def descent_on(
-    path, build, sizes, activations, loss, *, sparse=False, weights=None, optimizer=PLAIN, l2=()
-):
+    path, build, sizes, activations, loss, *, sparse=False, weights=None, optimizer=PLAIN, l2=(),
+    block=BLOCK,
+):  # fmt: skip
     network = make_network(build, sizes, activations, l2=l2)
     X, y = make_rows(network, loss, N_ROWS)
     if sparse:
         X[np.random.default_rng(1).random(X.shape) < 0.8] = 0
     data = make_data(network, loss, X, y, weights)
     descent = descent_for(network, optimizer, LOSSES[loss](), data, True)
-    descent.__dict__["path"] = Path(path, BLOCK)  # whatever the rule says
+    descent.__dict__["path"] = Path(path, block)  # whatever the rule says
     return X, y, descent
 
 
@@ -96,6 +97,15 @@ def test_more_outputs_than_are_laid_across(build, path):
 @each_path
 def test_rows_that_are_mostly_zeros(build, path):
     assert_textbook(path, build, (60, 33, 4), ["relu", "linear"], "mean_squared_error", sparse=True)
+
+
+@each_build
+@pytest.mark.parametrize("block", [1, 2, 5, 24, 128])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_blocks_of_any_length(build, block, momentum):
+    sizes, activations = (40, 33, 4), ["relu", "softmax"]
+    settings = {"optimizer": SGD(RATE / 4, momentum), "block": block}
+    assert_textbook("blocked", build, sizes, activations, "categorical_crossentropy", **settings)
 
 
 @each_build
