@@ -10,8 +10,8 @@ has up to a line; where that is shorter than a vector, nothing behind it is stor
 """
 
 from fastnn.kernels.simd cimport (
-    WIDTH, lane_sum, lane_sums, list_nonzero, load, load_first, real, spread, store,
-    store_first, vec,
+    WIDTH, lane_sum, lane_sums, list_nonzero, load, load_first, not_negative, place_nonzero, real,
+    spread, store, store_first, vec,
 )
 from fastnn.kernels.update cimport Motion, moved
 
@@ -25,13 +25,33 @@ cdef inline Py_ssize_t list_units(
 ) noexcept nogil:
     """units, values := the i and x_i of those x_i that are not 0; returns how many
 
-    Up to CHAINS zeros of unit 0 follow, and there is room for a vector more.
+    Zeros of unit 0 follow, a vector of them and at least CHAINS.
     """
     cdef Py_ssize_t i = 0, count = 0
     while i < n:
         count += list_nonzero(load_first(x + i, n - i, 0), <int>i, units + count, values + count)
         i += WIDTH
-    for i in range(count, count + CHAINS):
+    return end_list(units, values, count)
+
+
+cdef inline Py_ssize_t list_relu(
+    real* z, Py_ssize_t n, int* units, real* values
+) noexcept nogil:
+    """The same of a := relu(z)"""
+    cdef Py_ssize_t i = 0, count = 0
+    cdef vec a
+    while i < n:
+        a = not_negative(load_first(z + i, n - i, 0))
+        store_first(z + i, a, n - i)
+        count += list_nonzero(a, <int>i, units + count, values + count)
+        i += WIDTH
+    return end_list(units, values, count)
+
+
+cdef inline Py_ssize_t end_list(int* units, real* values, Py_ssize_t count) noexcept nogil:
+    """The zeros behind a list"""
+    cdef Py_ssize_t i
+    for i in range(count, count + max(CHAINS, WIDTH)):
         units[i] = 0
         values[i] = 0
     return count
@@ -40,6 +60,18 @@ cdef inline Py_ssize_t list_units(
 cdef inline Py_ssize_t whole_chains(Py_ssize_t n) noexcept nogil:
     """n with the zeros that follow a list"""
     return (n + CHAINS - 1) // CHAINS * CHAINS
+
+
+cdef inline void place_units(
+    const real* x, Py_ssize_t n, const real* values, real* dx
+) noexcept nogil:
+    """dx := the values of a list in their places, 0 where x_i is 0"""
+    cdef Py_ssize_t i = 0
+    cdef vec dx_i
+    while i < n:
+        values += place_nonzero(load_first(x + i, n - i, 0), values, &dx_i)
+        store_first(dx + i, dx_i, n - i)
+        i += WIDTH
 
 
 # ---- z := x W, a sum of rows of W ----------------------------------------------------------------
@@ -108,23 +140,56 @@ cdef inline void descend_rows(
     real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n,
     const real* dz, real scale, Py_ssize_t n_columns, real* dx,
 ) noexcept nogil:
-    """dx_i := W_units_i dz, then W_units_i := W_units_i + scale values_i dz, of a whole list
+    """dx_i := W_units_i dz, then W_units_i := W_units_i + scale values_i dz, of a list
 
     dx has room for a vector more.
     """
-    if n_columns == 2 * WIDTH:
-        descend_list(W, stride, units, values, n, dz, scale, 2 * WIDTH, dx)
+    if n_columns == 2 * WIDTH:  # dx first, whole vectors of it: 1.08 times the rate
+        multiply_rows(W, stride, units, n, dz, dx)
+        step_rows(W, stride, units, values, n, dz, scale)
     elif n_columns == 4 * WIDTH:
         descend_list(W, stride, units, values, n, dz, scale, 4 * WIDTH, dx)
     else:
         descend_list(W, stride, units, values, n, dz, scale, n_columns, dx)
 
 
+cdef inline void multiply_rows(
+    const real* W, Py_ssize_t stride, const int* units, Py_ssize_t n, const real* dz, real* dx
+) noexcept nogil:
+    """dx_i := W_units_i dz of rows of two vectors, and of zeros that follow a list"""
+    cdef vec sums[16]
+    cdef vec dz_0 = load(dz), dz_1 = load(dz + WIDTH)
+    cdef const real* w
+    cdef Py_ssize_t i = 0
+    cdef int r
+    while i < n:
+        for r in range(WIDTH):
+            w = W + units[i + r] * stride
+            sums[r] = load(w) * dz_0 + load(w + WIDTH) * dz_1
+        store(dx + i, lane_sums(sums))
+        i += WIDTH
+
+
+cdef inline void step_rows(
+    real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n,
+    const real* dz, real scale,
+) noexcept nogil:
+    """W_units_i := W_units_i + scale values_i dz of rows of two vectors"""
+    cdef vec step_0 = spread(scale) * load(dz), step_1 = spread(scale) * load(dz + WIDTH), x_i
+    cdef real* w
+    cdef Py_ssize_t i
+    for i in range(n):
+        x_i = spread(values[i])
+        w = W + units[i] * stride
+        store(w, load(w) + x_i * step_0)
+        store(w + WIDTH, load(w + WIDTH) + x_i * step_1)
+
+
 cdef inline void descend_list(
     real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n,
     const real* dz, real scale, const Py_ssize_t n_columns, real* dx,
 ) noexcept nogil:
-    """The same, the columns as a constant if there are few; four rows at a time"""
+    """The same in one pass, the columns as a constant if there are few; four rows at a time"""
     cdef vec sums[16]
     cdef Py_ssize_t i = 0, r, m
     for r in range(WIDTH):
@@ -305,7 +370,7 @@ cdef inline void mix(
         j += WIDTH
 
 
-cdef inline void multiply_rows(const real* x, real* y, Py_ssize_t n) noexcept nogil:
+cdef inline void multiply_numbers(const real* x, real* y, Py_ssize_t n) noexcept nogil:
     """y := x y, number by number"""
     cdef Py_ssize_t j
     for j in range(n):

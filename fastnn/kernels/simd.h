@@ -124,6 +124,26 @@ INLINE int list_nonzero(vec v, int first, int *units, real *values)
     return count;
 }
 
+/* The way back: v := the next of values where x is not zero, otherwise 0; returns how many. There is a
+ * whole vector to read. */
+INLINE int place_nonzero(vec x, const real *values, vec *v)
+{
+#if defined(__AVX512VL__) && !defined(FASTNN_DOUBLE)
+    __mmask16 chosen = _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    *v = (vec)_mm512_maskz_expand_ps(chosen, (__m512)load(values));
+    return __builtin_popcount(chosen);
+#else
+    int count = 0;
+    real lanes[WIDTH];
+    for (int i = 0; i < WIDTH; i++) { /* without a branch */
+        lanes[i] = values[count];
+        count += x[i] != 0;
+    }
+    *v = (vec)((x != (vec){}) & (mask)load(lanes));
+    return count;
+#endif
+}
+
 INLINE bits to_bits(vec v) { return (bits)v; }
 INLINE vec from_bits(bits b) { return (vec)b; }
 INLINE vec where(mask m, vec yes, vec no) { return (vec)((m & (mask)yes) | (~m & (mask)no)); }

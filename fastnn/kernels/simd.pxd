@@ -43,6 +43,7 @@ cdef extern from "simd.h" nogil:
 
     vec where(mask m, vec yes, vec no) noexcept
     int list_nonzero(vec v, int first, int* units, real* values) noexcept
+    int place_nonzero(vec x, const real* values, vec* v) noexcept
     bits to_bits(vec v) noexcept
     vec from_bits(bits b) noexcept
     vec divide(vec x, vec y) noexcept
