@@ -485,7 +485,10 @@ cdef void weight_gradients(
             )
             run(&product)
         if net.me.number == 0 and layer.b >= 0:
-            bias_gradient(layer, delta(net, layer), m, target, epilogue, rate)
+            bias_gradient(
+                layer, delta(net, layer), m, target, epilogue, rate, 0,
+                columns(layer.n_out, layer.stride),
+            )
         if layer == net.output:
             return
         layer += 1
@@ -764,7 +767,10 @@ cdef struct Samples:
     Py_ssize_t* n_units  # how many each lists
     int* all  # 0, 1, 2, ...
     real* dx  # of the units listed
-    real* G  # x_k x_j + 1 within a block; with a rule that is not plain, without the 1
+    real* x  # the rows of the block, and of the next one
+    real* x_ahead
+    real* G  # x_k x_j + 1 within the block; with a rule that is not plain, without the 1
+    real* G_ahead  # and within the next one
     real* of_W  # with such a rule, what W and V are now made of: so much of the x_j dz_j^T of the
     real* of_V  # block, and behind them of W and of V as they were at its beginning
     real* held  # the output layer's W transposed; NULL: it stays as it is
@@ -1050,31 +1056,47 @@ cdef void run_share(const Network* net, Product product) noexcept nogil:
     run(&product)
 
 
-cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
-    """BLOCKED: z of all rows with W as it is, and the rows' products with each other
+cdef void look_ahead(
+    const Samples* s, const Data* data, Py_ssize_t k, Py_ssize_t m
+) noexcept nogil:
+    """What the next block needs and no weight changes: its m rows, and their products
 
-    This member's columns of z and rows of products.
+    The rows' padding is zero, so that products of rows meet no remainder.
     """
+    cdef const Layer* layer = s.net.layers
+    cdef Py_ssize_t r, j, n = columns(layer.n_in, layer.in_stride), ld = gram_stride(s.net.block)
+    cdef real* x = s.x_ahead
+    for r in range(m):
+        gather(&data.X, visited(data, k + r), x, 1)
+        for j in range(layer.n_in, n):
+            x[j] = 0
+        x += layer.in_stride
+    if s.path == BLOCKED:
+        gram(
+            s.x_ahead, layer.in_stride, n, is_plain(s.rule) and layer.b >= 0, s.G_ahead, ld, 0, m
+        )
+
+
+cdef inline void turn_over(Samples* s) noexcept nogil:
+    """The next block becomes the present one."""
+    s.x, s.x_ahead = s.x_ahead, s.x
+    s.G, s.G_ahead = s.G_ahead, s.G
+
+
+cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
+    """BLOCKED: z of all rows with W as it is; this member's columns"""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
     cdef Product product
-    cdef bint plain = is_plain(s.rule)
     if s.path != BLOCKED:
         return
-    product = forward(layer, net.parameters, net.stack, activations(net, layer), m, False)
-    if not plain:
+    product = forward(layer, net.parameters, s.x, activations(net, layer), m, False)
+    if not is_plain(s.rule):
         product.bias, product.epilogue = NULL, PUT
     run_share(net, product)
     if s.rule.velocity != NULL:
         product.B, product.C = s.rule.velocity + layer.W, step_of(net, 0)
         run_share(net, product)
-    gram(
-        net.stack, layer.in_stride, columns(layer.n_in, layer.in_stride), plain and layer.b >= 0,
-        s.G, gram_stride(net.block), share_begin(&net.me, m, ROWS), share_end(&net.me, m, ROWS),
-    )
-    if not plain and net.me.number == 0:
-        memset(s.of_W, 0, 2 * gram_stride(net.block) * sizeof(real))
-        s.of_W[net.block] = s.of_V[net.block + 1] = 1
 
 
 cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
@@ -1082,7 +1104,7 @@ cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
     cdef Py_ssize_t n = layer.n_in, stride = layer.stride, width = columns(layer.n_out, stride)
-    cdef const real* x = net.stack + r * layer.in_stride
+    cdef const real* x = s.x + r * layer.in_stride
     cdef const real* b = bias_of(s, layer)
     cdef real* z = row_of(s, layer, r)
     cdef real* W = net.parameters + layer.W
@@ -1098,6 +1120,12 @@ cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
     else:
         sweep_rows(W, stride, x - layer.in_stride, step_of(net, r - 1), x, b, z, n, width)
     activate_sample(s, layer, r)
+
+
+cdef inline void begin_foreseen(const Samples* s) noexcept nogil:
+    """W and V are made of themselves alone."""
+    memset(s.of_W, 0, 2 * gram_stride(s.net.block) * sizeof(real))
+    s.of_W[s.net.block] = s.of_V[s.net.block + 1] = 1
 
 
 cdef inline void foresee_row(
@@ -1132,7 +1160,7 @@ cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogi
     cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
     cdef real* step = step_of(net, r)
     if s.path == FUSED:
-        move_layer(s, layer, net.stack + r * layer.in_stride, step, s.dx, rate)
+        move_layer(s, layer, s.x + r * layer.in_stride, step, s.dx, rate)
         return
     if not is_plain(s.rule):
         foresee_step(s, r, rate)
@@ -1148,26 +1176,26 @@ cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogi
 
 
 cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
-    """What W and b still lack of the block's m steps; of W this member's columns"""
+    """What W and b still lack of the block's m steps; this member's columns"""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
+    cdef Py_ssize_t n = columns(layer.n_out, layer.stride)
     cdef real* steps = step_of(net, 0)
     cdef Product product
-    if not is_plain(s.rule):
-        if s.path == BLOCKED:
-            end_foreseen(s, m)
-        return
-    if s.path == BLOCKED:
-        product = weight_gradient(
-            layer, net.stack, steps, m, net.parameters, ADD, 0, 0, layer.n_in
-        )
+    if s.path == BLOCKED and not is_plain(s.rule):
+        end_foreseen(s, m)
+    elif s.path == BLOCKED:
+        product = weight_gradient(layer, s.x, steps, m, net.parameters, ADD, 0, 0, layer.n_in)
         run_share(net, product)
-    if s.path == BLOCKED and net.me.number == 0 and layer.b >= 0:
-        bias_gradient(layer, steps, m, net.parameters, ADD, 0)
-    if s.path == SWEPT and net.me.number == 0:
+        if layer.b >= 0:
+            bias_gradient(
+                layer, steps, m, net.parameters, ADD, 0, share_begin(&net.me, n, LINE),
+                share_end(&net.me, n, LINE),
+            )
+    elif s.path == SWEPT and net.me.number == 0:
         move_rows(
             net.parameters + layer.W, layer.stride, s.all,
-            net.stack + (m - 1) * layer.in_stride, layer.n_in, step_of(net, m - 1),
+            s.x + (m - 1) * layer.in_stride, layer.n_in, step_of(net, m - 1),
             columns(layer.n_out, layer.stride),
         )
 
@@ -1205,7 +1233,7 @@ cdef inline void add_foreseen(
     for r in range(m):
         for j in range(first, last):
             scaled[r * layer.stride + j] = shares[r] * step_of(net, r)[j]
-    product = weight_gradient(layer, net.stack, scaled, m, target, ADD, 0, 0, layer.n_in)
+    product = weight_gradient(layer, s.x, scaled, m, target, ADD, 0, 0, layer.n_in)
     run_share(net, product)
 
 
@@ -1262,14 +1290,14 @@ cdef inline void pass_tiny(
     cdef TinyLayer t[TINY_LAYERS]
     cdef octet a[TINY_LAYERS]  # a[0] is x
     cdef octet v[TINY_LAYERS]
-    cdef octet step, g, x_next = load_octet(s.net.stack, layers.n_in), z
+    cdef octet step, g, x_next = load_octet(s.x, layers.n_in), z
     cdef Py_ssize_t r, i
     for i in range(n_hidden + 1):
         t[i] = tiny[i]
     z = sum_rows(t[0].W, x_next, layers.n_in, t[0].b)
     for r in range(m):
         a[0] = x_next
-        x_next = load_octet(s.net.stack + min(r + 1, m - 1) * layers.in_stride, layers.n_in)
+        x_next = load_octet(s.x + min(r + 1, m - 1) * layers.in_stride, layers.n_in)
         g = spread_octet(octet_sum(a[0] * x_next) + (layers.b >= 0))
         for i in range(n_hidden):
             if i > 0:
@@ -1351,6 +1379,10 @@ cdef inline double pass_block(
     cdef real rate
     cdef Py_ssize_t n_hidden = s.net.output - s.net.layers
     cdef bint single = s.net.output.n_out == 1
+    if lies_across(s.net.output):
+        load_targets(s.net, data, k, 0, m, s.net.block)
+    if not is_plain(s.rule):
+        begin_foreseen(s)
     if s.path == TINY and single and n_hidden == 2:
         pass_tiny(s, data, tiny, k, m, rates, 2, True)
     elif s.path == TINY and single and n_hidden == 1:
@@ -1375,30 +1407,37 @@ cdef inline double pass_block(
 
 
 cdef double stochastic_rows(
-    const Samples* s, const Data* data, Py_ssize_t n, const Rates* rates, double loss
+    Samples* s, const Data* data, Py_ssize_t n, const Rates* rates, double loss
 ) noexcept nogil:
     """One update after every row; returns loss + the losses before each update.
 
-    Members share the rows to load and the products of a block; the rows pass on the first one.
+    Members share the columns of the first layer: each ends a block and begins the next one with its
+    own. In between the rows pass on the first member, while the last one looks ahead.
     """
     cdef const Network* net = s.net
-    cdef Py_ssize_t k = 0, m
+    cdef bint first = net.me.number == 0, last = net.me.number == net.me.size - 1
+    cdef Py_ssize_t k = 0, m = min(net.length, n), following
     cdef TinyLayer tiny[TINY_LAYERS]
-    if net.me.number == 0:
+    if first:
         begin_samples(s, tiny)
-    while k < n:
-        m = min(net.length, n - k)
-        load_rows(net, data, k, share_begin(&net.me, m, ROWS), share_end(&net.me, m, ROWS))
-        wait(&net.me)
+    if last:
+        look_ahead(s, data, 0, m)
+    wait(&net.me)
+    while m > 0:
+        following = min(net.length, n - k - m)
+        turn_over(s)
         begin_block(s, m)
         wait(&net.me)
-        if net.me.number == 0:
+        if first:
             loss = pass_block(s, data, tiny, k, m, rates, loss)
+        if last:
+            look_ahead(s, data, k + m, following)
         wait(&net.me)
         end_block(s, m)
-        wait(&net.me)
         k += m
-    if net.me.number == 0:
+        m = following
+    wait(&net.me)
+    if first:
         end_samples(s, tiny)
     return loss
 
@@ -1499,7 +1538,7 @@ cdef Samples point_samples(
 ) noexcept nogil:
     """What the stochastic mode has at the end of the scratch memory, `samples_length` numbers"""
     cdef Samples s
-    cdef Py_ssize_t i, r, n = layers.shape[0], n_units = units_length(net.layers, n)
+    cdef Py_ssize_t i, n = layers.shape[0], n_units = units_length(net.layers, n)
     s.net, s.rule, s.path = net, rule, path
     s.dx = &scratch[0] + scratch.shape[0] - samples_length(net.layers, n, net.block)
     s.values = s.dx + n_units
@@ -1514,12 +1553,11 @@ cdef Samples point_samples(
     s.of_V = s.of_W + gram_stride(net.block)
     s.unit = s.of_V + gram_stride(net.block)
     s.spare = s.unit + gram_stride(net.block)
+    s.G_ahead = s.spare + LINE
+    s.x, s.x_ahead = net.stack, s.G_ahead + net.block * gram_stride(net.block)
     if net.me.number == 0:
         for i in range(all_length(net.layers, net.output, net.block)):
             s.all[i] = <int>i
-        for r in range(net.block):  # the padding of X, so that products of rows meet no remainder
-            for i in range(net.layers.n_in, net.layers.in_stride):
-                net.stack[r * net.layers.in_stride + i] = 0
         memset(s.zeros, 0, n_units * sizeof(real))
         memset(s.unit, 0, gram_stride(net.block) * sizeof(real))
     if path == TINY or not is_held(net) or not is_plain(rule):
@@ -1553,7 +1591,8 @@ cdef Py_ssize_t samples_length(
     """The numbers that `point_samples` divides"""
     return (
         4 * units_length(layers, n) + all_length(layers, layers + n - 1, block)
-        + (block + 3) * gram_stride(block) + HELD * layers[n - 1].in_stride
+        + (2 * block + 3) * gram_stride(block) + HELD * layers[n - 1].in_stride
+        + block * layers.in_stride
         + n * sizeof(Py_ssize_t) // sizeof(real) + 3 * LINE
     )
 

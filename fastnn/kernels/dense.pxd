@@ -88,9 +88,10 @@ cdef inline Product weight_gradient(
 
 
 cdef inline void bias_gradient(
-    const Layer* layer, const real* dz, Py_ssize_t m, real* target, Epilogue epilogue, real rate
+    const Layer* layer, const real* dz, Py_ssize_t m, real* target, Epilogue epilogue, real rate,
+    Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """db := sum_r dz_r + db (ADD) or b := b - rate * sum_r dz_r (DESCEND)
+    """Columns first to last of db := sum_r dz_r + db (ADD) or b := b - rate * sum_r dz_r (DESCEND)
 
     Added up over r mod 4, so that no addition waits for the one before; rows shorter than a vector
     over the lanes that hold a unit.
@@ -98,11 +99,11 @@ cdef inline void bias_gradient(
     cdef real* db = target + layer.b
     cdef real total, scale = rate if epilogue == DESCEND else -1
     cdef real lanes[16]
-    cdef Py_ssize_t j = 0, lane, stride = layer.stride
-    while j + WIDTH <= columns(layer.n_out, stride):
+    cdef Py_ssize_t j = first, lane, stride = layer.stride
+    while j + WIDTH <= last:
         store(db + j, descended(load(db + j), scale, column_sums(dz + j, stride, m)))
         j += WIDTH
-    if stride < WIDTH:
+    if stride < WIDTH and first < last:
         store(lanes, lane_totals(dz, m * stride))
         for j in range(stride):
             total, lane = 0, j
