@@ -23,7 +23,7 @@ test: .venv/test.stamp build  ## the whole test suite, doctests of README, docs 
 check: .venv/check.stamp build  ## lint, format, types, and the stubs against every build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH="$(BIN):$$PATH" cython-lint fastnn/_core.pyx fastnn/kernels/*.pxd
+	PATH="$(BIN):$$PATH" cython-lint fastnn/_core.pyx fastnn/loops/*.pxi fastnn/kernels/*.pxd
 	$(BIN)/mypy
 	$(BIN)/python tools/check_stubs.py
 
@@ -53,7 +53,7 @@ wheel: .venv/wheel.stamp  ## wheel and source distribution, into dist
 	$(BIN)/python -m build --outdir dist .
 
 annotate: .venv/test.stamp  ## the core with every touch of Python marked yellow, build/_core.html
-	$(BIN)/cython -a fastnn/_core.pyx -o build/_core.c -X boundscheck=False -X wraparound=False -X initializedcheck=False -X cdivision=True
+	$(BIN)/cython -a -I . fastnn/_core.pyx -o build/_core.c -X boundscheck=False -X wraparound=False -X initializedcheck=False -X cdivision=True
 
 build: .venv/base.stamp
 	@$(BIN)/python setup.py -q build_ext --inplace

@@ -26,7 +26,7 @@ LINE = 16  # numbers: every array begins at a multiple of this
 # block more often: a smaller one stays in the cache.
 BLOCK = 256 if ISA == "v4" else 128
 NARROW = 8  # the widest layer of a network that one thread trains alone; in kernels/narrow.pxd
-TINY_LAYERS = 8  # the most that per-sample descent keeps at hand; in _core.pyx
+TINY_LAYERS = 8  # the most that per-sample descent keeps at hand; in loops/samples.pxi
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
 # Between two returns to Python: floating-point operations, tenths of a second of them; and rows, of
 # which the predictions are kept if there are metrics.

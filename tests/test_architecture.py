@@ -15,9 +15,11 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "fastnn"
 
 KERNELS = "elementary rows activations losses across tiles dense unit narrow update sample tiny"
+LOOPS = "network narrow passes descent samples above first tiny stochastic"
 FLOORS = [
     ["kernels/simd", "kernels/team"],
     [f"kernels/{name}" for name in KERNELS.split()],
+    [f"loops/{name}" for name in LOOPS.split()],
     ["_core"],
     ["_version", "_threads", "_team", "_backend", "_validation"],
     ["activations", "losses", "initializers", "regularizers", "optimizers", "metrics"],
@@ -30,12 +32,13 @@ FLOORS = [
 PLACE = {room: (floor, i) for floor, rooms in enumerate(FLOORS) for i, room in enumerate(rooms)}
 
 FACE = "__init__"  # `import fastnn` shows floors 3 to 8; the top floor stands on it
-FACE_FLOORS = range(3, 9)
+FACE_FLOORS = range(4, 10)
 TOP = len(FLOORS) - 1
 CORRIDOR = "kernels/__init__"  # makes kernels a package, imports nothing
 
 LAZY_EXCEPTIONS = {("history", "plots")}  # history.plot()
 THIRD_PARTY = {"numpy"}
+CYTHON = (".pyx", ".pxi", ".pxd")
 CYTHON_OWN = {"cython", "libc", "cpython"}
 
 
@@ -78,6 +81,7 @@ def python_imports(node, room, lazy=False):
 FROM_LINE = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+c?import[ \t]+(\([^)]*\)|.*)", re.M)
 PLAIN_LINE = re.compile(r"^[ \t]*c?import[ \t]+(.*)", re.M)
 DOCSTRING = re.compile(r'""".*?"""', re.S)  # a sentence may begin with "import", too
+INCLUDE = re.compile(r'^include[ \t]+"([\w./]+)\.pxi"', re.M)
 HEADER_LINE = re.compile(r'^[ \t]*(?:#[ \t]*include|cdef extern from)[ \t]+"([\w./]+)\.h"', re.M)
 
 
@@ -95,6 +99,7 @@ def cython_imports(source, room):
     for dots, module, listed in FROM_LINE.findall(code):
         module = absolute(module, len(dots), room)
         found += [Import(module, name, False) for name in names(listed)]
+    found += [Import(path.replace("/", "."), None, False) for path in INCLUDE.findall(code)]
     return found + header_imports(source)
 
 
@@ -107,7 +112,7 @@ def header_imports(source):
 def imports(source, room, suffix):
     if suffix in (".py", ".pyi"):
         return python_imports(ast.parse(source), room)
-    return cython_imports(source, room) if suffix in (".pyx", ".pxd") else header_imports(source)
+    return cython_imports(source, room) if suffix in CYTHON else header_imports(source)
 
 
 # Judging what was read
@@ -141,7 +146,7 @@ def is_foreign(found, room, suffix):
     top = found.module.split(".")[0]
     if top in THIRD_PARTY or top in sys.stdlib_module_names:
         return False
-    if suffix in (".pyx", ".pxd") and top in CYTHON_OWN:
+    if suffix in CYTHON and top in CYTHON_OWN:
         return False
     return room == FACE or not found.lazy
 
@@ -163,7 +168,7 @@ def violations(source, room, suffix=".py"):
 
 # The house as it stands
 
-SUFFIXES = (".py", ".pyi", ".pyx", ".pxd", ".h")
+SUFFIXES = (".py", ".pyi", *CYTHON, ".h")
 FILES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in SUFFIXES)
 
 
@@ -218,6 +223,7 @@ CAUGHT = [
     ("kernels/activations", ".pxd", "from fastnn.kernels cimport (\n    simd,  # a\n    dense,\n)"),
     ("kernels/activations", ".pxd", "cimport fastnn.kernels.dense as dense"),
     ("kernels/activations", ".pxd", 'cdef extern from "dense.h" nogil:'),
+    ("loops/passes", ".pxi", 'include "fastnn/loops/stochastic.pxi"'),
     ("kernels/simd", ".h", '#include "team.h"'),
 ]
 
@@ -231,6 +237,7 @@ PASSED = [
     ("_backend", ".py", "from fastnn import _core, _core_v3_float64"),
     ("_core", ".pyx", "from fastnn.kernels.dense cimport forward\nfrom libc.math cimport exp"),
     ("_core", ".pyx", '"""A sentence may\nimport models, too.\n"""'),
+    ("_core", ".pyx", 'include "fastnn/loops/stochastic.pxi"'),
     ("kernels/dense", ".pxd", "from ..kernels.simd cimport real"),
     ("kernels/simd", ".pxd", 'cdef extern from "simd.h" nogil:'),
     ("kernels/simd", ".h", "#include <math.h>"),

@@ -17,7 +17,7 @@ from fastnn._backend import DTYPES, builds_present
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fastnn"
-KERNELS = sorted(path.name for path in (PACKAGE / "kernels").glob("*.pxd"))
+PARTS = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.glob("*/*.px[di]"))
 
 needs_checkout = pytest.mark.skipif(
     importlib.util.find_spec("Cython") is None or not (ROOT / "build" / "plain").exists(),
@@ -97,11 +97,11 @@ def sources():
 
 
 @needs_checkout
-@pytest.mark.parametrize("changed", KERNELS)
-def test_a_changed_kernel_makes_every_build_translate_again(changed, copy_of_checkout):
+@pytest.mark.parametrize("changed", PARTS)
+def test_a_changed_part_makes_every_build_translate_again(changed, copy_of_checkout):
     """Cython translates again what is older than its newest dependency."""
     later = time.time() + 100
-    os.utime(copy_of_checkout / "fastnn" / "kernels" / changed, (later, later))
+    os.utime(copy_of_checkout / "fastnn" / changed, (later, later))
     assert len(sources()) == len(builds_present()) * len(DTYPES)
     code = (
         "from Cython.Build.Dependencies import create_dependency_tree\n"
@@ -109,7 +109,7 @@ def test_a_changed_kernel_makes_every_build_translate_again(changed, copy_of_che
         f"print(*(tree.newest_dependency(source)[1] for source in {sources()}))"
     )
     newest = run_python(code, cwd=copy_of_checkout).stdout.split()
-    assert [Path(name).name for name in newest] == [changed] * len(sources())
+    assert [Path(name).name for name in newest] == [Path(changed).name] * len(sources())
 
 
 @needs_checkout

@@ -1,0 +1,214 @@
+"""Per-sample descent: the paths through the first layer.
+"""
+
+from libc.string cimport memset
+
+from fastnn.kernels.dense cimport Layer, bias_gradient, columns, forward, weight_gradient
+from fastnn.kernels.rows cimport gather
+from fastnn.kernels.sample cimport (
+    add_rows, add_scaled, gram, list_units, mix, move_rows, multiply_numbers, scale_row,
+    sweep_rows, whole_chains,
+)
+from fastnn.kernels.simd cimport real
+from fastnn.kernels.team cimport share_begin, share_end
+from fastnn.kernels.tiles cimport ADD, PUT, Product
+from fastnn.kernels.update cimport Motion, decay_of, is_plain, motion, move
+
+
+cdef inline real* step_of(const Network* net, Py_ssize_t r) noexcept nogil:
+    """The first layer's dz of row r, later -rate * dz"""
+    return delta(net, net.layers) + r * net.layers.stride
+
+
+cdef void run_share(const Network* net, Product product) noexcept nogil:
+    """This member's columns of a product: the same ones of W in both, which so stay in its cache"""
+    cdef Py_ssize_t first = share_begin(&net.me, product.N, LINE)
+    product.N = share_end(&net.me, product.N, LINE) - first
+    if product.N <= 0:
+        return
+    product.B += first
+    product.C += first
+    if product.bias != NULL:
+        product.bias += first
+    run(&product)
+
+
+cdef void look_ahead(
+    const Samples* s, const Data* data, Py_ssize_t k, Py_ssize_t m
+) noexcept nogil:
+    """What the next block needs and no weight changes: its m rows, and their products
+
+    The rows' padding is zero, so that products of rows meet no remainder.
+    """
+    cdef const Layer* layer = s.net.layers
+    cdef Py_ssize_t r, j, n = columns(layer.n_in, layer.in_stride), ld = gram_stride(s.net.block)
+    cdef real* x = s.x_ahead
+    for r in range(m):
+        gather(&data.X, visited(data, k + r), x, 1)
+        for j in range(layer.n_in, n):
+            x[j] = 0
+        x += layer.in_stride
+    if s.path == BLOCKED:
+        gram(
+            s.x_ahead, layer.in_stride, n, is_plain(s.rule) and layer.b >= 0, s.G_ahead, ld, 0, m
+        )
+
+
+cdef inline void turn_over(Samples* s) noexcept nogil:
+    """The next block becomes the present one."""
+    s.x, s.x_ahead = s.x_ahead, s.x
+    s.G, s.G_ahead = s.G_ahead, s.G
+
+
+cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
+    """BLOCKED: z of all rows with W as it is; this member's columns"""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Product product
+    if s.path != BLOCKED:
+        return
+    product = forward(layer, net.parameters, s.x, activations(net, layer), m, False)
+    if not is_plain(s.rule):
+        product.bias, product.epilogue = NULL, PUT
+    run_share(net, product)
+    if s.rule.velocity != NULL:
+        product.B, product.C = s.rule.velocity + layer.W, step_of(net, 0)
+        run_share(net, product)
+
+
+cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
+    """z of row r, with all the steps before it; SWEPT: the last of them is made here."""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t n = layer.n_in, stride = layer.stride, width = columns(layer.n_out, stride)
+    cdef const real* x = s.x + r * layer.in_stride
+    cdef const real* b = bias_of(s, layer)
+    cdef real* z = row_of(s, layer, r)
+    cdef real* W = net.parameters + layer.W
+    if s.path == BLOCKED:  # z_r := z_r + sum_k (x_r x_k + 1) step_k
+        if not is_plain(s.rule):
+            foresee_row(s, r, z, width)
+        add_rows(step_of(net, 0), stride, s.all, s.G + r * gram_stride(net.block), r, z, z, width)
+    elif s.path == LISTED or s.path == FUSED:
+        n = s.n_units[0] = list_units(x, n, s.units, s.values)
+        add_rows(W, stride, s.units, s.values, whole_chains(n), b, z, width)
+    elif r == 0:
+        add_rows(W, stride, s.all, x, n, b, z, width)
+    else:
+        sweep_rows(W, stride, x - layer.in_stride, step_of(net, r - 1), x, b, z, n, width)
+    activate_sample(s, layer, r)
+
+
+cdef inline void begin_foreseen(const Samples* s) noexcept nogil:
+    """W and V are made of themselves alone."""
+    memset(s.of_W, 0, 2 * gram_stride(s.net.block) * sizeof(real))
+    s.of_W[s.net.block] = s.of_V[s.net.block + 1] = 1
+
+
+cdef inline void foresee_row(
+    const Samples* s, Py_ssize_t r, real* z, Py_ssize_t width
+) noexcept nogil:
+    """z_r := w_w x W + w_v x V + b of row r, and G_rk times what W has of x_k dz_k^T
+
+    x W and x V with W and V as the block found them; the latter lies where dz_r will be.
+    """
+    cdef const Network* net = s.net
+    cdef Py_ssize_t stride = gram_stride(net.block)
+    scale_row(s.of_W[net.block], z, width)
+    if s.rule.velocity != NULL:
+        add_scaled(s.of_W[net.block + 1], step_of(net, r), z, width)
+    add_scaled(1, bias_of(s, net.layers), z, width)
+    multiply_numbers(s.of_W, s.G + r * stride, r)
+
+
+cdef inline void foresee_step(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
+    """What W and V are made of after the step of row r: the rule, applied to the coefficients"""
+    cdef Py_ssize_t n = gram_stride(s.net.block)
+    cdef Motion m = motion(s.rule, rate, decay_of(s.rule, 0))
+    s.unit[r] = 1
+    move(s.of_W, NULL if s.rule.velocity == NULL else s.of_V, s.unit, n, &m)
+    s.unit[r] = 0
+
+
+cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
+    """step := -rate dz of row r; W or at least b moves along it, unless BLOCKED."""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
+    cdef real* step = step_of(net, r)
+    if s.path == FUSED:
+        move_layer(s, layer, s.x + r * layer.in_stride, step, s.dx, rate)
+        return
+    if not is_plain(s.rule):
+        foresee_step(s, r, rate)
+        move_bias(s, layer, step, rate)
+        return
+    scale_row(-rate, step, width)
+    if s.path == LISTED:
+        move_rows(
+            net.parameters + layer.W, layer.stride, s.units, s.values, s.n_units[0], step, width
+        )
+    if s.path != BLOCKED and layer.b >= 0:
+        add_scaled(1, step, net.parameters + layer.b, width)
+
+
+cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
+    """What W and b still lack of the block's m steps; this member's columns"""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t n = columns(layer.n_out, layer.stride)
+    cdef real* steps = step_of(net, 0)
+    cdef Product product
+    if s.path == BLOCKED and not is_plain(s.rule):
+        end_foreseen(s, m)
+    elif s.path == BLOCKED:
+        product = weight_gradient(layer, s.x, steps, m, net.parameters, ADD, 0, 0, layer.n_in)
+        run_share(net, product)
+        if layer.b >= 0:
+            bias_gradient(
+                layer, steps, m, net.parameters, ADD, 0, share_begin(&net.me, n, LINE),
+                share_end(&net.me, n, LINE),
+            )
+    elif s.path == SWEPT and net.me.number == 0:
+        move_rows(
+            net.parameters + layer.W, layer.stride, s.all,
+            s.x + (m - 1) * layer.in_stride, layer.n_in, step_of(net, m - 1),
+            columns(layer.n_out, layer.stride),
+        )
+
+
+cdef void end_foreseen(const Samples* s, Py_ssize_t m) noexcept nogil:
+    """W, V := what they are made of after m steps; this member's columns"""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t i, n = columns(layer.n_out, layer.stride), block = net.block
+    cdef Py_ssize_t first = share_begin(&net.me, n, LINE), last = share_end(&net.me, n, LINE)
+    cdef real* W = net.parameters + layer.W
+    cdef real* V = NULL if s.rule.velocity == NULL else s.rule.velocity + layer.W
+    if first == last:
+        return
+    for i in range(layer.n_in):
+        mix(
+            W + i * layer.stride + first, NULL if V == NULL else V + i * layer.stride + first,
+            last - first, s.of_W[block], s.of_W[block + 1], s.of_V[block], s.of_V[block + 1],
+        )
+    add_foreseen(s, m, s.of_W, net.parameters, first, last)
+    if V != NULL:
+        add_foreseen(s, m, s.of_V, s.rule.velocity, first, last)
+
+
+cdef inline void add_foreseen(
+    const Samples* s, Py_ssize_t m, const real* shares, real* target, Py_ssize_t first,
+    Py_ssize_t last,
+) noexcept nogil:
+    """W or V += sum_r shares_r x_r dz_r^T; the products lie where z of the rows was"""
+    cdef const Network* net = s.net
+    cdef const Layer* layer = net.layers
+    cdef real* scaled = activations(net, layer)
+    cdef Product product
+    cdef Py_ssize_t r, j
+    for r in range(m):
+        for j in range(first, last):
+            scaled[r * layer.stride + j] = shares[r] * step_of(net, r)[j]
+    product = weight_gradient(layer, s.x, scaled, m, target, ADD, 0, 0, layer.n_in)
+    run_share(net, product)

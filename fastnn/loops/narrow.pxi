@@ -1,0 +1,122 @@
+"""Narrow networks: forward pass and backpropagation of a block of m rows, which lie across.
+"""
+
+from libc.string cimport memcpy
+
+from fastnn.kernels.across cimport (
+    activate_across, activate_backward_across, deltas_across, losses_across,
+)
+from fastnn.kernels.activations cimport Activation
+from fastnn.kernels.dense cimport Layer
+from fastnn.kernels.losses cimport is_fused
+from fastnn.kernels.narrow cimport (
+    forward_units, gradient_units, input_gradient_units, multiply_units, whole_vectors,
+)
+from fastnn.kernels.rows cimport gather
+from fastnn.kernels.simd cimport real
+from fastnn.kernels.tiles cimport Epilogue, Product
+
+
+cdef void load_across(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
+) noexcept nogil:
+    """Inputs, targets and weights. Lanes behind the last row repeat it, with weight 0."""
+    cdef Py_ssize_t r, j, lanes = whole_vectors(m)
+    for r in range(lanes):
+        gather(&data.X, visited(data, k + min(r, m - 1)), net.stack + r, lanes)
+    if data.y == NULL:
+        return
+    load_targets(net, data, k, 0, m, lanes)
+    for r in range(m, lanes):
+        net.weights[r] = 0
+        for j in range(data.n_targets):
+            net.targets[j * lanes + r] = net.targets[j * lanes + m - 1]
+
+
+cdef void forward_across(const Network* net, Py_ssize_t lanes) noexcept nogil:
+    """z := W^T x + b, a := f(z), layer after layer"""
+    cdef const Layer* layer = net.layers
+    cdef real* a
+    cdef Product product
+    cdef bint fused
+    while True:
+        a = net.stack + lanes * layer.z
+        fused = is_relu(layer) and layer != net.output
+        product = forward_units(
+            layer, net.parameters, net.stack + lanes * layer.x, a, lanes, fused
+        )
+        multiply_units(&product)
+        if layer == net.output:
+            memcpy(net.output_z, a, layer.n_out * lanes * sizeof(real))
+        if not fused:
+            activate_across(<Activation>layer.activation, a, layer.n_out, lanes, 0, lanes)
+        if layer == net.output:
+            return
+        layer += 1
+
+
+cdef void evaluate_across(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
+) noexcept nogil:
+    """Forward pass and losses, these if there are targets"""
+    cdef Py_ssize_t r, j, lanes = whole_vectors(m), n = net.output.n_out
+    cdef const real* a = net.stack + lanes * net.output.z
+    load_across(net, data, k, m)
+    forward_across(net, lanes)
+    if data.predictions != NULL:
+        for r in range(m):
+            for j in range(n):
+                data.predictions[(k + r) * n + j] = a[j * lanes + r]
+    if data.y != NULL:
+        losses_across(
+            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, n, lanes, 0, m
+        )
+
+
+cdef inline real* delta_across(
+    const Network* net, const Layer* layer, Py_ssize_t lanes
+) noexcept nogil:
+    return net.deltas + lanes * (layer.z - net.layers.in_stride)
+
+
+cdef void backpropagate_across(
+    const Network* net, const Data* data, Py_ssize_t m, double scale
+) noexcept nogil:
+    """The deltas of all layers, times scale"""
+    cdef Py_ssize_t lanes = whole_vectors(m), n = net.output.n_out
+    cdef const Layer* layer = net.output
+    cdef const real* x = net.stack + lanes * layer.z
+    cdef real* dz = delta_across(net, layer, lanes)
+    cdef Product product
+    deltas_across(data.loss, x, net.targets, net.weights, <real>scale, dz, n, lanes, 0, lanes)
+    if not is_fused(data.loss):
+        activate_backward_across(<Activation>layer.activation, x, dz, n, lanes, 0, lanes)
+    while layer != net.layers:
+        x = net.stack + lanes * layer.x
+        dz = delta_across(net, layer - 1, lanes)
+        product = input_gradient_units(
+            layer, net.parameters, delta_across(net, layer, lanes), dz, x, lanes,
+            is_relu(layer - 1),
+        )
+        multiply_units(&product)
+        layer -= 1
+        if not is_relu(layer):
+            activate_backward_across(
+                <Activation>layer.activation, x, dz, layer.n_out, lanes, 0, lanes
+            )
+
+
+cdef void gradients_across(
+    const Network* net, Py_ssize_t m, real* target, Epilogue epilogue, real rate
+) noexcept nogil:
+    """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)"""
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t lanes = whole_vectors(m)
+    while True:
+        gradient_units(
+            layer, net.stack + lanes * layer.x, delta_across(net, layer, lanes), lanes, target,
+            epilogue, rate,
+        )
+        if layer == net.output:
+            return
+        layer += 1

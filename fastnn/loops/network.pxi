@@ -1,0 +1,149 @@
+"""The network and the rows as the core sees them, and where everything lies in the scratch memory.
+
+Scratch memory holds the losses of a block's rows; a stack with its rows of X and above them each
+layer's activations; the z of the output layer; each layer's deltas dL/dz; and each layer's W
+transposed, or what the stochastic mode needs in its place. Where rows lie across (in all layers of
+a narrow network, and in a narrow output layer for softmax and losses), a vector holds one unit of
+several rows; the targets and weights of the block lie behind the z.
+"""
+
+from fastnn.kernels.activations cimport RELU, Activation
+from fastnn.kernels.dense cimport Layer
+from fastnn.kernels.losses cimport Loss
+from fastnn.kernels.narrow cimport is_narrow
+from fastnn.kernels.rows cimport Rows
+from fastnn.kernels.simd cimport float_mode, real
+from fastnn.kernels.team cimport Member
+from fastnn.kernels.tiles cimport Product, multiply
+from fastnn.kernels.update cimport Rule
+
+cdef struct Network:
+    const Layer* layers
+    const Layer* output  # the last of them
+    real* parameters
+    bint narrow  # rows lie across in all layers, in the same memory
+    Py_ssize_t length  # of a block in rows, as it was asked for
+    Py_ssize_t block  # and the rows that there is room for: whole lines
+    double* row_loss
+    real* stack
+    real* output_z
+    real* targets  # where rows lie across (`lies_across`): the block's targets, unit by unit,
+    real* weights  # and its sample weights
+    real* deltas
+    real* transposed
+    Member me
+
+cdef enum:  # shares begin at multiples of these; not to be seen in the bits
+    ROWS = 4  # of X: short, for batches are, and for 16 rows full tiles enough
+    ACROSS = 16  # the widest rows of outputs that are laid across for softmax and losses
+    LINE = 16  # rows of W, and parameters: columns of W^T then begin at a border of the cache
+
+cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
+
+
+cdef struct Data:
+    Rows X
+    const real* y  # (rows, n_targets); NULL: no targets
+    Py_ssize_t n_targets
+    const real* sample_weight  # NULL: every weight is 1
+    const long long* order  # the rows to visit; NULL: all, from first to last
+    Loss loss
+    real* predictions  # NULL: not wanted; otherwise one row for each visited row
+
+cdef struct Rates:
+    const double* values  # of each step
+    bint constant  # one serves all steps
+
+cdef struct Call:
+    Network net
+    Data data
+    Rule rule
+    Rates rates
+    float_mode mode_before
+
+
+cdef inline real* inputs(const Network* net, const Layer* layer) noexcept nogil:
+    return net.stack + net.block * layer.x
+
+
+cdef inline real* activations(const Network* net, const Layer* layer) noexcept nogil:
+    return net.stack + net.block * layer.z
+
+
+cdef inline real* delta(const Network* net, const Layer* layer) noexcept nogil:
+    return net.deltas + net.block * (layer.z - net.layers.in_stride)
+
+
+cdef inline bint is_relu(const Layer* layer) noexcept nogil:
+    return <Activation>layer.activation == RELU
+
+
+cdef inline bint lies_across(const Layer* layer) noexcept nogil:
+    """Whether a vector holds one unit of several rows, as it may in an output layer"""
+    return layer.stride <= ACROSS
+
+
+cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
+    """The row of X that is visited k-th"""
+    return k if data.order == NULL else data.order[k]
+
+
+cdef void run(const Product* product) noexcept nogil:
+    """All products pass here: the tiles are compiled once."""
+    multiply(product)
+
+
+cdef inline void load_targets(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t pitch,
+) noexcept nogil:
+    """Lay targets and weights of rows across."""
+    cdef const long long* order = data.order
+    cdef Py_ssize_t r, j, n = data.n_targets
+    cdef const real* weight = data.sample_weight
+    for j in range(n):
+        for r in range(first, last):
+            net.targets[j * pitch + r] = data.y[(k + r if order == NULL else order[k + r]) * n + j]
+    for r in range(first, last):
+        net.weights[r] = 1 if weight == NULL else weight[k + r if order == NULL else order[k + r]]
+
+
+cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
+    """The numbers in all transposed weights"""
+    cdef Py_ssize_t i, length = 0
+    for i in range(1, n_layers):
+        length += layers[i].n_out * layers[i].in_stride
+    return length
+
+
+cdef inline Py_ssize_t whole_lines(Py_ssize_t n) noexcept nogil:
+    return (n + LINE - 1) // LINE * LINE
+
+
+cdef Network point_network(
+    const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch,
+    Member me,
+) noexcept nogil:
+    """Where everything lies; `scratch_length` counts what is divided here."""
+    cdef Network net
+    cdef Py_ssize_t n = layers.shape[0]
+    net.layers = <const Layer*>&layers[0, 0]
+    net.output = net.layers + n - 1
+    net.parameters = &parameters[0]
+    net.length = block
+    net.block = block = whole_lines(block)
+    net.narrow = is_narrow(net.layers, n)
+    net.row_loss = <double*>&scratch[0]
+    net.stack = &scratch[0] + block * LOSS_LENGTH
+    net.output_z = net.stack + block * (net.output.z + net.output.stride)
+    net.targets = net.output_z + block * net.output.stride
+    net.weights = net.targets + block * min(net.output.stride, ACROSS)
+    net.deltas = net.weights + block
+    net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
+    net.me = me
+    return net
+
+
+cdef inline double rate_of(const Rates* rates, Py_ssize_t step) noexcept nogil:
+    """The learning rate of a step"""
+    return rates.values[0] if rates.constant else rates.values[step]

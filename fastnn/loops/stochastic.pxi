@@ -1,0 +1,135 @@
+"""Per-sample descent: the loop over blocks and their rows; and a single row by itself.
+"""
+
+from libc.math cimport INFINITY
+from libc.string cimport memcpy
+
+from fastnn.kernels.rows cimport FLOAT32, FLOAT64, NumberType, is_finite
+from fastnn.kernels.simd cimport real
+from fastnn.kernels.team cimport wait
+from fastnn.kernels.tiny cimport TinyLayer
+from fastnn.kernels.update cimport is_plain
+
+
+cdef inline double pass_block(
+    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
+    const Rates* rates, double loss,
+) noexcept nogil:
+    """The rows of a block, one after the other; returns loss + their losses."""
+    cdef Py_ssize_t r
+    cdef real rate
+    cdef Py_ssize_t n_hidden = s.net.output - s.net.layers
+    cdef bint single = s.net.output.n_out == 1
+    if lies_across(s.net.output):
+        load_targets(s.net, data, k, 0, m, s.net.block)
+    if not is_plain(s.rule):
+        begin_foreseen(s)
+    if s.path == TINY and single and n_hidden == 2:
+        pass_tiny(s, data, tiny, k, m, rates, 2, True)
+    elif s.path == TINY and single and n_hidden == 1:
+        pass_tiny(s, data, tiny, k, m, rates, 1, True)
+    elif s.path == TINY and not single and n_hidden == 1:
+        pass_tiny(s, data, tiny, k, m, rates, 1, False)
+    elif s.path == TINY:
+        pass_tiny(s, data, tiny, k, m, rates, n_hidden, single)
+    for r in range(m if s.path != TINY else 0):
+        rate = <real>rate_of(rates, k + r)
+        forward_first(s, r)
+        forward_above(s, r)
+        if is_unit(s):
+            rate *= pass_unit(s, data, k, r)
+        else:
+            delta_of_sample(s, data, k, r)
+        descend_above(s, r, rate)
+        descend_first(s, r, rate)
+    keep_predictions(s.net, data, k, 0, m)
+    row_losses(s.net, data, k, 0, m)
+    return add_losses(s.net, m, loss)
+
+
+cdef double stochastic_rows(
+    Samples* s, const Data* data, Py_ssize_t n, const Rates* rates, double loss
+) noexcept nogil:
+    """One update after every row; returns loss + the losses before each update.
+
+    Members share the columns of the first layer: each ends a block and begins the next one with its
+    own. In between the rows pass on the first member, while the last one looks ahead.
+    """
+    cdef const Network* net = s.net
+    cdef bint first = net.me.number == 0, last = net.me.number == net.me.size - 1
+    cdef Py_ssize_t k = 0, m = min(net.length, n), following
+    cdef TinyLayer tiny[TINY_LAYERS]
+    if first:
+        begin_samples(s, tiny)
+    if last:
+        look_ahead(s, data, 0, m)
+    wait(&net.me)
+    while m > 0:
+        following = min(net.length, n - k - m)
+        turn_over(s)
+        begin_block(s, m)
+        wait(&net.me)
+        if first:
+            loss = pass_block(s, data, tiny, k, m, rates, loss)
+        if last:
+            look_ahead(s, data, k + m, following)
+        wait(&net.me)
+        end_block(s, m)
+        k += m
+        m = following
+    wait(&net.me)
+    if first:
+        end_samples(s, tiny)
+    return loss
+
+
+cdef struct OneRow:
+    Call call
+    Samples samples
+    real target
+    double rate
+    real* kept  # weights that were finite, and behind them what the optimiser kept with them
+    Py_ssize_t n_parameters
+    Py_ssize_t n_learnt  # rows since then
+
+cdef enum:
+    KEPT_EVERY = 64  # rows: to look through all weights after each would take longer than to learn
+
+cdef NumberType REAL_TYPE = FLOAT32 if sizeof(real) == 4 else FLOAT64
+
+
+cdef double learn_row(OneRow* one) noexcept nogil:
+    """The loss before the update, infinity if it or the weights are not finite"""
+    cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.rates, 0)
+    cdef bint finite = loss - loss == 0
+    one.n_learnt += 1
+    if finite and one.n_learnt < KEPT_EVERY:
+        return loss
+    one.n_learnt = 0
+    if finite and are_finite(one.call.net.parameters, one.n_parameters):
+        keep_weights(one)
+        return loss
+    go_back(one)
+    return INFINITY
+
+
+cdef void keep_weights(OneRow* one) noexcept nogil:
+    cdef Py_ssize_t n = one.n_parameters
+    memcpy(one.kept, one.call.net.parameters, n * sizeof(real))
+    if one.call.rule.velocity != NULL:
+        memcpy(one.kept + n, one.call.rule.velocity, n * sizeof(real))
+
+
+cdef void go_back(OneRow* one) noexcept nogil:
+    cdef Py_ssize_t n = one.n_parameters
+    memcpy(one.call.net.parameters, one.kept, n * sizeof(real))
+    if one.call.rule.velocity != NULL:
+        memcpy(one.call.rule.velocity, one.kept + n, n * sizeof(real))
+
+
+cdef inline bint are_finite(const real* values, Py_ssize_t n) noexcept nogil:
+    cdef bint finite = True
+    cdef Py_ssize_t j
+    for j in range(n):
+        finite &= is_finite(values[j])
+    return finite
