@@ -1,11 +1,21 @@
 """Rounds: how many rows and epochs one timed round takes, and the check that precedes them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
 
 from bench.peers.base import Peer
-from bench.workloads import N_CHECKED_ROWS, Mode, Net, dataset, initial_weights, update_error
+from bench.workloads import (
+    N_CHECKED_ROWS,
+    Array,
+    Mode,
+    Net,
+    dataset,
+    initial_weights,
+    reference_weights,
+    update_error,
+)
 
 # float32 peers stay below 1e-4; a learning rate wrong by 1 % is above 8e-3, a missed bias near 1.
 TOLERANCE = 5e-4
@@ -39,11 +49,11 @@ class Round:
         return perf_counter() - start
 
 
-def checked_error(peer: Peer) -> float:
-    """Train one epoch over the checked rows; AssertionError if its weights are wrong."""
+def checked_error(peer: Peer, reference: Sequence[Array]) -> float:
+    """Train one epoch over the rows loaded; AssertionError if its weights are wrong."""
     peer.load_weights(initial_weights(peer.net))
     peer.train_epoch()
-    error = update_error(peer.net, peer.mode, peer.weights())
+    error = update_error(peer.net, peer.weights(), reference)
     assert error < TOLERANCE, f"{type(peer).__name__}'s update is off by {error:.1e}"
     return error
 
@@ -57,7 +67,8 @@ def prepare(peer: Peer, seconds: float) -> Round:
     seconds = max(seconds, peer.least_seconds)
     X, y = dataset(peer.net)
     peer.load_data(X[:N_CHECKED_ROWS], y[:N_CHECKED_ROWS])
-    sized = Round(peer, N_CHECKED_ROWS, n_epochs=1, error=checked_error(peer))
+    error = checked_error(peer, reference_weights(peer.net, peer.mode))
+    sized = Round(peer, N_CHECKED_ROWS, n_epochs=1, error=error)
     for _ in range(2):  # over the few checked rows the fixed cost of a call hides the rate
         wanted = sized.n_rows * seconds / sized.timed()
         n_rows = rows_per_round(peer.net, peer.mode, wanted)

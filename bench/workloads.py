@@ -1,5 +1,6 @@
 """What is trained: the four nets, the modes, the data, and a float64 reference to check against."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -43,10 +44,11 @@ class Net:
 
 @dataclass(frozen=True)
 class Mode:
-    """One way to descend; ``batch_size`` None stands for all rows."""
+    """One way to descend; ``batch_size`` None stands for all rows, ``rate`` None for a safe one."""
 
     name: str
     batch_size: int | None
+    rate: float | None = None
 
 
 NETS = (
@@ -75,13 +77,15 @@ def learning_rate(net: Net, mode: Mode) -> float:
     One row moves z1 by rate * |x|^2 * dz1, and |x|^2 is about n_in; a mean over more rows bears a
     larger rate.
     """
+    if mode.rate is not None:
+        return mode.rate
     return min(0.2, 0.5 / net.widths[0] * (mode.batch_size or N_CHECKED_ROWS))
 
 
 @cache
-def initial_weights(net: Net) -> tuple[Array, ...]:
+def initial_weights(net: Net, seed: int = 1) -> tuple[Array, ...]:
     """He-scaled weights and small non-zero biases: a peer that ignores its biases must show."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     weights = []
     for n_in, n_out in zip(net.widths, net.widths[1:], strict=False):
         weights.append(rng.normal(0.0, np.sqrt(2.0 / n_in), (n_in, n_out)).astype(np.float32))
@@ -128,31 +132,33 @@ def _gradients(weights: Weights, x: Array, t: Array, is_binary: bool) -> Weights
     return gradients
 
 
-@cache
-def reference_weights(net: Net, mode: Mode) -> tuple[Array, ...]:
-    """Weights after one epoch over the checked rows, all arithmetic in float64."""
-    X, y = dataset(net)
-    x = X[:N_CHECKED_ROWS].astype(np.float64)
-    t = targets(y[:N_CHECKED_ROWS], net.widths[-1])
+def descended(net: Net, mode: Mode, X: Array, y: NDArray[np.int64]) -> Weights:
+    """The initial weights after one epoch over the given rows, all arithmetic in float64."""
+    x, t = X.astype(np.float64), targets(y, net.widths[-1])
     weights = [w.astype(np.float64) for w in initial_weights(net)]
-    step = mode.batch_size or N_CHECKED_ROWS
-    for start in range(0, N_CHECKED_ROWS, step):
+    step = mode.batch_size or len(x)
+    for start in range(0, len(x), step):
         rows = slice(start, start + step)
         gradients = _gradients(weights, x[rows], t[rows], net.is_binary)
         for w, g in zip(weights, gradients, strict=True):
             w -= learning_rate(net, mode) * g
-    return tuple(weights)
+    return weights
 
 
-def update_error(net: Net, mode: Mode, trained: Weights) -> float:
+@cache
+def reference_weights(net: Net, mode: Mode) -> tuple[Array, ...]:
+    """What the checked rows lead to."""
+    X, y = dataset(net)
+    return tuple(descended(net, mode, X[:N_CHECKED_ROWS], y[:N_CHECKED_ROWS]))
+
+
+def update_error(net: Net, trained: Sequence[Array], reference: Sequence[Array]) -> float:
     """Worst array's |trained - reference| / |reference - initial|: doing nothing scores 1.
 
     Relative to the update, because an error in one epoch's steps hides behind the weights' size.
     """
     errors = [
         np.linalg.norm(got - expected) / np.linalg.norm(expected - before)
-        for got, expected, before in zip(
-            trained, reference_weights(net, mode), initial_weights(net), strict=True
-        )
+        for got, expected, before in zip(trained, reference, initial_weights(net), strict=True)
     ]
     return float(max(errors))
