@@ -1,9 +1,9 @@
 """The paths of per-sample descent against each other: the ground of `fastnn/paths.py`.
 
-``python -m bench.paths`` prints two tables: first layers of several sizes, and rows of several
-densities; `bench/blocks.py` varies the length of a block. The rounds of a table's row are
-interleaved; entries are medians of samples a second. All paths train the same net on the same rows,
-and their weights are compared before any clock starts.
+``python -m bench.paths`` prints three tables: first layers of several sizes, rows of several
+densities, and the first layers again with momentum; `bench/blocks.py` varies the length of a block.
+The rounds of a table's row are interleaved; entries are medians of samples a second. All paths
+train the same net on the same rows, and their weights are compared before any clock starts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ ROUNDS = 5
 SECONDS = 0.05  # of a round
 N_CHECKED = 200
 TOLERANCE = 1e-4  # of the weights between two paths, after an epoch over the checked rows
-FIRST_LAYERS = [(10, 32), (30, 64), (64, 64), (100, 100), (200, 150), (400, 100), (784, 128)]
+FIRST_LAYERS = [(10, 32), (30, 64), (50, 64), (64, 64), (100, 100), (200, 150), (400, 100), (784, 128)]
 DENSITIES = (1.0, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
 
@@ -45,10 +45,11 @@ def forced(path: Path) -> Iterator[None]:
 class Contestant:
     """One net on one path of per-sample descent."""
 
-    def __init__(self, widths: Sequence[int], path: Path) -> None:
+    def __init__(self, widths: Sequence[int], path: Path, momentum: float = 0.0) -> None:
         layers = [fastnn.Dense(n, "relu") for n in widths[1:-1]]
         self.model = fastnn.Sequential([*layers, fastnn.Dense(widths[-1], "softmax")], seed=0)
-        self.model.compile(fastnn.SGD(0.5 / widths[0]), "categorical_crossentropy")
+        rate = 0.5 / widths[0] * (1 - momentum)
+        self.model.compile(fastnn.SGD(rate, momentum), "categorical_crossentropy")
         self.path = path
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> float:
@@ -90,21 +91,21 @@ def table(heading: list[str], lines: list[tuple[list[str], list[float], str]]) -
     return aligned(body)
 
 
-def chosen(widths: Sequence[int], density: float) -> str:
+def chosen(widths: Sequence[int], density: float, momentum: float = 0.0) -> str:
     layers = [fastnn.Dense(n) for n in widths[1:]]
     network = fastnn.Sequential(layers, seed=0)
     network.build(widths[0])
-    return path_for(network._built(), density).name
+    return path_for(network._built(), density, plain=momentum == 0).name
 
 
-def by_shape() -> str:
-    names = ["listed", "swept", "blocked"]
+def by_shape(title: str, names: list[str], momentum: float = 0.0) -> str:
     lines = []
     for n_in, n_out in FIRST_LAYERS:
         widths = (n_in, n_out, 10)
-        found = rates([Contestant(widths, Path(n, BLOCK)) for n in names], widths, 1.0)
-        lines.append((["-".join(map(str, widths))], found, chosen(widths, 1.0)))
-    return table(["dense rows", *names, "rule"], lines)
+        contestants = [Contestant(widths, Path(n, BLOCK), momentum) for n in names]
+        found = rates(contestants, widths, 1.0)
+        lines.append((["-".join(map(str, widths))], found, chosen(widths, 1.0, momentum)))
+    return table([title, *names, "rule"], lines)
 
 
 def by_density(widths: Sequence[int] = (784, 128, 10)) -> str:
@@ -118,7 +119,8 @@ def by_density(widths: Sequence[int] = (784, 128, 10)) -> str:
 
 def main() -> None:
     print(*machine.description(), sep="\n")
-    print("", by_shape(), by_density(), sep="\n\n")
+    print("", by_shape("dense rows", ["listed", "swept", "blocked"]), by_density(), sep="\n\n")
+    print("", by_shape("with momentum", ["fused", "blocked"], momentum=0.9), sep="\n")
 
 
 if __name__ == "__main__":
