@@ -27,7 +27,17 @@ ROUNDS = 5
 SECONDS = 0.05  # of a round
 N_CHECKED = 200
 TOLERANCE = 1e-4  # of the weights between two paths, after an epoch over the checked rows
-FIRST_LAYERS = [(10, 32), (30, 64), (50, 64), (64, 64), (100, 100), (200, 150), (400, 100), (784, 128)]
+FIRST_LAYERS = [
+    (4, 16),
+    (10, 32),
+    (30, 64),
+    (50, 64),
+    (64, 64),
+    (100, 100),
+    (200, 150),
+    (400, 100),
+    (784, 128),
+]
 DENSITIES = (1.0, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
 

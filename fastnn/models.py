@@ -227,7 +227,8 @@ class Sequential:
         threads : int, optional
             How many threads to run on at most; by default the CPUs that this process may use, or
             FASTNN_NUM_THREADS. Steps too small to gain from more run on fewer, and stochastic
-            mode on one. The bits of the result are the same for every number.
+            mode on one unless its first layer is large. The bits of the result are the same for
+            every number.
 
         Returns
         -------

@@ -20,7 +20,7 @@ NAMES = ("listed", "swept", "blocked", "tiny", "fused")  # in the order of their
 MEASURED_ROWS = 1024  # of X, for its density
 SPARSE = 0.4  # the density below which lists of features pay; `bench/paths.py` measures it
 BLOCKED_WEIGHTS = 30_000  # in a first layer that no longer fits the nearest cache
-MOVING_WEIGHTS = 3_000  # the same where every row moves all weights
+MOVING_WEIGHTS = 500  # where blocks pay if every row moves all weights
 NARROW_OUTPUT = 16  # outputs that the core lays across; ACROSS in loops/network.pxi
 BLOCK = 32  # rows: a longer block has more corrections, a shorter one visits the weights more often
 

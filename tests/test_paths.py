@@ -247,6 +247,21 @@ RULE = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((3, 8, 8, 1), "fused"),
+        ((30, 64, 1), "blocked"),
+        ((784, 10), "fused"),
+        ((784, 20), "blocked"),
+    ],
+)
+def test_with_momentum_or_decay_it_is_blocks_or_a_sweep_of_all(sizes, expected):
+    network = make_network(BUILDS[0], sizes, ["linear"] * (len(sizes) - 1))
+    for share in (0.1, 1.0):
+        assert path_for(network, share, plain=False).name == expected
+
+
 @pytest.mark.parametrize(("sizes", "share", "expected"), RULE)
 def test_the_rule_looks_at_shape_and_density(sizes, share, expected):
     network = make_network(BUILDS[0], sizes, ["linear"] * (len(sizes) - 1))
