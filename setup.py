@@ -21,7 +21,8 @@ GENERATED = Path("build", "checked" if CHECKS else "debug" if DEBUG else "plain"
 PLATFORM = sysconfig.get_platform()  # of this Python, such as linux-x86_64 or macosx-universal2
 
 # Never -ffast-math: it breaks the NaN checks. Debug information would be nine tenths of the wheel.
-FLAGS = ["-fno-math-errno", "-fno-trapping-math"]
+# -Wno-psabi: vectors are handed over between inlined functions only.
+FLAGS = ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
 FLAGS += [] if "-O" in CFLAGS else ["-O3"]
 FLAGS += [] if DEBUG else ["-g0"]
 LINK_FLAGS = ["-Wl,-s"] if PLATFORM.startswith("linux") and not DEBUG else []

@@ -14,6 +14,9 @@ one member alone, in the same way whoever it is: the threads leave no trace in t
 network is too little work to share: its first member does it all.
 """
 
+from cpython.buffer cimport (
+    Py_buffer, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer,
+)
 from libc.math cimport NAN
 
 from fastnn.kernels.dense cimport Layer
@@ -229,7 +232,7 @@ def stochastic(
                 loss, order, predictions, me,
             )
             call.rule = point_rule(rule, decay, slots)
-            samples = point_samples(&call.net, &call.rule, layers, <Path>path, scratch)
+            samples = point_samples(&call.net, &call.rule, <Path>path, scratch)
             call.rates = point_rates(rates)
             total = stochastic_rows(&samples, &call.data, n, &call.rates, total)
             close_call(&call)
@@ -289,33 +292,34 @@ def prepare_one_row(
     one.call.net = point_network(layers, parameters, block, scratch, join_team(0, 1, None))
     one.call.rule = point_rule(rule, decay, slots)
     one.call.rates.values, one.call.rates.constant = &one.rate, True
-    one.samples = point_samples(&one.call.net, &one.call.rule, layers, <Path>path, scratch)
-    data.X = point_rows(NULL, 0, REAL_TYPE, one.call.net.layers.n_in, normalization)
+    one.samples = point_samples(&one.call.net, &one.call.rule, <Path>path, scratch)
+    data.X = point_rows(NULL, 0, 0, one.call.net.layers.n_in, normalization)
     data.y, data.n_targets, data.loss = &one.target, 1, <Loss>loss
     data.sample_weight, data.order, data.predictions = NULL, NULL, NULL
     one.kept, one.n_parameters, one.n_learnt = &kept[0], parameters.shape[0], 0
     keep_weights(one)
 
 
-def learn_one(bytearray memory, const real[:, :] X, double target, double rate):
-    """One update with the first row of X; returns its loss before the update.
+def learn_one(bytearray memory, X, int x_type, double target, double rate):
+    """One update with the first row of X, whose numbers lie side by side; returns the loss before.
 
-    NaN if numbers of the row are not side by side, or not finite: then nothing has happened.
-    Infinity if it turns out that loss or weights are no longer finite: then the weights are those
-    of up to KEPT_EVERY rows before.
+    NaN if a number of the row is not finite as `real`: then nothing has happened. Infinity if loss
+    or weights are no longer finite: then the weights are again those of up to KEPT_EVERY rows
+    before. X is not a typed view, which takes longer to make than a row to learn, and the
+    interpreter's lock is not released: the memory is for one at a time.
     """
     cdef OneRow* one = <OneRow*><char*>memory
     cdef double loss = NAN
     cdef float_mode mode_before
-    if X.shape[0] == 0 or X.strides[1] != sizeof(real) or X.shape[1] != one.call.data.X.n_features:
-        return loss
-    with nogil:
-        mode_before = flush_subnormals()
-        one.call.data.X.X = <const unsigned char*>&X[0, 0]
-        one.target, one.rate = <real>target, rate
-        if nonfinite_in_row(&one.call.data.X, 0) < 0 and is_finite(one.target):
-            loss = learn_row(one)
-        restore_float_mode(mode_before)
+    cdef Py_buffer row
+    PyObject_GetBuffer(X, &row, PyBUF_STRIDED_RO)
+    mode_before = flush_subnormals()
+    one.call.data.X.X, one.call.data.X.type = <const unsigned char*>row.buf, <NumberType>x_type
+    one.target, one.rate = <real>target, rate
+    if nonfinite_in_row(&one.call.data.X, 0) < 0 and is_finite(one.target):
+        loss = learn_row(one)
+    restore_float_mode(mode_before)
+    PyBuffer_Release(&row)
     return loss
 
 

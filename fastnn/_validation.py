@@ -114,6 +114,8 @@ def real_number(name: str, value: object, *, above: float) -> float:
         if isinstance(value, bool | np.bool | str | bytes):
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        number = math.inf
     except (TypeError, ValueError):
         raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}=0.01") from None
     if not (math.isfinite(number) and number > above):
@@ -121,12 +123,19 @@ def real_number(name: str, value: object, *, above: float) -> float:
     return number
 
 
-def number_between(name: str, value: object, low: float, high: float | None) -> float:
+def number_between(
+    name: str, value: object, low: float, high: float | None, *, example: float
+) -> float:
     """`value` as a finite float from `low` to `high`, if there is a `high`."""
-    number = real_number(name, value, above=-math.inf)
-    if number < low or (high is not None and number > high):
-        expected = f"at least {low:g}" if high is None else f"a number from {low:g} to {high:g}"
-        raise ValueError(f"{name}={number:g}: expected {expected}")
+    try:
+        number = real_number(name, value, above=math.nextafter(low, -math.inf))
+    except TypeError:
+        raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}={example:g}") from None
+    except ValueError:
+        number = math.nan
+    if not number <= (math.inf if high is None else high):
+        expected = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name}={value}: expected a number {expected}, e.g. {name}={example:g}")
     return number
 
 
@@ -155,7 +164,7 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
             if any(isinstance(value, str | bytes) for value in array.flat):
                 raise TypeError
             array = array.astype(np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(f"{name} holds values that are not numbers; {remedy}") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers. {remedy}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn._validation import Array
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: the optimiser with all its settings and what it keeps
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:

@@ -30,6 +30,7 @@ from fastnn.layers import Dense, Normalization
 from fastnn.network import Network, weight_shapes
 from fastnn.online import OneRow
 from fastnn.paths import path_for
+from fastnn.regularizers import L2
 from fastnn.training import Plan, batch_size_for, evaluate, mode_of, train, train_batch
 
 MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
@@ -249,7 +250,7 @@ class Sequential:
         data, validation = self._split(data, validation_data, validation_split)
         wanted = _checked_threads(threads)
         plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
-        self._one_row = None
+        self._disturb_one_row()
         hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
         self.stop_training = False
@@ -277,8 +278,9 @@ class Sequential:
     ) -> float | list[float] | dict[str, float]:
         """One update with the rows of X as one batch: for rows that come one after the other.
 
-        A single row in the model's dtype, with one target, takes about two microseconds for small
-        networks; its result is that of `fit` with this row alone, to the last bit.
+        A single row of an array, with one target, takes about two microseconds for small networks
+        (without metrics and regularisers); its result is that of `fit` with this row alone, to the
+        last bit.
 
         Parameters
         ----------
@@ -313,23 +315,30 @@ class Sequential:
         >>> model.train_on_batch(np.array([[1.0, 2.0]], np.float32), 3.0)
         9.0
         """
-        if sample_weight is None and not return_dict and self._one_row is not None:
-            loss = self._one_row.learn(X, y)
-            if loss == loss:
-                return loss
-        scores = self._train_batch(X, np.atleast_1d(y), sample_weight)
+        if sample_weight is None and not return_dict:
+            if self._one_row is None and isinstance(X, np.ndarray) and len(X) == 1:
+                self._one_row = self._new_one_row()
+            if self._one_row is not None:
+                loss = self._one_row.learn(X, y)
+                if loss is not None:
+                    return loss
+        self._disturb_one_row()
+        data = self._data(X, np.atleast_1d(y), sample_weight)
+        self.build(data.n_features)
+        scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
         return self._as_asked(scores, return_dict)
 
-    def _train_batch(self, X: object, y: object, sample_weight: object) -> dict[str, float]:
-        """`train_on_batch` of any rows; sees to it that single rows may be quicker from now on."""
-        data = self._data(X, y, sample_weight)
-        self.build(data.n_features)
-        network, loss = self._built(), self._compiled_loss()
-        descent = self._descent(data, data.n_rows, None)
-        scores = train_batch(descent, self._metrics, self.epochs_trained)
-        if not self._metrics and not network.decay.size and data.y.shape[1] == 1:
-            self._one_row = OneRow(network, self._optimizer, descent.state, loss)
-        return scores
+    def _disturb_one_row(self) -> None:
+        """Weights are about to change in another way."""
+        if self._one_row is not None:
+            self._one_row.disturbed = True
+
+    def _new_one_row(self) -> OneRow | None:
+        """The short way for single rows; None if this model cannot take it."""
+        network, loss = self._network, self._loss
+        if network is None or loss is None or self._metrics or network.decay.size:
+            return None
+        return OneRow(network, self._optimizer, self._optimizer_state(network), loss)
 
     def _as_asked(
         self, scores: dict[str, float], as_dict: bool
@@ -360,12 +369,15 @@ class Sequential:
 
     def _descent(self, data: Data, batch_size: int, threads: int | None) -> Descent:
         network, keep = self._built(), bool(self._metrics)
-        if self._state is None:
-            self._state = new_state(network, self._optimizer)
-        loss = self._compiled_loss()
-        descent = Descent(network, self._optimizer, self._state, loss, data, keep)
+        state, loss = self._optimizer_state(network), self._compiled_loss()
+        descent = Descent(network, self._optimizer, state, loss, data, keep)
         descent.team = descent.team_for(threads, batch_size)
         return descent
+
+    def _optimizer_state(self, network: Network) -> optimizers.State:
+        if self._state is None:
+            self._state = new_state(network, self._optimizer)
+        return self._state
 
     def _compiled_loss(self) -> losses.Loss:
         if self._loss is None:
@@ -584,13 +596,13 @@ class Sequential:
         ]
         for view, array in zip(views.values(), checked, strict=True):
             view[...] = array
-        self._one_row = None
+        self._disturb_one_row()
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters.
 
-        Of a compiled model also the path that stochastic mode takes through the first layer, which
-        `fastnn.paths` explains.
+        Of a compiled model that has its weights also the path that stochastic mode takes through
+        the first layer; the page "One update per sample" of the documentation explains the names.
         """
         n_in = n_features = self._network.n_features if self._network else None
         rows: list[tuple[str, int | None, int | None]] = []
@@ -741,7 +753,10 @@ def _layer_from(entry: dict[str, Any], statistics: dict[str, Array]) -> Dense | 
         return Normalization(**statistics)
     if entry["kind"] != "Dense":
         raise ValueError(f"unknown layer {entry['kind']!r}")
-    return Dense(**{key: value for key, value in entry.items() if key != "kind"})
+    settings = {key: value for key, value in entry.items() if key != "kind"}
+    if settings["kernel_regularizer"] is not None:
+        settings["kernel_regularizer"] = L2(**settings["kernel_regularizer"])
+    return Dense(**settings)
 
 
 def _shown(number: int | None) -> str:

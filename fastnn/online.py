@@ -1,34 +1,40 @@
 """Learning from one row at a time, as rows arrive: what never changes is told the core once.
 
 A row takes the path that needs no next row, "listed", or "fused" where every step moves all
-weights. What this way cannot take, it leaves to `fit`'s machinery: then `learn` returns NaN and
-nothing has happened. Whoever changes the weights or the optimiser's state in another way makes a
-new `OneRow` afterwards.
+weights.
 """
 
 import math
 
 import numpy as np
 
+from fastnn._validation import NUMBER_TYPES
 from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import SGD, State, remedy
 from fastnn.paths import NAMES, one_row_path
 
-NAN = math.nan
+ARRAYS, NUMBERS = (np.ndarray, np.generic), (float, int)  # unions are slower to make than to use
+KEPT_EVERY = 64  # rows; in loops/stochastic.pxi
 
 
 class OneRow:
-    """Learns from single rows in the model's number type with a single target each."""
+    """Learns from single rows with a single target each.
+
+    Whoever is about to change weights or the optimiser's state in another way sets `disturbed`.
+    """
 
     def __init__(self, network: Network, optimizer: SGD, state: State, loss: Loss) -> None:
         self.network, self.optimizer, self.state, self.loss = network, optimizer, state, loss
+        self.disturbed = False
         self._shape, self._dtype = (1, network.n_features), np.dtype(network.dtype)
+        self._x_type = NUMBER_TYPES[self._dtype]
         self._low, self._high, self._whole = loss.range_of_targets(network.n_outputs)
         self._learn = network.core.learn_one
         self._prepare()
 
     def _prepare(self) -> None:
+        """Tell the core where everything is; it keeps the weights as they are, to go back."""
         network = self.network
         rule = self.optimizer.rule(network.decay, self.state)
         path = NAMES.index(one_row_path(plain=rule.is_plain))
@@ -39,26 +45,36 @@ class OneRow:
         network.core.prepare_one_row(*arguments, code, *rule, path, kept, memory)
         self._table, self._memory = arguments.normalization, memory
         self._alive = arguments, rule, kept  # the memory holds their addresses
+        self.disturbed = False
 
-    def learn(self, X: object, y: object) -> float:
-        """One update with X, shape (1, n_features), and y; returns the loss before it, or NaN.
+    def learn(self, X: object, y: object) -> float | None:
+        """One update with X, shape (1, n_features), and y; returns the loss before it.
 
+        None, and nothing has happened, if they are not as this way takes them, or not right.
         Raises FloatingPointError if training has diverged.
         """
-        if type(X) is not np.ndarray or X.dtype is not self._dtype or X.shape != self._shape:
-            return NAN
-        target = y.item() if type(y) is np.ndarray and y.size == 1 else y
-        if not isinstance(target, (float, int)):
-            return NAN
+        if type(X) is not np.ndarray or X.shape != self._shape or X.strides[1] != X.itemsize:
+            return None
+        x_type = self._x_type if X.dtype is self._dtype else NUMBER_TYPES.get(X.dtype)
+        if isinstance(y, ARRAYS):
+            target = y.item() if y.size == 1 and y.ndim <= 2 else None
+        else:
+            target = y
+        if x_type is None or not isinstance(target, NUMBERS):
+            return None
         if not self._low <= target <= self._high or (self._whole and target % 1):
-            return NAN
-        if self.network.normalization_table is not self._table:
-            self._prepare()  # the Normalization layer has new statistics
-        loss: float = self._learn(self._memory, X, target, self.optimizer.learning_rate)
+            return None
+        if self.disturbed or self.network.normalization_table is not self._table:
+            self._prepare()
+        rate = self.optimizer.learning_rate
+        loss: float = self._learn(self._memory, X, x_type, target, rate)
+        if loss < math.inf:
+            self.state.step += 1
+            return loss
         if loss == math.inf:
             raise FloatingPointError(
-                "training diverged: loss or weights are no longer finite. The model goes back to "
-                f"its weights of at most 64 rows before. {remedy(self.optimizer)}"
+                f"training diverged: loss or weights are no longer finite. The model goes back to "
+                f"its weights of at most {KEPT_EVERY} rows before. "
+                f"{remedy(self.optimizer, self.network.decay)}"
             )
-        self.state.step += 1
-        return loss
+        return None

@@ -41,9 +41,10 @@ class SGD:
     learning_rate : float
         The step size, greater than 0.
     momentum : float
-        From 0 (plain gradient descent) to 1; 0.9 is usual.
+        From 0 (plain gradient descent) to 1, which never forgets; 0.9 is usual. Steps that agree
+        add up to 1 / (1 - momentum) times theirs, so the learning rate wants to be smaller by that.
     nesterov : bool
-        Whether momentum is Nesterov's.
+        Whether momentum is Nesterov's; without momentum it means nothing.
 
     Raises
     ------
@@ -64,7 +65,7 @@ class SGD:
     def __post_init__(self) -> None:
         rate = real_number("learning_rate", self.learning_rate, above=0)
         object.__setattr__(self, "learning_rate", rate)
-        momentum = number_between("momentum", self.momentum, 0, 1)
+        momentum = number_between("momentum", self.momentum, 0, 1, example=0.9)
         object.__setattr__(self, "momentum", momentum)
         object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
 
@@ -82,12 +83,24 @@ class SGD:
         return np.array([self.learning_rate])
 
 
-def remedy(optimizer: SGD) -> str:
-    """What to do when training has diverged."""
-    rate = optimizer.learning_rate
+def remedy(optimizer: SGD, decay: Array) -> str:
+    """What to do when training has diverged; `decay` is 2 * l2 of each layer."""
+    rate, momentum = optimizer.learning_rate, optimizer.momentum
+    if rate * decay.max(initial=0) >= 1:
+        l2 = decay.max() / 2
+        return (
+            f"L2({l2:g}) is too large for learning_rate={rate:g}: try L2({0.01 / rate:g}) or less"
+        )
+    smaller = f"{min(rate / 10, 0.1):g}"
+    if momentum:
+        cause = f"learning_rate={rate:g} with momentum={momentum:g} (the two go as "
+        cause += "learning_rate / (1 - momentum))"
+        smaller += f", momentum={min(momentum, 0.9):g}"
+    else:
+        cause = f"learning_rate={rate:g}"
     return (
-        f"Most likely learning_rate={rate:g} is too large for data of this scale: try "
-        f"SGD(learning_rate={min(rate / 10, 0.1):g}), or standardise the features (with a "
+        f"Most likely {cause} is too large for data of this scale: try "
+        f"SGD(learning_rate={smaller}), or standardise the features (with a "
         f"Normalization layer) and, in a regression, the targets"
     )
 
@@ -97,4 +110,11 @@ OPTIMIZERS: dict[str, type[SGD]] = {"sgd": SGD}
 
 def get(optimizer: object) -> SGD:
     """The optimiser of that name with its default settings, or the optimiser itself."""
-    return optimizer if isinstance(optimizer, SGD) else lookup("optimizer", optimizer, OPTIMIZERS)()
+    if isinstance(optimizer, SGD):
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise TypeError(
+            f"optimizer={optimizer!r}: expected a name or an optimiser, "
+            f"e.g. optimizer=SGD(learning_rate=0.1)"
+        )
+    return lookup("optimizer", optimizer, OPTIMIZERS)()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn._validation import NUMBER_TYPES, Data
-from fastnn.network import Network
+from fastnn.network import LINE, Network
 
 NAMES = ("listed", "swept", "blocked", "tiny", "fused")  # in the order of their codes in the core
 MEASURED_ROWS = 1024  # of X, for its density
@@ -43,6 +43,7 @@ def path_for(network: Network, density: float, *, plain: bool = True) -> Path:
     `plain` says that a row moves only the weights of units that are on: no momentum, no decay.
     """
     n_in, n_out = network.n_features, network.layers[0].units
+    # Its z lies across, unit by unit, so the core cannot keep that of a block as rows.
     one_narrow_layer = len(network.layers) == 1 and n_out <= NARROW_OUTPUT
     if not plain:
         name = "blocked" if n_in * n_out >= MOVING_WEIGHTS and not one_narrow_layer else "fused"
@@ -53,7 +54,8 @@ def path_for(network: Network, density: float, *, plain: bool = True) -> Path:
     else:
         name = "blocked" if n_in * n_out >= BLOCKED_WEIGHTS else "swept"
     block = min(BLOCK, network.slice_rows)
-    return Path(name, block, 4.0 * block * n_in * n_out if name == "blocked" else 0.0)
+    shared = name == "blocked" and n_out > LINE  # threads share whole lines of columns
+    return Path(name, block, 4.0 * block * n_in * n_out if shared else 0.0)
 
 
 def one_row_path(*, plain: bool) -> str:

@@ -115,6 +115,7 @@ class DivergenceWatch:
         self._parameters = descent.network.parameters
         self._arrays = self._parameters, descent.state.slots
         self._kept = [array.copy() for array in self._arrays]
+        self._kept_step = descent.state.step
 
     def _weights_are_finite(self) -> bool:
         finite: bool = self._descent.network.core.all_finite(self._parameters)
@@ -128,22 +129,25 @@ class DivergenceWatch:
     def _go_back(self) -> None:
         for array, kept in zip(self._arrays, self._kept, strict=True):
             array[:] = kept
+        self._descent.state.step = self._kept_step
 
-    def checked(self, pieces: Iterable[Slice], epoch: int) -> Iterator[Slice]:
+    def checked(self, pieces: Iterable[Slice], when: str) -> Iterator[Slice]:
         """Hand the slices on; FloatingPointError at the first that did not end well."""
         for piece in pieces:
             if not math.isfinite(piece.loss) or (piece.moved and not self._weights_are_finite()):
                 self._go_back()
-                raise FloatingPointError(self._message(epoch))
+                raise FloatingPointError(self._message(when))
             if piece.moved:
                 for array, kept in zip(self._arrays, self._kept, strict=True):
                     kept[:] = array
+                self._kept_step = self._descent.state.step
             yield piece
 
-    def _message(self, epoch: int) -> str:
+    def _message(self, when: str) -> str:
+        advice = remedy(self._descent.optimizer, self._descent.rule.decay)
         return (
-            f"training diverged in epoch {epoch + 1}: loss or weights are no longer finite. The "
-            f"model keeps its last finite weights. {remedy(self._descent.optimizer)}"
+            f"training diverged {when}: loss or weights are no longer finite. The model keeps its "
+            f"last finite weights. {advice}"
         )
 
 
@@ -167,7 +171,8 @@ def train(
                 for callback in callbacks:
                     callback.on_epoch_begin(epoch)
                 order = plan.order(before + epoch, descent.data.n_rows)
-                pieces = watch.checked(epoch_slices(descent, order, plan.batch_size), epoch)
+                slices = epoch_slices(descent, order, plan.batch_size)
+                pieces = watch.checked(slices, f"in epoch {epoch + 1}")
                 means = RunningMeans(metrics, descent.data.y, descent.network.penalty())
                 logs = _train_epoch(pieces, means, callbacks)
                 if validation is not None:
@@ -181,16 +186,14 @@ def train(
                     break
 
 
-def train_batch(
-    descent: Descent, metrics: Sequence[Accuracy], epochs_trained: int
-) -> dict[str, float]:
+def train_batch(descent: Descent, metrics: Sequence[Accuracy]) -> dict[str, float]:
     """One update with all rows; loss and metrics before it."""
     watch = DivergenceWatch(descent)
     means = RunningMeans(metrics, descent.data.y, descent.network.penalty())
     pieces = epoch_slices(descent, None, descent.data.n_rows)
     try:
         with descent.team:
-            for piece in watch.checked(pieces, epochs_trained):
+            for piece in watch.checked(pieces, "in this batch"):
                 means.add(piece)
     finally:
         watch.settle()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastnn import L2, SGD, Dense, Normalization, Sequential
+from fastnn.online import KEPT_EVERY
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6)).astype(np.float32)
@@ -148,46 +149,56 @@ def test_labels_that_are_no_class_are_refused():
 @pytest.mark.parametrize("n_rows", [1, 3, 100])
 def test_a_row_that_overflows_leads_back_to_finite_weights(momentum, n_rows):
     model = model_for("numbers", optimizer=SGD(0.01, momentum))
-    seen = []
+    slots = model._optimizer_state(model._network).slots
+    seen = [(bits(model), slots.tobytes())]
     for _ in range(n_rows):
         model.train_on_batch(X[:1], 1.0)
-        seen.append((bits(model), model._state.slots.tobytes()))
+        seen.append((bits(model), slots.tobytes()))
     with pytest.raises(FloatingPointError, match="diverged"):
-        for _ in range(2):  # weights that have overflowed show in the next loss
-            model.train_on_batch(X[:1], 3e38)
-    found = bits(model), model._state.slots.tobytes()
-    assert found in seen[-64:]
+        model.train_on_batch(X[:1], 3e38)
+    assert (bits(model), slots.tobytes()) in seen[-KEPT_EVERY:]
     assert np.isfinite(model.train_on_batch(X[:1], 1.0))
 
 
-def test_weights_that_overflow_unseen_are_found_in_time():
-    """A unit that is off hides its weights from the loss."""
-    model = Sequential([Dense(2, "relu"), Dense(1)])
-    model.compile(SGD(1e-3), "mean_squared_error")
-    model.build(1)
-    off = [np.array([[1.0, 1e30]]), np.array([0, -1.0]), np.ones((2, 1)), np.zeros(1)]
-    model.set_weights(off)
-    one = np.ones((1, 1), np.float32)
-    model.train_on_batch(-one, 0.0)
-    model._network.views(model._network.parameters)["W1"][0, 1] = np.inf
-    with pytest.raises(FloatingPointError, match="64 rows"):
-        for _ in range(64):
-            model.train_on_batch(-one, 0.0)
-    assert all(np.isfinite(W).all() for W in model.get_weights())
+@pytest.mark.parametrize("between", ["fit", "set_weights", "batch", "adapt"])
+def test_what_changes_weights_in_between_is_what_a_row_goes_back_to(between):
+    layer = Normalization()
+    layer.adapt(X)
+    model, y = model_for("numbers", optimizer=SGD(0.01), first=[layer]), KINDS["numbers"][2]
+    for _ in range(3):
+        model.train_on_batch(X[:1], 1.0)
+    if between == "fit":
+        model.fit(X, y)
+    elif between == "set_weights":
+        model.set_weights([W * 2 for W in model.get_weights()])
+    elif between == "batch":
+        model.train_on_batch(X, y)
+    else:
+        layer.adapt(X * 2)
+    before = bits(model)
+    with pytest.raises(FloatingPointError, match="diverged"):
+        model.train_on_batch(X[:1], 3e38)
+    assert bits(model) == before
 
 
-def test_fit_and_set_weights_between_rows_count():
-    y = KINDS["binary"][2]
+def test_compile_counts_for_the_next_row():
     model, twin = model_for(), model_for()
     for one in (model, twin):
         one.train_on_batch(X[:1], 1)
-    weights = [W * 2 for W in model.get_weights()]
-    model.set_weights(weights)
-    twin.set_weights(weights)
-    model.fit(X, y)
-    twin.fit(X, y)
-    assert model.train_on_batch(X[:1], 1) == twin.fit(X[:1], y[:1] * 0 + 1).history["loss"][0]
+        one.compile(SGD(0.5), "mean_squared_error")
+    assert model.train_on_batch(X[:1], 1) == twin.fit(X[:1], [1]).history["loss"][0]
     assert bits(model) == bits(twin)
+
+
+@pytest.mark.parametrize(
+    "y", [np.float32(1), np.int64(1), np.bool_(True), np.ones((1, 1)), 1, True]
+)
+def test_one_target_of_any_kind_takes_the_short_way(y):
+    model = model_for()
+    model.train_on_batch(X[:1], 0)
+    for row in (X[:1], X[:1].astype(np.float64), X[:1].astype(np.int8), X[::7][:1]):
+        assert model._one_row.learn(row, y) is not None
+    assert model._state.step == 5
 
 
 def test_an_uncompiled_model_says_so():

@@ -525,14 +525,14 @@ cdef inline void descend_held_step(
 
 cdef inline void gram(
     const real* x, Py_ssize_t stride, Py_ssize_t n_in, real plus, real* G, Py_ssize_t ld,
-    Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t m,
 ) noexcept nogil:
-    """G_kj := x_k x_j + plus for j <= k, k from first, a multiple of 4, to last
+    """G_kj := x_k x_j + plus for j <= k of m rows
 
     Up to 3 numbers in a row and 3 rows more are written, which mean nothing.
     """
-    cdef Py_ssize_t k = first, j
-    while k < last:
+    cdef Py_ssize_t k = 0, j
+    while k < m:
         j = 0
         while j <= k:
             gram_tile(x + k * stride, x + j * stride, stride, n_in, plus, G + k * ld + j, ld)

@@ -6,7 +6,7 @@ from fastnn.kernels.dense cimport Layer, columns
 from fastnn.kernels.losses cimport is_fused, loss_delta
 from fastnn.kernels.sample cimport (
     add_rows, add_scaled, descend_held, descend_list, descend_moving, descend_rows, forward_held,
-    list_relu, place_units, whole_chains,
+    list_relu, move_row, place_units, whole_chains,
 )
 from fastnn.kernels.simd cimport real
 from fastnn.kernels.update cimport Motion, decay_of, is_plain, motion
@@ -37,7 +37,7 @@ cdef void forward_above(const Samples* s, Py_ssize_t r) noexcept nogil:
     cdef const Layer* layer = net.layers
     cdef real* x
     cdef real* z
-    while layer != (net.output - 1 if is_unit(s) else net.output):
+    while layer != (net.output - 1 if has_one_output(s) else net.output):
         layer += 1
         x = inputs(net, layer) + r * layer.in_stride
         z = row_of(s, layer, r)
@@ -88,7 +88,7 @@ cdef inline void delta_of_sample(
         dz[j] = 0
 
 
-cdef inline bint is_unit(const Samples* s) noexcept nogil:
+cdef inline bint has_one_output(const Samples* s) noexcept nogil:
     """Whether there is one output above other layers: the deltas of all are multiples of its own"""
     return s.held != NULL and s.net.output.n_out == 1
 
@@ -166,14 +166,14 @@ cdef inline void move_bias(
     const Samples* s, const Layer* layer, const real* dz, real rate
 ) noexcept nogil:
     """A step of b by a rule that is not plain"""
-    cdef real one = 1
+    cdef real* b = s.net.parameters + layer.b
     cdef real* velocity = s.rule.velocity
+    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
     cdef Motion m = motion(s.rule, rate, 0)
-    if layer.b >= 0:
-        descend_moving(
-            s.net.parameters + layer.b, NULL if velocity == NULL else velocity + layer.b,
-            layer.stride, &one, dz, &m, s.spare, 1, columns(layer.n_out, layer.stride),
-        )
+    if layer.b >= 0 and velocity == NULL:
+        move_row(b, NULL, 1, dz, &m, width, False)
+    elif layer.b >= 0:
+        move_row(b, velocity + layer.b, 1, dz, &m, width, True)
 
 
 cdef inline void descend_listed(

@@ -50,7 +50,7 @@ cdef void look_ahead(
         x += layer.in_stride
     if s.path == BLOCKED:
         gram(
-            s.x_ahead, layer.in_stride, n, is_plain(s.rule) and layer.b >= 0, s.G_ahead, ld, 0, m
+            s.x_ahead, layer.in_stride, n, is_plain(s.rule) and layer.b >= 0, s.G_ahead, ld, m
         )
 
 
@@ -125,9 +125,9 @@ cdef inline void foresee_step(const Samples* s, Py_ssize_t r, real rate) noexcep
     """What W and V are made of after the step of row r: the rule, applied to the coefficients"""
     cdef Py_ssize_t n = gram_stride(s.net.block)
     cdef Motion m = motion(s.rule, rate, decay_of(s.rule, 0))
-    s.unit[r] = 1
-    move(s.of_W, NULL if s.rule.velocity == NULL else s.of_V, s.unit, n, &m)
-    s.unit[r] = 0
+    s.one_hot[r] = 1
+    move(s.of_W, NULL if s.rule.velocity == NULL else s.of_V, s.one_hot, n, &m)
+    s.one_hot[r] = 0
 
 
 cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:

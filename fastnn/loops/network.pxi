@@ -22,7 +22,7 @@ cdef struct Network:
     const Layer* output  # the last of them
     real* parameters
     bint narrow  # rows lie across in all layers, in the same memory
-    Py_ssize_t length  # of a block in rows, as it was asked for
+    Py_ssize_t block_rows  # of a block, as many as were asked for
     Py_ssize_t block  # and the rows that there is room for: whole lines
     double* row_loss
     real* stack
@@ -130,7 +130,7 @@ cdef Network point_network(
     net.layers = <const Layer*>&layers[0, 0]
     net.output = net.layers + n - 1
     net.parameters = &parameters[0]
-    net.length = block
+    net.block_rows = block
     net.block = block = whole_lines(block)
     net.narrow = is_narrow(net.layers, n)
     net.row_loss = <double*>&scratch[0]

@@ -1,7 +1,8 @@
 """Forward pass, losses and backpropagation of a block of rows.
 
 Backpropagation is here, gradient descent is not: `weight_gradients` adds to whatever it is given,
-with DESCEND as the epilogue of its tiles to the weights themselves. `first` and `last` are rows of the block that begins with the k-th row to visit.
+with DESCEND as the epilogue of its tiles to the weights themselves. `first` and `last` are rows of
+the block that begins with the k-th row to visit.
 """
 
 from libc.string cimport memcpy

@@ -39,8 +39,7 @@ cdef struct Samples:
     real* held  # the output layer's W transposed; NULL: it stays as it is
     real* zeros  # a bias
     real* output  # a row of the output layer
-    real* unit  # zeros, where a step writes a 1 for a moment
-    real* spare  # a vector that is not read
+    real* one_hot  # zeros, where a step writes a 1 for a moment
 
 
 cdef enum:
@@ -113,13 +112,14 @@ cdef inline void keep_output(
 
 
 cdef Samples point_samples(
-    const Network* net, const Rule* rule, const long long[:, ::1] layers, Path path,
-    real[::1] scratch,
+    const Network* net, const Rule* rule, Path path, real[::1] scratch
 ) noexcept nogil:
     """What the stochastic mode has at the end of the scratch memory, `samples_length` numbers"""
     cdef Samples s
-    cdef Py_ssize_t i, n = layers.shape[0], n_units = units_length(net.layers, n)
+    cdef Py_ssize_t i, n = net.output - net.layers + 1, n_units = units_length(net.layers, n)
     s.net, s.rule, s.path = net, rule, path
+    if path == BLOCKED and net.output == net.layers and lies_across(net.output):
+        s.path = LISTED if is_plain(rule) else FUSED  # z of the block would not be kept as rows
     s.dx = &scratch[0] + scratch.shape[0] - samples_length(net.layers, n, net.block)
     s.values = s.dx + n_units
     s.units = <int*>(s.dx + 2 * n_units)
@@ -131,15 +131,14 @@ cdef Samples point_samples(
     s.output = <real*>(s.n_units + n)
     s.of_W = s.output + 2 * LINE
     s.of_V = s.of_W + gram_stride(net.block)
-    s.unit = s.of_V + gram_stride(net.block)
-    s.spare = s.unit + gram_stride(net.block)
-    s.G_ahead = s.spare + LINE
+    s.one_hot = s.of_V + gram_stride(net.block)
+    s.G_ahead = s.one_hot + gram_stride(net.block)
     s.x, s.x_ahead = net.stack, s.G_ahead + net.block * gram_stride(net.block)
     if net.me.number == 0:
         for i in range(all_length(net.layers, net.output, net.block)):
             s.all[i] = <int>i
         memset(s.zeros, 0, n_units * sizeof(real))
-        memset(s.unit, 0, gram_stride(net.block) * sizeof(real))
+        memset(s.one_hot, 0, gram_stride(net.block) * sizeof(real))
     if path == TINY or not is_held(net) or not is_plain(rule):
         s.held = NULL
     return s
@@ -173,5 +172,5 @@ cdef Py_ssize_t samples_length(
         4 * units_length(layers, n) + all_length(layers, layers + n - 1, block)
         + (2 * block + 3) * gram_stride(block) + HELD * layers[n - 1].in_stride
         + block * layers.in_stride
-        + n * sizeof(Py_ssize_t) // sizeof(real) + 3 * LINE
+        + n * sizeof(Py_ssize_t) // sizeof(real) + 2 * LINE
     )

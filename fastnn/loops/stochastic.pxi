@@ -36,7 +36,7 @@ cdef inline double pass_block(
         rate = <real>rate_of(rates, k + r)
         forward_first(s, r)
         forward_above(s, r)
-        if is_unit(s):
+        if has_one_output(s):
             rate *= pass_unit(s, data, k, r)
         else:
             delta_of_sample(s, data, k, r)
@@ -57,7 +57,7 @@ cdef double stochastic_rows(
     """
     cdef const Network* net = s.net
     cdef bint first = net.me.number == 0, last = net.me.number == net.me.size - 1
-    cdef Py_ssize_t k = 0, m = min(net.length, n), following
+    cdef Py_ssize_t k = 0, m = min(net.block_rows, n), following
     cdef TinyLayer tiny[TINY_LAYERS]
     if first:
         begin_samples(s, tiny)
@@ -65,7 +65,7 @@ cdef double stochastic_rows(
         look_ahead(s, data, 0, m)
     wait(&net.me)
     while m > 0:
-        following = min(net.length, n - k - m)
+        following = min(net.block_rows, n - k - m)
         turn_over(s)
         begin_block(s, m)
         wait(&net.me)
@@ -93,28 +93,24 @@ cdef struct OneRow:
     Py_ssize_t n_learnt  # rows since then
 
 cdef enum:
-    KEPT_EVERY = 64  # rows: to look through all weights after each would take longer than to learn
-
-cdef NumberType REAL_TYPE = FLOAT32 if sizeof(real) == 4 else FLOAT64
+    KEPT_EVERY = 64  # rows: to copy the weights at each would take as long as to learn it
 
 
 cdef double learn_row(OneRow* one) noexcept nogil:
     """The loss before the update, infinity if it or the weights are not finite"""
     cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.rates, 0)
-    cdef bint finite = loss - loss == 0
     one.n_learnt += 1
-    if finite and one.n_learnt < KEPT_EVERY:
-        return loss
-    one.n_learnt = 0
-    if finite and are_finite(one.call.net.parameters, one.n_parameters):
+    if loss - loss != 0 or not are_finite(one.call.net.parameters, one.n_parameters):
+        go_back(one)
+        return INFINITY
+    if one.n_learnt == KEPT_EVERY:
         keep_weights(one)
-        return loss
-    go_back(one)
-    return INFINITY
+    return loss
 
 
 cdef void keep_weights(OneRow* one) noexcept nogil:
     cdef Py_ssize_t n = one.n_parameters
+    one.n_learnt = 0
     memcpy(one.kept, one.call.net.parameters, n * sizeof(real))
     if one.call.rule.velocity != NULL:
         memcpy(one.kept + n, one.call.rule.velocity, n * sizeof(real))
@@ -122,6 +118,7 @@ cdef void keep_weights(OneRow* one) noexcept nogil:
 
 cdef void go_back(OneRow* one) noexcept nogil:
     cdef Py_ssize_t n = one.n_parameters
+    one.n_learnt = 0
     memcpy(one.call.net.parameters, one.kept, n * sizeof(real))
     if one.call.rule.velocity != NULL:
         memcpy(one.call.rule.velocity, one.kept + n, n * sizeof(real))
