@@ -109,6 +109,15 @@ def test_blocks_of_any_length(build, block, momentum):
 
 
 @each_build
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_blocks_of_one_narrow_layer_give_way_to_a_path_that_takes_it(build, momentum):
+    optimizer = SGD(RATE / 4, momentum)
+    assert_textbook(
+        "blocked", build, (40, 5), ["linear"], "mean_squared_error", optimizer=optimizer
+    )
+
+
+@each_build
 @pytest.mark.parametrize("path", NAMES)
 def test_a_sample_weight_multiplies_the_step(build, path):
     weights = np.random.default_rng(5).random(N_ROWS) * 2

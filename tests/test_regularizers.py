@@ -48,6 +48,7 @@ def test_a_copy_trains_on_with_the_same_momentum(copied, tmp_path):
         "file": lambda m: saved(m, tmp_path),
     }[copied](model)
     assert twin.layers == model.layers
+    assert twin._state.step == model._state.step == 4
     for one in (model, twin):
         one.fit(X, Y, epochs=2)
     assert bits(model) == bits(twin)
@@ -99,6 +100,7 @@ def test_a_fit_that_diverges_goes_back_to_its_last_weights_and_momentum(mode):
     with pytest.raises(FloatingPointError, match="last finite weights"):
         model.fit(X, Y, epochs=2, mode=mode, sample_weight=np.full(60, 1e38))
     for one in (model, twin):
+        assert one._state.step == {"stochastic": 120, "minibatch": 4}[mode]
         one.fit(X, Y, epochs=2, mode=mode, seed=3)
     assert bits(model) == bits(twin)
 
@@ -120,7 +122,8 @@ def test_momentum_outside_its_range_is_refused(wrong):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "error"), [("l3", ValueError), (0.1, TypeError), ([], TypeError)]
+    ("wrong", "error"),
+    [("l3", ValueError), (0.1, TypeError), ([], TypeError), ({}, TypeError), (L2, TypeError)],
 )
 def test_an_unknown_regulariser_is_refused(wrong, error):
     with pytest.raises(error, match="kernel_regularizer"):

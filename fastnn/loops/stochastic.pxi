@@ -16,23 +16,26 @@ cdef inline double pass_block(
     const Rates* rates, double loss,
 ) noexcept nogil:
     """The rows of a block, one after the other; returns loss + their losses."""
-    cdef Py_ssize_t r
-    cdef real rate
-    cdef Py_ssize_t n_hidden = s.net.output - s.net.layers
-    cdef bint single = s.net.output.n_out == 1
     if lies_across(s.net.output):
         load_targets(s.net, data, k, 0, m, s.net.block)
-    if not is_plain(s.rule):
+    if s.path == TINY:
+        pass_tiny_rows(s, data, tiny, k, m, rates)
+    else:
+        pass_rows(s, data, k, m, rates)
+    keep_predictions(s.net, data, k, 0, m)
+    row_losses(s.net, data, k, 0, m)
+    return add_losses(s.net, m, loss)
+
+
+cdef inline void pass_rows(
+    const Samples* s, const Data* data, Py_ssize_t k, Py_ssize_t m, const Rates* rates
+) noexcept nogil:
+    """Forward, backward and step of one row after the other"""
+    cdef Py_ssize_t r
+    cdef real rate
+    if s.path == BLOCKED and not is_plain(s.rule):
         begin_foreseen(s)
-    if s.path == TINY and single and n_hidden == 2:
-        pass_tiny(s, data, tiny, k, m, rates, 2, True)
-    elif s.path == TINY and single and n_hidden == 1:
-        pass_tiny(s, data, tiny, k, m, rates, 1, True)
-    elif s.path == TINY and not single and n_hidden == 1:
-        pass_tiny(s, data, tiny, k, m, rates, 1, False)
-    elif s.path == TINY:
-        pass_tiny(s, data, tiny, k, m, rates, n_hidden, single)
-    for r in range(m if s.path != TINY else 0):
+    for r in range(m):
         rate = <real>rate_of(rates, k + r)
         forward_first(s, r)
         forward_above(s, r)
@@ -42,9 +45,6 @@ cdef inline double pass_block(
             delta_of_sample(s, data, k, r)
         descend_above(s, r, rate)
         descend_first(s, r, rate)
-    keep_predictions(s.net, data, k, 0, m)
-    row_losses(s.net, data, k, 0, m)
-    return add_losses(s.net, m, loss)
 
 
 cdef double stochastic_rows(

@@ -71,10 +71,7 @@ cdef inline void pass_tiny(
         a[0] = x_next
         x_next = load_octet(s.x + min(r + 1, m - 1) * layers.in_stride, layers.n_in)
         g = spread_octet(octet_sum(a[0] * x_next) + (layers.b >= 0))
-        for i in range(n_hidden):
-            if i > 0:
-                z = sum_rows(t[i].W, a[i], layers[i].n_in, t[i].b)
-            a[i + 1] = activate_octet(<Activation>layers[i].activation, z, layers[i].n_out)
+        forward_tiny(layers, t, z, a, n_hidden)
         if single:
             (<real*>&z)[0] = octet_sum(t[n_hidden].b + t[n_hidden].W_t[0] * a[n_hidden])
             output_step(s, data, <real*>&z, <real*>&step, rate_of(rates, k + r), k, r, 1)
@@ -88,18 +85,38 @@ cdef inline void pass_tiny(
                 output.n_out,
             )
         z = sum_rows(t[0].W, x_next, layers.n_in, t[0].b)
-        for i in range(n_hidden, 0, -1):
-            if single and i == n_hidden:
-                v[i - 1] = t[i].W_t[0]
-            else:
-                v[i - 1] = sum_rows(t[i].W_t, v[i], layers[i].n_out, spread_octet(0))
-            v[i - 1] = activate_backward_octet(
-                <Activation>layers[i - 1].activation, a[i], v[i - 1], layers[i].n_in
-            )
+        backward_tiny(layers, t, a, v, n_hidden, single)
         z = z + (g * v[0] * step if single else g * v[0])
         descend_tiny(layers, t, a, v, step, n_hidden, single)
     for i in range(n_hidden + 1):
         tiny[i] = t[i]
+
+
+cdef inline void forward_tiny(
+    const Layer* layers, const TinyLayer* t, octet z, octet* a, const Py_ssize_t n_hidden
+) noexcept nogil:
+    """a of the hidden layers, from z of the first"""
+    cdef Py_ssize_t i
+    for i in range(n_hidden):
+        if i > 0:
+            z = sum_rows(t[i].W, a[i], layers[i].n_in, t[i].b)
+        a[i + 1] = activate_octet(<Activation>layers[i].activation, z, layers[i].n_out)
+
+
+cdef inline void backward_tiny(
+    const Layer* layers, const TinyLayer* t, const octet* a, octet* v, const Py_ssize_t n_hidden,
+    const bint single,
+) noexcept nogil:
+    """v of the hidden layers, from that of the output: (W v) * f'(z)"""
+    cdef Py_ssize_t i
+    for i in range(n_hidden, 0, -1):
+        if single and i == n_hidden:
+            v[i - 1] = t[i].W_t[0]
+        else:
+            v[i - 1] = sum_rows(t[i].W_t, v[i], layers[i].n_out, spread_octet(0))
+        v[i - 1] = activate_backward_octet(
+            <Activation>layers[i - 1].activation, a[i], v[i - 1], layers[i].n_in
+        )
 
 
 cdef inline void descend_tiny(
@@ -140,3 +157,20 @@ cdef inline void output_step(
     )
     if not is_fused(data.loss):
         activate_backward(f, a, step, n)
+
+
+cdef inline void pass_tiny_rows(
+    const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
+    const Rates* rates,
+) noexcept nogil:
+    """The usual shapes as constants"""
+    cdef Py_ssize_t n_hidden = s.net.output - s.net.layers
+    cdef bint single = s.net.output.n_out == 1
+    if single and n_hidden == 2:
+        pass_tiny(s, data, tiny, k, m, rates, 2, True)
+    elif single and n_hidden == 1:
+        pass_tiny(s, data, tiny, k, m, rates, 1, True)
+    elif not single and n_hidden == 1:
+        pass_tiny(s, data, tiny, k, m, rates, 1, False)
+    else:
+        pass_tiny(s, data, tiny, k, m, rates, n_hidden, single)
