@@ -21,6 +21,7 @@ import numpy as np
 import fastnn
 import fastnn.descent
 from bench.report import Rows, aligned, samples
+from fastnn.descent import new_state
 from fastnn.paths import BLOCK, Path, path_for
 
 ROUNDS = 5
@@ -105,7 +106,9 @@ def chosen(widths: Sequence[int], density: float, momentum: float = 0.0) -> str:
     layers = [fastnn.Dense(n) for n in widths[1:]]
     network = fastnn.Sequential(layers, seed=0)
     network.build(widths[0])
-    return path_for(network._built(), density, plain=momentum == 0).name
+    optimizer, built = fastnn.SGD(momentum=momentum), network._built()
+    rule = optimizer.rule(built.decay, new_state(built, optimizer))
+    return path_for(built, density, rule).name
 
 
 def by_shape(title: str, names: list[str], momentum: float = 0.0) -> str:

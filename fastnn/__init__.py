@@ -6,16 +6,20 @@ from fastnn.callbacks import Callback
 from fastnn.history import History
 from fastnn.layers import Dense, Normalization
 from fastnn.models import Sequential, load
-from fastnn.optimizers import SGD
+from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.regularizers import L2
 
 __all__ = [
     "L2",
     "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "Callback",
     "Dense",
     "History",
     "Normalization",
+    "RMSprop",
     "Sequential",
     "__version__",
     "load",

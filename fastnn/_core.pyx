@@ -28,7 +28,7 @@ from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
 from fastnn.kernels.team cimport Member, begin, wait
-from fastnn.kernels.update cimport Rule
+from fastnn.kernels.update cimport Method, Rule
 
 include "fastnn/loops/network.pxi"
 include "fastnn/loops/narrow.pxi"
@@ -175,11 +175,14 @@ cdef Rates point_rates(const double[::1] rates) noexcept nogil:
 cdef Rule point_rule(
     const double[::1] rule, const double[::1] decay, real[:, ::1] slots
 ) noexcept nogil:
-    """The rule's numbers, momentum and whether it is Nesterov's, and what it keeps"""
+    """The rule's numbers, in the order of `fastnn.optimizers.Constants`, and what it keeps"""
     cdef Rule found
-    found.momentum, found.nesterov = rule[0], rule[1] != 0
+    found.method = <Method><int>rule[0]
+    found.first, found.second, found.nesterov = rule[1], rule[2], rule[3] != 0
+    found.epsilon, found.shrink = rule[4], rule[5]
     found.decay = &decay[0] if decay.shape[0] else NULL
-    found.velocity = &slots[0, 0] if slots.shape[0] else NULL
+    found.slots = &slots[0, 0] if slots.shape[0] else NULL
+    found.n_parameters = slots.shape[1]
     return found
 
 
@@ -296,7 +299,8 @@ def prepare_one_row(
     data.X = point_rows(NULL, 0, 0, one.call.net.layers.n_in, normalization)
     data.y, data.n_targets, data.loss = &one.target, 1, <Loss>loss
     data.sample_weight, data.order, data.predictions = NULL, NULL, NULL
-    one.kept, one.n_parameters, one.n_learnt = &kept[0], parameters.shape[0], 0
+    one.kept, one.n_kept = &kept[0], kept.shape[0]
+    one.n_parameters, one.n_learnt = parameters.shape[0], 0
     keep_weights(one)
 
 

@@ -17,7 +17,7 @@ from fastnn._threads import thread_count
 from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice
-from fastnn.optimizers import SGD, Rule, State
+from fastnn.optimizers import Optimizer, Rule, State
 from fastnn.paths import Path, density, one_row_path, path_for
 
 
@@ -26,7 +26,7 @@ class Descent:
     """What stays the same through a fit, with the memory it needs."""
 
     network: Network
-    optimizer: SGD
+    optimizer: Optimizer
     state: State
     loss: Loss
     data: Data
@@ -52,7 +52,7 @@ class Descent:
         if self.data.n_rows == 1:
             return Path(one_row_path(plain=self.rule.is_plain), 1)
         share = density(self.data, self.network.is_standardised)
-        return path_for(self.network, share, plain=self.rule.is_plain)
+        return path_for(self.network, share, self.rule)
 
     @cached_property
     def sample_arguments(self) -> CoreArguments:
@@ -96,9 +96,11 @@ class Descent:
         return Slice(rows, stop - start, self.total, predictions, moved)
 
 
-def new_state(network: Network, optimizer: SGD) -> State:
+def new_state(network: Network, optimizer: Optimizer) -> State:
     """That of an optimiser that has made no step."""
-    return State(network.new_slots(optimizer.n_slots))
+    slots = network.new_slots(optimizer.n_slots)
+    slots[...] = optimizer.initial
+    return State(slots)
 
 
 def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:

@@ -95,7 +95,7 @@ class Sequential:
         self.stop_training = False
         self._network: Network | None = None
         self._loss: losses.Loss | None = None
-        self._optimizer = optimizers.SGD()
+        self._optimizer: optimizers.Optimizer = optimizers.SGD()
         self._metrics: list[metrics.Accuracy] = []
         self._state: optimizers.State | None = None
         self._one_row: OneRow | None = None  # made by `train_on_batch`
@@ -142,7 +142,7 @@ class Sequential:
 
     def compile(
         self,
-        optimizer: str | optimizers.SGD = "SGD",
+        optimizer: str | optimizers.Optimizer = "SGD",
         loss: str | None = None,
         metrics: Sequence[str] | None = None,
     ) -> None:
@@ -150,8 +150,9 @@ class Sequential:
 
         Parameters
         ----------
-        optimizer : str or SGD
-            "SGD" is `SGD(learning_rate=0.01)`, without momentum.
+        optimizer : str or Optimizer
+            "SGD" is `SGD(learning_rate=0.01)`, without momentum; also "Adam", "AdamW", "RMSprop"
+            and "Adagrad", or one of these objects with other settings.
         loss : str
             "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows) or
             "mean_squared_error".
@@ -618,10 +619,8 @@ class Sequential:
         total = None if n_features is None else sum(size or 0 for _, _, size in rows)
         print(f"{self.dtype}, seed {self.seed}, parameters: {_shown(total)}")
         if self._network is not None and self._loss is not None:
-            plain = not (self._optimizer.n_slots or self._network.decay.size)
-            dense, sparse = (
-                path_for(self._network, share, plain=plain).name for share in (1.0, 0.0)
-            )
+            rule = self._optimizer.rule(self._network.decay, self._optimizer_state(self._network))
+            dense, sparse = (path_for(self._network, share, rule).name for share in (1.0, 0.0))
             rest = f", sparse rows {sparse}" if sparse != dense else ""
             print(f"stochastic mode: {dense}{rest}")
 
@@ -678,7 +677,10 @@ class Sequential:
             "compiled": self._loss
             and {
                 "loss": self._loss.name,
-                "optimizer": asdict(self._optimizer),
+                "optimizer": {
+                    "name": type(self._optimizer).__name__,
+                    **asdict(self._optimizer),
+                },
                 "step": self._state.step if self._state else 0,
                 "metrics": [metric.name for metric in self._metrics],
             },
@@ -721,7 +723,8 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     model.epochs_trained = whole_number("epochs_trained", config["epochs_trained"], minimum=0)
     model.metadata = dict(config["metadata"])
     if compiled := config["compiled"]:
-        optimizer = optimizers.SGD(**compiled["optimizer"])
+        settings = dict(compiled["optimizer"])
+        optimizer = optimizers.OPTIMIZERS[settings.pop("name").lower()](**settings)
         model.compile(optimizer, compiled["loss"], compiled["metrics"])
         model._state = _state_from(model, compiled["step"], slots)
     return model

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn._validation import NUMBER_TYPES
 from fastnn.losses import Loss
 from fastnn.network import Network
-from fastnn.optimizers import SGD, State, remedy
+from fastnn.optimizers import Optimizer, State, remedy
 from fastnn.paths import NAMES, one_row_path
 
 ARRAYS, NUMBERS = (np.ndarray, np.generic), (float, int)  # unions are slower to make than to use
@@ -24,7 +24,7 @@ class OneRow:
     Whoever is about to change weights or the optimiser's state in another way sets `disturbed`.
     """
 
-    def __init__(self, network: Network, optimizer: SGD, state: State, loss: Loss) -> None:
+    def __init__(self, network: Network, optimizer: Optimizer, state: State, loss: Loss) -> None:
         self.network, self.optimizer, self.state, self.loss = network, optimizer, state, loss
         self.disturbed = False
         self._shape, self._dtype = (1, network.n_features), np.dtype(network.dtype)
@@ -66,7 +66,7 @@ class OneRow:
             return None
         if self.disturbed or self.network.normalization_table is not self._table:
             self._prepare()
-        rate = self.optimizer.learning_rate
+        rate = self.optimizer.rate(self.state.step)
         loss: float = self._learn(self._memory, X, x_type, target, rate)
         if loss < math.inf:
             self.state.step += 1

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastnn._validation import NUMBER_TYPES, Data
 from fastnn.network import LINE, Network
+from fastnn.optimizers import Rule
 
 NAMES = ("listed", "swept", "blocked", "tiny", "fused")  # in the order of their codes in the core
 MEASURED_ROWS = 1024  # of X, for its density
@@ -37,16 +38,14 @@ class Path(NamedTuple):
         return NAMES.index(self.name)
 
 
-def path_for(network: Network, density: float, *, plain: bool = True) -> Path:
-    """The quickest path for the shape of the first layer and the share of X that is not zero.
-
-    `plain` says that a row moves only the weights of units that are on: no momentum, no decay.
-    """
+def path_for(network: Network, density: float, rule: Rule) -> Path:
+    """The quickest path for the shape of the first layer and the share of X that is not zero."""
     n_in, n_out = network.n_features, network.layers[0].units
     # Its z lies across, unit by unit, so the core cannot keep that of a block as rows.
     one_narrow_layer = len(network.layers) == 1 and n_out <= NARROW_OUTPUT
-    if not plain:
-        name = "blocked" if n_in * n_out >= MOVING_WEIGHTS and not one_narrow_layer else "fused"
+    if not rule.is_plain:
+        large = n_in * n_out >= MOVING_WEIGHTS and not one_narrow_layer
+        name = "blocked" if large and rule.is_linear else "fused"
     elif network.is_tiny:
         name = "tiny"
     elif density < SPARSE or one_narrow_layer:

@@ -173,17 +173,77 @@ class Momentum:
     l2, one factor a layer, adds 2 l2 W to dW, not to db. Keeps v from call to call.
     """
 
-    def __init__(self, momentum=0.0, nesterov=False, l2=()):
+    def __init__(self, momentum=0.0, nesterov=False, l2=(), weight_decay=0.0):
         self.momentum, self.nesterov, self.l2 = momentum, nesterov, l2
+        self.weight_decay = weight_decay
         self.velocity = {}
 
     def step(self, i, W, dW, rate):
         """The i-th array after a step; even ones are W, odd ones b."""
         if i % 2 == 0 and i // 2 < len(self.l2):
             dW = dW + 2 * self.l2[i // 2] * W
+        return self.move(i, W - rate * self.weight_decay * W, dW, rate)
+
+    def move(self, i, W, dW, rate):
         v = self.momentum * self.velocity.get(i, 0.0) - rate * dW
         self.velocity[i] = v
         return W + self.momentum * v - rate * dW if self.nesterov else W + v
+
+
+class Adam(Momentum):
+    """m, v: means of g, g^2; W - rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt v + epsilon)"""
+
+    def __init__(self, beta_1, beta_2, epsilon, amsgrad, **settings):
+        super().__init__(**settings)
+        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
+        self.kept = {}
+
+    def move(self, i, W, dW, rate):
+        t, m, v, largest = self.kept.get(i, (0, 0.0, 0.0, 0.0))
+        t += 1
+        m = self.beta_1 * m + (1 - self.beta_1) * dW
+        v = self.beta_2 * v + (1 - self.beta_2) * dW**2
+        largest = np.maximum(largest, v)
+        self.kept[i] = t, m, v, largest
+        rate = rate * np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        return W - rate * m / (np.sqrt(largest if self.amsgrad else v) + self.epsilon)
+
+
+class RMSprop(Momentum):
+    """v: mean of g^2; W - rate g / sqrt(v + epsilon), or the running sum of such steps"""
+
+    def __init__(self, rho, epsilon, **settings):
+        super().__init__(**settings)
+        self.rho, self.epsilon = rho, epsilon
+        self.kept = {}
+
+    def move(self, i, W, dW, rate):
+        v, u = self.kept.get(i, (0.0, 0.0))
+        v = self.rho * v + (1 - self.rho) * dW**2
+        u = self.momentum * u + rate * dW / np.sqrt(v + self.epsilon)
+        self.kept[i] = v, u
+        return W - u
+
+
+class Adagrad(Momentum):
+    """v: 0.1 + sum of g^2; W - rate g / sqrt(v + epsilon)"""
+
+    def __init__(self, epsilon, **settings):
+        super().__init__(**settings)
+        self.epsilon, self.kept = epsilon, {}
+
+    def move(self, i, W, dW, rate):
+        v = self.kept.get(i, 0.1) + dW**2
+        self.kept[i] = v
+        return W - rate * dW / np.sqrt(v + self.epsilon)
+
+
+def rule_for(optimizer, l2=()):
+    """The oracle's rule with the settings of an optimiser."""
+    settings = {**vars(optimizer), "l2": l2}
+    settings.pop("learning_rate")
+    kind = {"SGD": Momentum, "AdamW": Adam}.get(type(optimizer).__name__)
+    return (kind or globals()[type(optimizer).__name__])(**settings)
 
 
 def descend(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastnn import L2, SGD, Dense, Normalization, Sequential
+from fastnn import L2, SGD, Adam, Dense, Normalization, RMSprop, Sequential
 from fastnn.online import KEPT_EVERY
 
 RNG = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def bits(model):
 
 @each_kind
 @pytest.mark.parametrize("width", [4, 9, 70])
-@pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.02, 0.9, nesterov=True)])
+@pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.02, 0.9, nesterov=True), Adam(), RMSprop()])
 def test_row_after_row_is_fit_with_each_row(kind, width, optimizer):
     y = KINDS[kind][2]
     online, fitted = (model_for(kind, width=width, optimizer=optimizer) for _ in range(2))

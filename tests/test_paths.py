@@ -13,10 +13,10 @@ from networks import (
     oracle_weights,
 )
 
-from fastnn import SGD, Dense, Sequential
+from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential
 from fastnn._team import Team
 from fastnn._threads import STEP_WORK
-from fastnn.descent import epoch_slices
+from fastnn.descent import epoch_slices, new_state
 from fastnn.losses import LOSSES
 from fastnn.paths import BLOCK, NAMES, SPARSE, Path, density, path_for
 
@@ -29,6 +29,10 @@ SHAPES = [(40, 70, 20, 3), (5, 17, 1), (16, 64, 32, 10), (3, 256, 33, 2), (130, 
 
 each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
 each_path = pytest.mark.parametrize("path", WIDE)
+
+
+def rule_of(network, optimizer=PLAIN):
+    return optimizer.rule(network.decay, new_state(network, optimizer))
 
 
 def descent_on(
@@ -50,9 +54,7 @@ def assert_textbook(path, build, sizes, activations, loss, *, weights=None, **se
     X, y, descent = descent_on(path, build, sizes, activations, loss, weights=weights, **settings)
     network = descent.network
     expected = oracle_weights(network)
-    rule = reference.Momentum(
-        descent.optimizer.momentum, descent.optimizer.nesterov, settings.get("l2", ())
-    )
+    rule = reference.rule_for(descent.optimizer, settings.get("l2", ()))
     rate = descent.optimizer.learning_rate
     # Of the norm, since in float32 a relu may be on here and off there, whatever the path.
     bound = 1e-12 if network.dtype == "float64" else 1e-3
@@ -148,9 +150,15 @@ MOVING = {
     "momentum": (SGD(RATE / 4, momentum=0.9), ()),
     "nesterov": (SGD(RATE / 4, momentum=0.8, nesterov=True), ()),
     "decay": (PLAIN, (0.01, 0, 0.02)),
+    "weight decay": (SGD(RATE, weight_decay=0.1), (0.01, 0.02)),
+    "weight decay and nesterov": (SGD(RATE / 4, 0.9, nesterov=True, weight_decay=0.2), ()),
     "both": (SGD(RATE / 4, momentum=0.9), (0.01, 0.003)),
     "nesterov and decay": (SGD(RATE / 4, momentum=0.7, nesterov=True), (0.02, 0, 0.01)),
 }
+ADAPTIVE = [
+    Adam(0.01), Adam(0.01, amsgrad=True, epsilon=1e-3), AdamW(0.01, weight_decay=0.1),
+    RMSprop(0.005), RMSprop(0.002, momentum=0.8, weight_decay=0.01), Adagrad(0.05),
+]  # fmt: skip
 each_moving = pytest.mark.parametrize(("optimizer", "l2"), MOVING.values(), ids=MOVING)
 each_moving_path = pytest.mark.parametrize("path", ["fused", "blocked"])
 
@@ -163,6 +171,18 @@ def test_momentum_and_decay_give_the_textbook_weights(build, path, optimizer, l2
     activations = ["relu"] * (len(sizes) - 2) + ["linear"]
     loss = "mean_squared_error"
     assert_textbook(path, build, sizes, activations, loss, optimizer=optimizer, l2=l2)
+
+
+@each_build
+@pytest.mark.parametrize("optimizer", ADAPTIVE, ids=repr)
+@pytest.mark.parametrize("sizes", [(40, 33, 20, 3), (5, 8, 1), (9, 2)])
+def test_adaptive_rules_give_the_textbook_weights(build, optimizer, sizes):
+    activations = ["tanh"] * (len(sizes) - 2) + ["linear"]
+    weights = np.random.default_rng(5).random(N_ROWS)
+    assert_textbook(
+        "fused", build, sizes, activations, "mean_squared_error", optimizer=optimizer,
+        l2=(0.01, 0, 0.02), weights=weights,
+    )  # fmt: skip
 
 
 @each_build
@@ -238,8 +258,8 @@ def test_threads_share_a_wide_first_layer(build):
 
 def test_only_blocks_are_worth_more_threads():
     wide = make_network(BUILDS[0], (784, 128, 10), ["relu", "softmax"])
-    assert path_for(wide, 1.0).shared_work > 2 * STEP_WORK
-    assert path_for(wide, 0.1).shared_work == 0
+    assert path_for(wide, 1.0, rule_of(wide)).shared_work > 2 * STEP_WORK
+    assert path_for(wide, 0.1, rule_of(wide)).shared_work == 0
 
 
 # ---- which path is taken -------------------------------------------------------------------------
@@ -268,13 +288,15 @@ RULE = [
 def test_with_momentum_or_decay_it_is_blocks_or_a_sweep_of_all(sizes, expected):
     network = make_network(BUILDS[0], sizes, ["linear"] * (len(sizes) - 1))
     for share in (0.1, 1.0):
-        assert path_for(network, share, plain=False).name == expected
+        for optimizer in (SGD(momentum=0.9), SGD(weight_decay=0.1)):
+            assert path_for(network, share, rule_of(network, optimizer)).name == expected
+        assert path_for(network, share, rule_of(network, Adam())).name == "fused"
 
 
 @pytest.mark.parametrize(("sizes", "share", "expected"), RULE)
 def test_the_rule_looks_at_shape_and_density(sizes, share, expected):
     network = make_network(BUILDS[0], sizes, ["linear"] * (len(sizes) - 1))
-    assert path_for(network, share).name == expected
+    assert path_for(network, share, rule_of(network)).name == expected
 
 
 @pytest.mark.parametrize("number_type", ["float32", "float64", "int8", "uint16", "bool"])

@@ -14,7 +14,7 @@ import pytest
 from networks import BUILDS, PAIRS, descent_for, make_data, make_network, make_rows
 
 import fastnn
-from fastnn import SGD, Callback, Dense, Sequential, _team, _threads
+from fastnn import SGD, Adagrad, Adam, AdamW, Callback, Dense, RMSprop, Sequential, _team, _threads
 from fastnn._team import Team
 from fastnn._validation import features
 from fastnn.descent import epoch_slices
@@ -39,8 +39,13 @@ def nothing_left_behind():
 
 # ---- the same bits ----
 
+PLAIN = SGD(0.05)
 
-def outcome(size, build, sizes, activations, loss, batch_size, n_rows=N_ROWS, weights=None):
+
+def outcome(
+    size, build, sizes, activations, loss, batch_size, n_rows=N_ROWS, weights=None,
+    optimizer=PLAIN,
+):  # fmt: skip
     """The bits that training, prediction, evaluation and gradient give on `size` threads."""
     network = make_network(build, sizes, activations)
     X, y = make_rows(network, loss, n_rows)
@@ -48,7 +53,7 @@ def outcome(size, build, sizes, activations, loss, batch_size, n_rows=N_ROWS, we
     order = np.random.default_rng(1).permutation(n_rows)
     with Team(size) as team:
         assert team.size == size
-        descent = descent_for(network, SGD(0.05), kernel, data, True, team)
+        descent = descent_for(network, optimizer, kernel, data, True, team)
         orders = [order, None]
         pieces = [piece for order in orders for piece in epoch_slices(descent, order, batch_size)]
         predictions = network.predict(features(X, network.dtype), team)
@@ -70,6 +75,18 @@ def assert_same_for_any_size(*case, sizes=SIZES, **more):
 def test_any_mode_and_size_of_batch(build, batch_size):
     case = build, [7, 33, 18, 5], ["relu", "tanh", "softmax"], "categorical_crossentropy"
     assert_same_for_any_size(*case, batch_size)
+
+
+@each_fast_build
+@pytest.mark.parametrize(
+    "optimizer",
+    [SGD(0.01, 0.9), Adam(), Adam(amsgrad=True), AdamW(), RMSprop(momentum=0.5), Adagrad()],
+    ids=repr,
+)
+@pytest.mark.parametrize("batch_size", [1, 37, 90])
+def test_any_optimiser(build, optimizer, batch_size):
+    case = build, [19, 35, 3], ["relu", "softmax"], "categorical_crossentropy", batch_size
+    assert_same_for_any_size(*case, sizes=[2, 3], n_rows=90, optimizer=optimizer)
 
 
 @each_fast_build

@@ -13,7 +13,7 @@ from fastnn.kernels.simd cimport (
     WIDTH, lane_sum, lane_sums, list_nonzero, load, load_first, not_negative, place_nonzero, real,
     spread, store, store_first, vec,
 )
-from fastnn.kernels.update cimport Motion, moved
+from fastnn.kernels.update cimport MOMENTUM, PLAIN, Method, Motion, moved
 
 
 cdef enum:
@@ -314,10 +314,10 @@ cdef inline void scale_row(real alpha, real* x, Py_ssize_t n) noexcept nogil:
 # ---- the same with a rule that moves every row of W, whatever x is ------------------------------
 
 cdef inline void descend_moving(
-    real* W, real* V, Py_ssize_t stride, const real* x, const real* dz, const Motion* m, real* dx,
-    Py_ssize_t n_in, Py_ssize_t n_columns,
+    real* W, real* slots, Py_ssize_t stride, const real* x, const real* dz, const Motion* m,
+    real* dx, Py_ssize_t n_in, Py_ssize_t n_columns,
 ) noexcept nogil:
-    """dx := W dz, then a step of W along dW = x dz^T; V, its velocity, is NULL if there is none
+    """dx := W dz, then a step of W along dW = x dz^T; slots are NULL if the rule keeps nothing
 
     dx has room for a vector more.
     """
@@ -327,28 +327,38 @@ cdef inline void descend_moving(
         for r in range(WIDTH):
             sums[r] = spread(0)
         for r in range(min(WIDTH, n_in - i)):
-            if V == NULL:
-                sums[r] = move_row(W, NULL, x[i + r], dz, m, n_columns, False)
-            else:
-                sums[r] = move_row(W, V, x[i + r], dz, m, n_columns, True)
-                V += stride
+            sums[r] = move_row(W, slots, x[i + r], dz, m, n_columns)
             W += stride
+            slots = NULL if slots == NULL else slots + stride
         store(dx + i, lane_sums(sums))
         i += WIDTH
 
 
 cdef inline vec move_row(
-    real* w, real* v, real x, const real* dz, const Motion* m, Py_ssize_t n_columns,
-    const bint has_velocity,
+    real* w, real* slots, real x, const real* dz, const Motion* m, Py_ssize_t n_columns
 ) noexcept nogil:
     """A step of w along dw = x dz; returns what w dz was, lane by lane"""
+    if m.method == PLAIN:
+        return move_row_by(w, slots, x, dz, m, n_columns, PLAIN)
+    if m.method == MOMENTUM:
+        return move_row_by(w, slots, x, dz, m, n_columns, MOMENTUM)
+    return move_row_by(w, slots, x, dz, m, n_columns, m.method)
+
+
+cdef inline vec move_row_by(
+    real* w, real* slots, real x, const real* dz, const Motion* m, Py_ssize_t n_columns,
+    const Method method,
+) noexcept nogil:
+    """The same, the usual methods as constants"""
     cdef vec w_j, dz_j, total = spread(0)
     cdef Py_ssize_t j = 0, left
     while j < n_columns:
         left = n_columns - j
         w_j, dz_j = load_first(w + j, left, 0), load_first(dz + j, left, 0)
         total = total + w_j * dz_j
-        w_j = moved(w_j, spread(x) * dz_j, v + j if has_velocity else NULL, left, m, has_velocity)
+        w_j = moved(
+            w_j, spread(x) * dz_j, NULL if slots == NULL else slots + j, left, m, method
+        )
         store_first(w + j, w_j, left)
         j += WIDTH
     return total

@@ -147,6 +147,27 @@ INLINE int place_nonzero(vec x, const real *values, vec *v)
 INLINE bits to_bits(vec v) { return (bits)v; }
 INLINE vec from_bits(bits b) { return (vec)b; }
 INLINE vec where(mask m, vec yes, vec no) { return (vec)((m & (mask)yes) | (~m & (mask)no)); }
+INLINE vec larger(vec x, vec y) { return (vec)(((x > y) & (mask)x) | (~(x > y) & (mask)y)); }
+INLINE vec square_root(vec v)
+{
+#if defined(__AVX512F__) && defined(FASTNN_DOUBLE)
+    return (vec)_mm512_sqrt_pd((__m512d)v);
+#elif defined(__AVX512F__)
+    return (vec)_mm512_sqrt_ps((__m512)v);
+#elif defined(__AVX__) && defined(FASTNN_DOUBLE)
+    return (vec)_mm256_sqrt_pd((__m256d)v);
+#elif defined(__AVX__)
+    return (vec)_mm256_sqrt_ps((__m256)v);
+#elif defined(__SSE2__) && defined(FASTNN_DOUBLE)
+    return (vec)_mm_sqrt_pd((__m128d)v);
+#elif defined(__SSE2__)
+    return (vec)_mm_sqrt_ps((__m128)v);
+#else
+    for (int i = 0; i < WIDTH; i++)
+        v[i] = sizeof(real) == 4 ? __builtin_sqrtf(v[i]) : __builtin_sqrt(v[i]);
+    return v;
+#endif
+}
 INLINE vec divide(vec x, vec y) { return x / y; } /* Cython would look for a zero first */
 
 /* c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule */

@@ -46,6 +46,8 @@ cdef extern from "simd.h" nogil:
     int place_nonzero(vec x, const real* values, vec* v) noexcept
     bits to_bits(vec v) noexcept
     vec from_bits(bits b) noexcept
+    vec larger(vec x, vec y) noexcept
+    vec square_root(vec v) noexcept
     vec divide(vec x, vec y) noexcept
     vec polynomial(vec x, ...) noexcept
 

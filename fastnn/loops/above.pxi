@@ -9,7 +9,7 @@ from fastnn.kernels.sample cimport (
     list_relu, move_row, place_units, whole_chains,
 )
 from fastnn.kernels.simd cimport real
-from fastnn.kernels.update cimport Motion, decay_of, is_plain, motion
+from fastnn.kernels.update cimport Motion, decay_of, is_plain, motion, slots_of
 
 
 cdef inline bint is_listed(const Samples* s, const Layer* layer) noexcept nogil:
@@ -154,10 +154,9 @@ cdef inline void move_layer(
     """dx := W dz, then a step of W and b by a rule that moves all of them"""
     cdef const Network* net = s.net
     cdef Motion m = motion(s.rule, rate, decay_of(s.rule, layer - net.layers))
-    cdef real* velocity = s.rule.velocity
     descend_moving(
-        net.parameters + layer.W, NULL if velocity == NULL else velocity + layer.W, layer.stride,
-        x, dz, &m, dx, layer.n_in, columns(layer.n_out, layer.stride),
+        net.parameters + layer.W, slots_of(s.rule, layer.W), layer.stride, x, dz, &m, dx,
+        layer.n_in, columns(layer.n_out, layer.stride),
     )
     move_bias(s, layer, dz, rate)
 
@@ -166,14 +165,12 @@ cdef inline void move_bias(
     const Samples* s, const Layer* layer, const real* dz, real rate
 ) noexcept nogil:
     """A step of b by a rule that is not plain"""
-    cdef real* b = s.net.parameters + layer.b
-    cdef real* velocity = s.rule.velocity
-    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
     cdef Motion m = motion(s.rule, rate, 0)
-    if layer.b >= 0 and velocity == NULL:
-        move_row(b, NULL, 1, dz, &m, width, False)
-    elif layer.b >= 0:
-        move_row(b, velocity + layer.b, 1, dz, &m, width, True)
+    if layer.b >= 0:
+        move_row(
+            s.net.parameters + layer.b, slots_of(s.rule, layer.b), 1, dz, &m,
+            columns(layer.n_out, layer.stride),
+        )
 
 
 cdef inline void descend_listed(

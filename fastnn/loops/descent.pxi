@@ -7,7 +7,9 @@ from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.simd cimport real
 from fastnn.kernels.team cimport share_begin, share_end, wait
 from fastnn.kernels.tiles cimport DESCEND
-from fastnn.kernels.update cimport Motion, Rule, decay_of, is_plain, motion, move, sgd
+from fastnn.kernels.update cimport (
+    Motion, Rule, decay_of, is_plain, motion, move, sgd, slots_of,
+)
 
 
 cdef double descend_block(
@@ -73,8 +75,7 @@ cdef inline void move_share(
     cdef Py_ssize_t first = start + share_begin(&net.me, n, LINE)
     cdef Py_ssize_t last = start + (share_end(&net.me, n, LINE) + LINE - 1) // LINE * LINE
     move(
-        net.parameters + first, rule.velocity + first if rule.velocity != NULL else NULL,
-        gradient + first, last - first, &m,
+        net.parameters + first, slots_of(rule, first), gradient + first, last - first, &m
     )
 
 

@@ -12,7 +12,9 @@ from fastnn.kernels.sample cimport (
 from fastnn.kernels.simd cimport real
 from fastnn.kernels.team cimport share_begin, share_end
 from fastnn.kernels.tiles cimport ADD, PUT, Product
-from fastnn.kernels.update cimport Motion, decay_of, is_plain, motion, move
+from fastnn.kernels.update cimport (
+    Motion, decay_of, is_plain, keeps_velocity, motion, move, slots_of,
+)
 
 
 cdef inline real* step_of(const Network* net, Py_ssize_t r) noexcept nogil:
@@ -71,8 +73,8 @@ cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
     if not is_plain(s.rule):
         product.bias, product.epilogue = NULL, PUT
     run_share(net, product)
-    if s.rule.velocity != NULL:
-        product.B, product.C = s.rule.velocity + layer.W, step_of(net, 0)
+    if keeps_velocity(s.rule):
+        product.B, product.C = slots_of(s.rule, layer.W), step_of(net, 0)
         run_share(net, product)
 
 
@@ -115,7 +117,7 @@ cdef inline void foresee_row(
     cdef const Network* net = s.net
     cdef Py_ssize_t stride = gram_stride(net.block)
     scale_row(s.of_W[net.block], z, width)
-    if s.rule.velocity != NULL:
+    if keeps_velocity(s.rule):
         add_scaled(s.of_W[net.block + 1], step_of(net, r), z, width)
     add_scaled(1, bias_of(s, net.layers), z, width)
     multiply_numbers(s.of_W, s.G + r * stride, r)
@@ -126,7 +128,8 @@ cdef inline void foresee_step(const Samples* s, Py_ssize_t r, real rate) noexcep
     cdef Py_ssize_t n = gram_stride(s.net.block)
     cdef Motion m = motion(s.rule, rate, decay_of(s.rule, 0))
     s.one_hot[r] = 1
-    move(s.of_W, NULL if s.rule.velocity == NULL else s.of_V, s.one_hot, n, &m)
+    m.pitch = 0  # linear rules keep one slot
+    move(s.of_W, s.of_V if keeps_velocity(s.rule) else NULL, s.one_hot, n, &m)
     s.one_hot[r] = 0
 
 
@@ -184,7 +187,7 @@ cdef void end_foreseen(const Samples* s, Py_ssize_t m) noexcept nogil:
     cdef Py_ssize_t i, n = columns(layer.n_out, layer.stride), block = net.block
     cdef Py_ssize_t first = share_begin(&net.me, n, LINE), last = share_end(&net.me, n, LINE)
     cdef real* W = net.parameters + layer.W
-    cdef real* V = NULL if s.rule.velocity == NULL else s.rule.velocity + layer.W
+    cdef real* V = slots_of(s.rule, layer.W)
     if first == last:
         return
     for i in range(layer.n_in):
@@ -194,7 +197,7 @@ cdef void end_foreseen(const Samples* s, Py_ssize_t m) noexcept nogil:
         )
     add_foreseen(s, m, s.of_W, net.parameters, first, last)
     if V != NULL:
-        add_foreseen(s, m, s.of_V, s.rule.velocity, first, last)
+        add_foreseen(s, m, s.of_V, s.rule.slots, first, last)
 
 
 cdef inline void add_foreseen(

@@ -90,6 +90,7 @@ cdef struct OneRow:
     double rate
     real* kept  # weights that were finite, and behind them what the optimiser kept with them
     Py_ssize_t n_parameters
+    Py_ssize_t n_kept  # numbers in all
     Py_ssize_t n_learnt  # rows since then
 
 cdef enum:
@@ -112,16 +113,16 @@ cdef void keep_weights(OneRow* one) noexcept nogil:
     cdef Py_ssize_t n = one.n_parameters
     one.n_learnt = 0
     memcpy(one.kept, one.call.net.parameters, n * sizeof(real))
-    if one.call.rule.velocity != NULL:
-        memcpy(one.kept + n, one.call.rule.velocity, n * sizeof(real))
+    if one.n_kept > n:
+        memcpy(one.kept + n, one.call.rule.slots, (one.n_kept - n) * sizeof(real))
 
 
 cdef void go_back(OneRow* one) noexcept nogil:
     cdef Py_ssize_t n = one.n_parameters
     one.n_learnt = 0
     memcpy(one.call.net.parameters, one.kept, n * sizeof(real))
-    if one.call.rule.velocity != NULL:
-        memcpy(one.call.rule.velocity, one.kept + n, n * sizeof(real))
+    if one.n_kept > n:
+        memcpy(one.call.rule.slots, one.kept + n, (one.n_kept - n) * sizeof(real))
 
 
 cdef inline bint are_finite(const real* values, Py_ssize_t n) noexcept nogil:
