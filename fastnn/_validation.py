@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastnn._backend import core
 
 Array = npt.NDArray[Any]
-TargetKind = Literal["numbers", "probabilities", "classes"]
+TargetKind = Literal["numbers", "counts", "signs", "probabilities", "classes"]
 T = TypeVar("T")
 
 # The codes of `fastnn/kernels/rows.pxd`.
@@ -247,8 +247,9 @@ def targets(
 ) -> Array:
     """Check y against the loss and the output layer; returns it as (n_rows, n_targets) of `dtype`.
 
-    `kind` says what y means: "numbers"; "probabilities" between 0 and 1; or "classes", which are
-    labels 0 ... n_outputs-1 (one column) or one probability for each class (n_outputs columns).
+    `kind` says what y means: "numbers"; "counts" >= 0; "signs" -1 and 1, or 0 and 1;
+    "probabilities" between 0 and 1; or "classes", which are labels 0 ... n_outputs-1 (one column)
+    or one probability for each class (n_outputs columns).
     """
     array = _numeric_array(
         name, y, f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
@@ -288,6 +289,14 @@ def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: i
             raise ValueError(
                 f"{name} holds labels from {low} to {high}, but the output layer has {n_outputs} "
                 f"units, for labels 0 to {n_outputs - 1}; e.g. Dense({int(high) + 1}, 'softmax')"
+            )
+    elif kind == "counts":
+        if low < 0:
+            raise ValueError(f"{name} holds values from {low} to {high}; expected counts >= 0")
+    elif kind == "signs":
+        if not ((abs(array) == 1).all() or ((array == 0) | (array == 1)).all()):
+            raise ValueError(
+                f"{name} holds values from {low} to {high}; expected -1 and 1, or 0 and 1"
             )
     elif kind != "numbers" and (low < 0 or high > 1):
         raise ValueError(

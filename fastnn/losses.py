@@ -23,10 +23,13 @@ class Loss:
 
     def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
         """The least and the largest single target of a row, and whether it must be whole."""
-        kind = self.targets
-        if kind == "numbers":
-            return -math.inf, math.inf, False
-        return 0, 1 if kind == "probabilities" else n_outputs - 1, kind == "classes"
+        return {
+            "numbers": (-math.inf, math.inf, False),
+            "counts": (0, math.inf, False),
+            "signs": (-1, 1, True),
+            "probabilities": (0, 1, False),
+            "classes": (0, n_outputs - 1, True),
+        }[self.targets]
 
     def example(self, units: int) -> str:
         """An output layer that fits."""
@@ -53,6 +56,81 @@ class MeanSquaredError(Loss):
 
     def code(self, y: Array) -> int:
         return 0
+
+
+class MeanAbsoluteError(Loss):
+    """l = 1/k sum_j |a_j - y_j|; dl/da_j = 1/k sign(a_j - y_j), 0 where a_j = y_j.
+
+    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). As Keras's.
+    """
+
+    name: ClassVar[str] = "mean_absolute_error"
+    targets: ClassVar[TargetKind] = "numbers"
+
+    def code(self, y: Array) -> int:
+        return 4
+
+
+class Huber(Loss):
+    """l = 1/k sum_j h(a_j - y_j), h(e) = e^2 / 2 for |e| <= 1, otherwise |e| - 1/2.
+
+    dl/da_j = 1/k (a_j - y_j), which is cut off at -1/k and 1/k: an outlier pulls no harder than
+    an error of 1. Targets: any finite numbers, shape (n,) for one output, otherwise (n, k).
+    As Keras's, with its delta = 1.
+    """
+
+    name: ClassVar[str] = "huber"
+    targets: ClassVar[TargetKind] = "numbers"
+
+    def code(self, y: Array) -> int:
+        return 5
+
+
+class Poisson(Loss):
+    """l = 1/k sum_j (a_j - y_j log(a_j + 1e-7)); dl/da_j = 1/k (1 - y_j / (a_j + 1e-7)).
+
+    The negative log-likelihood of counts y with the means a, but for a constant. It may be
+    negative. Targets: counts or rates >= 0, shape (n,) for one output, otherwise (n, k). Outputs
+    must not be negative (Keras, whose formula this is, lets them be, and gives NaN). Of those
+    that fit, sigmoid and softmax give means below 1, and relu has no gradient where its mean is
+    0 and a steep one next to it.
+    """
+
+    name: ClassVar[str] = "poisson"
+    targets: ClassVar[TargetKind] = "counts"
+    outputs: ClassVar[tuple[str, ...]] = ("relu", "sigmoid", "softmax")
+
+    def code(self, y: Array) -> int:
+        return 6
+
+
+class Hinge(Loss):
+    """l = 1/k sum_j max(1 - y_j a_j, 0); dl/da_j = -1/k y_j where y_j a_j < 1, otherwise 0.
+
+    Targets: -1 and 1, or 0 and 1, where 0 stands for -1; shape (n,) for one output, otherwise
+    (n, k). An output above 0 means 1. As Keras's.
+    """
+
+    name: ClassVar[str] = "hinge"
+    targets: ClassVar[TargetKind] = "signs"
+    outputs: ClassVar[tuple[str, ...]] = ("linear", "tanh")
+
+    def code(self, y: Array) -> int:
+        return 7
+
+
+class SquaredHinge(Loss):
+    """l = 1/k sum_j max(1 - y_j a_j, 0)^2; dl/da_j = -2/k y_j max(1 - y_j a_j, 0).
+
+    Targets and outputs: those of the hinge. As Keras's.
+    """
+
+    name: ClassVar[str] = "squared_hinge"
+    targets: ClassVar[TargetKind] = "signs"
+    outputs: ClassVar[tuple[str, ...]] = ("linear", "tanh")
+
+    def code(self, y: Array) -> int:
+        return 8
 
 
 class BinaryCrossentropy(Loss):
@@ -99,6 +177,12 @@ LOSSES: dict[str, type[Loss]] = {
     "sparse_categorical_crossentropy": CategoricalCrossentropy,
     "mean_squared_error": MeanSquaredError,
     "mse": MeanSquaredError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "mae": MeanAbsoluteError,
+    "huber": Huber,
+    "poisson": Poisson,
+    "hinge": Hinge,
+    "squared_hinge": SquaredHinge,
 }
 
 

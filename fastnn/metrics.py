@@ -12,23 +12,25 @@ class Accuracy:
     """The share of right answers.
 
     With a binary cross-entropy an output is right if (a > 0.5) equals (y > 0.5), averaged over the
-    outputs; with a categorical one a row is right if its largest output is at its class.
+    outputs; with a hinge loss if (a > 0) equals (y > 0); with a categorical cross-entropy a row is
+    right if its largest output is at its class.
     Sample weights do not count (as `metrics=` in Keras).
     """
 
     name: ClassVar[str] = "accuracy"
 
     def __init__(self, loss: Loss) -> None:
-        if loss.targets == "numbers":
+        if loss.targets in ("numbers", "counts"):
             raise ValueError(
                 f"metrics=['accuracy'] needs classes, but loss={loss.name!r} is for numbers"
             )
-        self._binary = loss.targets == "probabilities"
+        self._threshold = {"probabilities": 0.5, "signs": 0.0}.get(loss.targets)
 
     def total(self, y: Array, predictions: Array) -> float:
         """The sum over rows; y is (n, n_targets), predictions (n, n_outputs)."""
-        if self._binary:
-            return float(((predictions > 0.5) == (y > 0.5)).mean(axis=1).sum())
+        if self._threshold is not None:
+            right = (predictions > self._threshold) == (y > self._threshold)
+            return float(right.mean(axis=1).sum())
         labels = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
         return float(np.count_nonzero(predictions.argmax(axis=1) == labels))
 

@@ -154,8 +154,9 @@ class Sequential:
             "SGD" is `SGD(learning_rate=0.01)`, without momentum; also "Adam", "AdamW", "RMSprop"
             and "Adagrad", or one of these objects with other settings.
         loss : str
-            "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows) or
-            "mean_squared_error".
+            "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows),
+            "mean_squared_error" ("mse"), "mean_absolute_error" ("mae"), "huber", "poisson"
+            (counts), "hinge" or "squared_hinge" (targets -1 and 1, or 0 and 1).
         metrics : sequence of str, optional
             What to report beside the loss: "accuracy".
 

@@ -22,6 +22,16 @@ PAIRS = [
     ("mean_squared_error", "sigmoid"),
     ("mean_squared_error", "tanh"),
     ("mean_squared_error", "softmax"),
+    ("mean_absolute_error", "linear"),
+    ("mean_absolute_error", "relu"),
+    ("huber", "linear"),
+    ("huber", "tanh"),
+    ("poisson", "sigmoid"),
+    ("poisson", "softmax"),
+    ("hinge", "linear"),
+    ("hinge", "tanh"),
+    ("squared_hinge", "linear"),
+    ("squared_hinge", "tanh"),
     ("binary_crossentropy", "sigmoid"),
     ("categorical_crossentropy", "softmax"),
 ]
@@ -56,7 +66,7 @@ def oracle_weights(network):
 
 
 def make_rows(network, loss, n_rows, *, seed=0, one_hot=False):
-    """Random X in the network's dtype, and targets that suit the loss."""
+    """Random X in the network's dtype, and targets that suit the loss; one_hot: of 0 and 1."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
     n_outputs = network.n_outputs
@@ -64,7 +74,12 @@ def make_rows(network, loss, n_rows, *, seed=0, one_hot=False):
         labels = rng.integers(0, n_outputs, n_rows)
         return X, np.eye(n_outputs)[labels] if one_hot else labels
     y = rng.random((n_rows, n_outputs))
-    return X, (y if loss == "binary_crossentropy" else 4 * y - 2).astype(network.dtype)
+    kind = LOSSES[loss].targets
+    if kind == "signs":
+        y = (y > 0.5) if one_hot else np.where(y > 0.5, 1, -1)
+    elif kind != "probabilities":
+        y = 4 * y if kind == "counts" else 4 * y - 2
+    return X, y.astype(network.dtype)
 
 
 def make_data(network, loss, X, y, weights=None):

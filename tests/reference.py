@@ -88,6 +88,57 @@ def mean_squared_error_delta(a, y):
     return 2.0 * (a - y) / a.shape[1]
 
 
+def mean_absolute_error(z, a, y):
+    """l = mean_j |a_j - y_j|"""
+    return np.abs(a - y).mean(axis=1)
+
+
+def mean_absolute_error_delta(a, y):
+    """da = sign(a - y) / n_out"""
+    return np.sign(a - y) / a.shape[1]
+
+
+def huber(z, a, y):
+    """l = mean_j h(a_j - y_j) with h(e) = e^2 / 2 up to |e| = 1, then |e| - 1/2"""
+    e = np.abs(a - y)
+    return np.where(e <= 1.0, e**2 / 2.0, e - 0.5).mean(axis=1)
+
+
+def huber_delta(a, y):
+    """da = (a - y) / n_out, with a - y cut off at -1 and 1"""
+    return np.clip(a - y, -1.0, 1.0) / a.shape[1]
+
+
+def poisson(z, a, y):
+    """l = mean_j (a_j - y_j log(a_j + 1e-7))"""
+    return (a - y * np.log(a + 1e-7)).mean(axis=1)
+
+
+def poisson_delta(a, y):
+    """da = (1 - y / (a + 1e-7)) / n_out"""
+    return (1.0 - y / (a + 1e-7)) / a.shape[1]
+
+
+def hinge(z, a, y):
+    """l = mean_j max(1 - y_j a_j, 0)"""
+    return np.maximum(1.0 - y * a, 0.0).mean(axis=1)
+
+
+def hinge_delta(a, y):
+    """da = -y / n_out where y a < 1, else 0"""
+    return -y * (y * a < 1.0) / a.shape[1]
+
+
+def squared_hinge(z, a, y):
+    """l = mean_j max(1 - y_j a_j, 0)^2"""
+    return (np.maximum(1.0 - y * a, 0.0) ** 2).mean(axis=1)
+
+
+def squared_hinge_delta(a, y):
+    """da = -2 y max(1 - y a, 0) / n_out"""
+    return -2.0 * y * np.maximum(1.0 - y * a, 0.0) / a.shape[1]
+
+
 def binary_crossentropy(z, a, y):
     """l = -mean_j (y_j log a_j + (1 - y_j) log(1 - a_j)), where -log a = log(1 + exp(-z))"""
     return (y * np.logaddexp(0.0, -z) + (1.0 - y) * np.logaddexp(0.0, z)).mean(axis=1)
@@ -110,6 +161,11 @@ def categorical_crossentropy_delta(a, y):
 
 LOSSES = {  # value, delta, and the activation the delta is fused with
     "mean_squared_error": (mean_squared_error, mean_squared_error_delta, None),
+    "mean_absolute_error": (mean_absolute_error, mean_absolute_error_delta, None),
+    "huber": (huber, huber_delta, None),
+    "poisson": (poisson, poisson_delta, None),
+    "hinge": (hinge, hinge_delta, None),
+    "squared_hinge": (squared_hinge, squared_hinge_delta, None),
     "binary_crossentropy": (binary_crossentropy, binary_crossentropy_delta, "sigmoid"),
     "categorical_crossentropy": (
         categorical_crossentropy,
@@ -120,8 +176,10 @@ LOSSES = {  # value, delta, and the activation the delta is fused with
 
 
 def targets(y, loss, n_out):
-    """y as float64 (n_rows, n_out); class numbers become one-hot rows."""
+    """y as float64 (n_rows, n_out); class numbers become one-hot rows, 0 for a hinge -1."""
     y = np.asarray(y)
+    if loss in ("hinge", "squared_hinge"):
+        y = np.where(y > 0, 1.0, -1.0)
     if loss == "categorical_crossentropy" and (y.ndim == 1 or y.shape[1] != n_out):
         return np.eye(n_out)[y.astype(int).ravel()]
     return y.astype(np.float64).reshape(len(y), n_out)

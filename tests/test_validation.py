@@ -449,9 +449,9 @@ BAD_COMPILE = table(
     (
         "loss unknown",
         "binary",
-        {"loss": "hinge"},
+        {"loss": "cosine_similarity"},
         ValueError,
-        "loss='hinge' is unknown; known are .*categorical_crossentropy.*mean_squared_error",
+        "loss='cosine_similarity' is unknown; known are .*categorical_crossentropy.*mean_squared_error",
     ),
     (
         "loss misspelt",

@@ -12,7 +12,8 @@ from fastnn.kernels.activations cimport (
 )
 from fastnn.kernels.elementary cimport exp, log1p
 from fastnn.kernels.losses cimport (
-    BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, SQUARED_ERROR, Loss, binary_crossentropy_term,
+    BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, LABEL_CROSSENTROPY, SQUARED_ERROR, Loss,
+    binary_crossentropy_term, loss_slope, loss_term,
 )
 from fastnn.kernels.simd cimport (
     WIDTH, divide, load_first, real, spread, store_first, vec, where,
@@ -116,8 +117,10 @@ cdef inline void losses_across(
         sweep_values(binary_crossentropies, z, y, row_loss, n, pitch, first, last)
     elif loss == CATEGORICAL_CROSSENTROPY:
         sweep_values(categorical_crossentropies, z, y, row_loss, n, pitch, first, last)
-    else:
+    elif loss == LABEL_CROSSENTROPY:
         sweep_values(label_crossentropies, z, y, row_loss, n, pitch, first, last)
+    else:
+        mean_terms(loss, a, y, row_loss, n, pitch, first, last)
     for r in range(first, last):
         row_loss[r] = 0 if weight[r] == 0 else weight[r] * row_loss[r]
 
@@ -133,8 +136,10 @@ cdef inline void deltas_across(
         sweep_deltas(differences, a, y, weight, scale / n, dz, n, pitch, first, last)
     elif loss == CATEGORICAL_CROSSENTROPY:
         sweep_deltas(probability_differences, a, y, weight, scale, dz, n, pitch, first, last)
-    else:
+    elif loss == LABEL_CROSSENTROPY:
         sweep_deltas(label_differences, a, y, weight, scale, dz, n, pitch, first, last)
+    else:
+        mean_term_deltas(loss, a, y, weight, scale / n, dz, n, pitch, first, last)
 
 
 cdef inline void sweep_values(
@@ -142,14 +147,18 @@ cdef inline void sweep_values(
     Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """row_loss_r := value(z_r, y_r)"""
-    cdef real lanes[16]
-    cdef Py_ssize_t r, lane
-    r = first
+    cdef Py_ssize_t r = first
     while r < last:
-        store_first(lanes, value(z + r, y + r, n, pitch, last - r), WIDTH)
-        for lane in range(min(WIDTH, last - r)):
-            row_loss[r + lane] = lanes[lane]
+        store_losses(row_loss + r, value(z + r, y + r, n, pitch, last - r), last - r)
         r += WIDTH
+
+
+cdef inline void store_losses(double* row_loss, vec losses, Py_ssize_t rows) noexcept nogil:
+    cdef real lanes[16]
+    cdef Py_ssize_t lane
+    store_first(lanes, losses, WIDTH)
+    for lane in range(min(WIDTH, rows)):
+        row_loss[lane] = lanes[lane]
 
 
 cdef inline void sweep_deltas(
@@ -163,6 +172,42 @@ cdef inline void sweep_deltas(
     while r < last:
         factor = spread(scale) * load_first(weight + r, last - r, 0)
         delta(a + r, y + r, factor, dz + r, n, pitch, last - r)
+        r += WIDTH
+
+
+cdef inline void mean_terms(
+    Loss loss, const real* a, const real* y, double* row_loss, Py_ssize_t n, Py_ssize_t pitch,
+    Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """l = 1/n sum_j t(a_j, y_j)"""
+    cdef Py_ssize_t j, at, r = first
+    cdef vec sums
+    while r < last:
+        sums = spread(0)
+        for j in range(n):
+            at = j * pitch + r
+            sums = sums + loss_term(
+                loss, load_first(a + at, last - r, 0), load_first(y + at, last - r, 0)
+            )
+        store_losses(row_loss + r, divide(sums, spread(<real>n)), last - r)
+        r += WIDTH
+
+
+cdef inline void mean_term_deltas(
+    Loss loss, const real* a, const real* y, const real* weight, real scale, real* da,
+    Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """da_j := scale * weight * dt/da_j"""
+    cdef Py_ssize_t j, at, r = first
+    cdef vec factor, slope
+    while r < last:
+        factor = spread(scale) * load_first(weight + r, last - r, 0)
+        for j in range(n):
+            at = j * pitch + r
+            slope = loss_slope(
+                loss, load_first(a + at, last - r, 0), load_first(y + at, last - r, 0)
+            )
+            store_first(da + at, factor * slope, last - r)
         r += WIDTH
 
 

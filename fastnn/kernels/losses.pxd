@@ -4,12 +4,17 @@ z and a are the output layer before and after its activation, y the row's target
 of outputs. A cross-entropy is fused with its activation (`is_fused`): its value is taken from z,
 which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y itself.
 Any other loss gives dL/da. The codes are those of `fastnn/losses.py`.
+
+A loss that is the mean of one term for each output is written once, for a vector of outputs:
+`loss_term`, and its derivative `loss_slope`. The mean squared error alone adds up in double
+precision: its square may be too large for `real`.
 """
 
 from fastnn.kernels.activations cimport largest
-from fastnn.kernels.elementary cimport absolute, exp, log1p, softplus
+from fastnn.kernels.elementary cimport absolute, exp, log, log1p, softplus
 from fastnn.kernels.simd cimport (
-    INFINITE, WIDTH, first_lane, lane_sum, load_first, real, spread, vec, where,
+    INFINITE, WIDTH, divide, first_lane, lane_sum, load_first, real, spread, store_first, vec,
+    where,
 )
 
 cdef enum Loss:
@@ -17,11 +22,16 @@ cdef enum Loss:
     BINARY_CROSSENTROPY = 1
     CATEGORICAL_CROSSENTROPY = 2  # y holds one probability for each class
     LABEL_CROSSENTROPY = 3  # y holds the number of the class
+    ABSOLUTE_ERROR = 4
+    HUBER = 5
+    POISSON = 6
+    HINGE = 7
+    SQUARED_HINGE = 8
 
 
 cdef inline bint is_fused(Loss loss) noexcept nogil:
     """Whether the delta of the loss is dL/dz already."""
-    return loss != SQUARED_ERROR
+    return BINARY_CROSSENTROPY <= loss <= LABEL_CROSSENTROPY
 
 
 cdef inline double loss_value(
@@ -34,7 +44,9 @@ cdef inline double loss_value(
         return binary_crossentropy(z, y, n)
     if loss == CATEGORICAL_CROSSENTROPY:
         return categorical_crossentropy(z, y, n)
-    return log_sum_exp(z, n) - z[<Py_ssize_t>y[0]]
+    if loss == LABEL_CROSSENTROPY:
+        return log_sum_exp(z, n) - z[<Py_ssize_t>y[0]]
+    return mean_term(loss, a, y, n)
 
 
 cdef inline void loss_delta(
@@ -47,8 +59,10 @@ cdef inline void loss_delta(
         binary_crossentropy_delta(a, y, delta, weight, n)
     elif loss == CATEGORICAL_CROSSENTROPY:
         categorical_crossentropy_delta(a, y, delta, weight, n)
-    else:
+    elif loss == LABEL_CROSSENTROPY:
         label_crossentropy_delta(a, y, delta, weight, n)
+    else:
+        mean_term_delta(loss, a, y, delta, weight, n)
 
 
 cdef inline double squared_error(const real* a, const real* y, Py_ssize_t n) noexcept nogil:
@@ -69,6 +83,102 @@ cdef inline void squared_error_delta(
     for j in range(n):
         da[j] = factor * (a[j] - y[j])
 
+
+# ---- means of one term for each output --------------------------------------------------------
+
+cdef inline vec loss_term(Loss loss, vec a, vec y) noexcept nogil:
+    """t(a_j, y_j) of l = 1/n sum_j t(a_j, y_j)"""
+    if loss == ABSOLUTE_ERROR:
+        return absolute(a - y)
+    if loss == HUBER:
+        return huber(a - y)
+    if loss == POISSON:
+        return a - y * log(a + spread(1e-7))
+    if loss == HINGE:
+        return hinge(a, sign(y))
+    return hinge(a, sign(y)) * hinge(a, sign(y))
+
+
+cdef inline vec loss_slope(Loss loss, vec a, vec y) noexcept nogil:
+    """dt/da_j; 0 at the corner of |e| and of the hinge"""
+    if loss == ABSOLUTE_ERROR:
+        return absolute_slope(a - y)
+    if loss == HUBER:
+        return huber_slope(a - y)
+    if loss == POISSON:
+        return 1 - divide(y, a + spread(1e-7))
+    if loss == HINGE:
+        return hinge_slope(a, sign(y))
+    return 2 * hinge(a, sign(y)) * hinge_slope(a, sign(y))
+
+
+cdef inline vec absolute_slope(vec e) noexcept nogil:
+    """d|e|/de: -1, 0 or 1, and NaN of NaN"""
+    return where(e > spread(0), spread(1), where(e < spread(0), spread(-1), e))
+
+
+cdef inline vec huber(vec e) noexcept nogil:
+    """e^2 / 2 for |e| < 1, otherwise |e| - 1/2: c (|e| - c/2) with c = min(|e|, 1)"""
+    cdef vec size = absolute(e)
+    cdef vec c = where(size < spread(1), size, spread(1))
+    return c * (size - c * spread(0.5))
+
+
+cdef inline vec huber_slope(vec e) noexcept nogil:
+    """e for |e| < 1, otherwise its sign"""
+    return where(e > spread(1), spread(1), where(e < spread(-1), spread(-1), e))
+
+
+cdef inline vec sign(vec y) noexcept nogil:
+    """A target of a hinge: y, but -1 for 0"""
+    return where(y == spread(0), spread(-1), y)
+
+
+cdef inline vec hinge(vec a, vec y) noexcept nogil:
+    """max(1 - y a, 0)"""
+    cdef vec missing = 1 - y * a
+    return where(missing < spread(0), spread(0), missing)
+
+
+cdef inline vec hinge_slope(vec a, vec y) noexcept nogil:
+    """-y where y a < 1, otherwise 0"""
+    return where(y * a < spread(1), -y, spread(0))
+
+
+cdef inline double mean_term(
+    Loss loss, const real* a, const real* y, Py_ssize_t n
+) noexcept nogil:
+    """l = 1/n sum_j t(a_j, y_j); behind the row a = y is such that t = 0"""
+    cdef real rest = 1 if loss == HINGE or loss == SQUARED_HINGE else 0
+    cdef vec sums = spread(0)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        sums = sums + loss_term(
+            loss, load_first(a + j, n - j, rest), load_first(y + j, n - j, rest)
+        )
+        j += WIDTH
+    return <double>lane_sum(sums) / n
+
+
+cdef inline void mean_term_delta(
+    Loss loss, const real* a, const real* y, real* da, real weight, Py_ssize_t n
+) noexcept nogil:
+    """da_j := weight * 1/n dt/da_j"""
+    cdef vec factor = spread(weight / n)
+    cdef Py_ssize_t j = 0
+    if n == 1:  # without a mask, as in `sweep` of `elementary.pxd`
+        da[0] = first_lane(factor * loss_slope(loss, spread(a[0]), spread(y[0])))
+        return
+    while j < n:
+        store_first(
+            da + j,
+            factor * loss_slope(loss, load_first(a + j, n - j, 0), load_first(y + j, n - j, 0)),
+            n - j,
+        )
+        j += WIDTH
+
+
+# ---- cross-entropies --------------------------------------------------------------------------
 
 cdef inline vec binary_crossentropy_term(vec z, vec y) noexcept nogil:
     """softplus(z) - y z, the cross-entropy of sigmoid(z) and y
