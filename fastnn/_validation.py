@@ -271,25 +271,28 @@ def targets(
     return _rounded(name, array, dtype)
 
 
+def _check_labels(name: str, array: Array, n_outputs: int) -> None:
+    low, high = array.min(), array.max()
+    if (array != np.floor(array)).any():
+        raise ValueError(f"{name} holds class labels that are not whole numbers, {low}...{high}")
+    if low < 0:
+        raise ValueError(
+            f"{name} holds labels from {low} to {high}; expected whole numbers from 0 on. "
+            f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
+        )
+    if high >= n_outputs:
+        raise ValueError(
+            f"{name} holds labels from {low} to {high}, but the output layer has {n_outputs} "
+            f"units, for labels 0 to {n_outputs - 1}; e.g. Dense({int(high) + 1}, 'softmax')"
+        )
+
+
 def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: int) -> None:
     low, high = array.min(), array.max()  # NaN if there is one
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} holds NaN or infinity; drop those rows first")
     if kind == "classes" and array.shape[1] == 1:
-        if (array != np.floor(array)).any():
-            raise ValueError(
-                f"{name} holds class labels that are not whole numbers, {low}...{high}"
-            )
-        if low < 0:
-            raise ValueError(
-                f"{name} holds labels from {low} to {high}; expected whole numbers from 0 on. "
-                f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
-            )
-        if high >= n_outputs:
-            raise ValueError(
-                f"{name} holds labels from {low} to {high}, but the output layer has {n_outputs} "
-                f"units, for labels 0 to {n_outputs - 1}; e.g. Dense({int(high) + 1}, 'softmax')"
-            )
+        _check_labels(name, array, n_outputs)
     elif kind == "counts":
         if low < 0:
             raise ValueError(f"{name} holds values from {low} to {high}; expected counts >= 0")

@@ -146,6 +146,47 @@ def test_the_bits_of_a_row_do_not_depend_on_its_place(build, sizes, loss, output
         np.testing.assert_array_equal(piece.predictions[0], predicted[row])
 
 
+CORNERS = {  # loss: outputs, targets, dl/da of one output
+    "mean_absolute_error": ([2, 2, 2], [2, 1, 3], [0, 1, -1]),
+    "huber": ([0, 1, -1, 2, -2, 0.5], [0] * 6, [0, 1, -1, 1, -1, 0.5]),
+    "hinge": ([1, -1, 0, 2, 0, -3], [1, 0, 0, 1, 1, 1], [0, 0, 1, 0, -1, -1]),
+    "squared_hinge": ([1, -1, 0, 2, 0, -3], [1, 0, 0, 1, 1, 1], [0, 0, 2, 0, -2, -8]),
+    "poisson": ([0, 1, 4], [0, 0, 1], [1, 1, 0.75]),
+}
+
+
+@each_build
+@pytest.mark.parametrize("loss", CORNERS)
+@pytest.mark.parametrize("width", [1, 2, 20])  # outputs that lie across, and that do not
+def test_slopes_at_corners_and_on_both_sides(build, loss, width):
+    network = make_network(build, [1, width], ["linear"])
+    network.parameters[:] = 0
+    network.views(network.parameters)["W1"][...] = 1
+    for a, y, slope in zip(*CORNERS[loss], strict=True):
+        data = make_data(network, loss, [[a]], np.full((1, width), y))
+        gradient = network.views(network.gradient(data, LOSSES[loss]()))
+        np.testing.assert_allclose(gradient["b1"] * width, slope, rtol=1e-6, atol=1e-30)
+
+
+@each_build
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+@pytest.mark.parametrize("sizes", [(7, 17, 1), (7, 6, 3), (7, 20, 21)])
+def test_a_hinge_takes_0_for_minus_1(build, loss, sizes):
+    network = make_network(build, sizes, ["tanh", "linear"])
+    X, y = make_rows(network, loss, 30, one_hot=True)
+    assert set(y.ravel()) == {0, 1}
+    assert_gradient_agrees(network, loss, X, y, factor=20)
+
+
+@each_build
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+def test_more_outputs_than_are_laid_across(build, loss, output):
+    network = make_network(build, (6, 20, 21), ["tanh", output])
+    X, y = make_rows(network, loss, 30)
+    weights = np.random.default_rng(1).integers(0, 3, 30)
+    assert_gradient_agrees(network, loss, X, y, weights)
+
+
 def assert_gradient_agrees(network, loss, X, y, weights=None, factor=1):
     activations = [layer.activation for layer in network.layers]
     L, expected = reference.gradient(oracle_weights(network), activations, loss, X, y, weights)

@@ -12,6 +12,9 @@ KINDS = {  # output layer, loss, targets
     "binary": (Dense(1, "sigmoid"), "binary_crossentropy", (X[:, 0] > 0).astype(int)),
     "classes": (Dense(3, "softmax"), "categorical_crossentropy", RNG.integers(0, 3, 40)),
     "numbers": (Dense(1), "mean_squared_error", X[:, 0] - X[:, 1]),
+    "counts": (Dense(1, "sigmoid"), "poisson", RNG.integers(0, 4, 40)),
+    "signs": (Dense(1), "hinge", np.where(X[:, 0] > 0, 1, -1)),
+    "zeros and ones": (Dense(1), "squared_hinge", (X[:, 0] > 0).astype(int)),
 }
 each_kind = pytest.mark.parametrize("kind", KINDS)
 

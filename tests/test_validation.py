@@ -17,6 +17,8 @@ OUTPUT = {  # last layer, loss
     "two binary": (Dense(2, "sigmoid"), "binary_crossentropy"),
     "classes": (Dense(3, "softmax"), "categorical_crossentropy"),
     "numbers": (Dense(2), "mean_squared_error"),
+    "counts": (Dense(1, "sigmoid"), "poisson"),
+    "signs": (Dense(1), "hinge"),
 }
 N_ROWS = 8
 X = np.random.default_rng(0).normal(size=(N_ROWS, 3))
@@ -26,6 +28,8 @@ Y = {
     "two binary": np.stack([LABELS % 2, LABELS // 2], axis=1),
     "classes": LABELS,
     "numbers": X[:, :2] ** 2,
+    "counts": LABELS,
+    "signs": 2 * (LABELS % 2) - 1,
 }
 NAN, INF = np.nan, np.inf
 
@@ -259,6 +263,10 @@ BAD_Y = table(
     ),
     ("1 and 2", "binary", Y["binary"] + 1, ValueError, "y holds values from 1 to 2; expected 0, 1"),
     ("above 1", "binary", Y["binary"] * 1.01, ValueError, "y holds values from 0.0 to 1.01"),
+    ("negative count", "counts", LABELS - 1, ValueError, "y holds values from -1 to 1.*counts"),
+    ("-1, 0 and 1", "signs", LABELS - 1, ValueError, "y holds values from -1 to 1.* -1 and 1, or"),
+    ("1 and 2 for a hinge", "signs", Y["binary"] + 1, ValueError, "y holds values from 1 to 2"),
+    ("half a sign", "signs", Y["signs"] / 2, ValueError, "y holds values from -0.5 to 0.5"),
     (
         "label 3 of 3",
         "classes",
@@ -451,7 +459,7 @@ BAD_COMPILE = table(
         "binary",
         {"loss": "cosine_similarity"},
         ValueError,
-        "loss='cosine_similarity' is unknown; known are .*categorical_crossentropy.*mean_squared_error",
+        "is unknown; known are .*categorical_crossentropy.*mean_squared_error.*squared_hinge",
     ),
     (
         "loss misspelt",
@@ -464,9 +472,9 @@ BAD_COMPILE = table(
     (
         "optimizer unknown",
         "binary",
-        {"optimizer": "adam", "loss": "binary_crossentropy"},
+        {"optimizer": "adan", "loss": "binary_crossentropy"},
         ValueError,
-        "optimizer='adam' is unknown; known are sgd",
+        "optimizer='adan' is unknown; known are sgd.*mean 'adam'",
     ),
     (
         "optimizer misspelt",
@@ -523,6 +531,28 @@ BAD_COMPILE = table(
         {"loss": "mean_squared_error", "metrics": ["accuracy"]},
         ValueError,
         "accuracy.*mean_squared_error",
+    ),
+    (
+        "accuracy of counts",
+        "counts",
+        {"loss": "poisson", "metrics": ["accuracy"]},
+        ValueError,
+        "accuracy.*poisson",
+    ),
+    ("linear with poisson", "numbers", {"loss": "poisson"}, ValueError, "'relu' or.*has 'linear'"),
+    (
+        "sigmoid with hinge",
+        "binary",
+        {"loss": "hinge"},
+        ValueError,
+        "'linear' or 'tanh'.*'sigmoid'",
+    ),
+    (
+        "softmax with squared_hinge",
+        "classes",
+        {"loss": "squared_hinge"},
+        ValueError,
+        r"'linear' or 'tanh', but it has 'softmax'; e\.g\. Dense\(3, 'linear'\)",
     ),
     (
         "softmax with binary_crossentropy",
