@@ -4,7 +4,7 @@
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
-from fastnn.kernels.rows cimport FLOAT32, FLOAT64, NumberType, is_finite
+from fastnn.kernels.rows cimport is_finite
 from fastnn.kernels.simd cimport real
 from fastnn.kernels.team cimport wait
 from fastnn.kernels.tiny cimport TinyLayer
