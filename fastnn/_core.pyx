@@ -19,6 +19,7 @@ from cpython.buffer cimport (
 )
 from libc.math cimport NAN
 
+from fastnn.kernels.activations cimport elu, selu
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss
@@ -357,7 +358,10 @@ def all_finite(const real[::1] values):
 
 
 def elementwise(int function, const real[::1] x, real[::1] y):
-    """y := f(x), f one of exp, log, sigmoid, tanh, softplus (0 to 4); for tests and measurements"""
+    """y := f(x), for tests and measurements
+
+    f is one of exp, log, sigmoid, tanh, softplus, elu, selu (0 to 6).
+    """
     cdef float_mode mode_before
     cdef Py_ssize_t n = x.shape[0]
     if n == 0:
@@ -372,8 +376,12 @@ def elementwise(int function, const real[::1] x, real[::1] y):
             sweep(sigmoid, &x[0], &y[0], n)
         elif function == 3:
             sweep(tanh, &x[0], &y[0], n)
-        else:
+        elif function == 4:
             sweep(softplus, &x[0], &y[0], n)
+        elif function == 5:
+            sweep(elu, &x[0], &y[0], n)
+        else:
+            sweep(selu, &x[0], &y[0], n)
         restore_float_mode(mode_before)
 
 

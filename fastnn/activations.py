@@ -45,8 +45,37 @@ class Softmax(Activation):
     name, code = "softmax", 4
 
 
+class LeakyRelu(Activation):
+    """a = z if z > 0, otherwise 0.2 z; da/dz = 1 if z > 0, otherwise 0.2 (at z = 0 too)."""
+
+    name, code = "leaky_relu", 5
+
+
+class Elu(Activation):
+    """a = z if z > 0, otherwise exp(z) - 1, above -1; da/dz = 1 if z > 0, otherwise a + 1."""
+
+    name, code = "elu", 6
+
+
+class Selu(Activation):
+    """a = s z if z > 0, otherwise s alpha (exp(z) - 1), where s = 1.0507... and alpha = 1.6733...
+
+    da/dz = s if z > 0, otherwise a + s alpha. With standardised features and
+    `kernel_initializer="lecun_normal"` the units keep mean 0 and variance 1 from layer to layer.
+    """
+
+    name, code = "selu", 7
+
+
+class Softplus(Activation):
+    """a = log(1 + exp(z)), above 0; da/dz = 1 - exp(-a), which is the sigmoid of z."""
+
+    name, code = "softplus", 8
+
+
 ACTIVATIONS: dict[str, type[Activation]] = {
-    kind.name: kind for kind in (Linear, Relu, Sigmoid, Tanh, Softmax)
+    kind.name: kind
+    for kind in (Linear, Relu, Sigmoid, Tanh, Softmax, LeakyRelu, Elu, Selu, Softplus)
 }
 
 

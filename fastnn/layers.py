@@ -20,7 +20,8 @@ class Dense:
     units : int
         Number of outputs, n_out.
     activation : str, optional
-        The function f: "linear", "relu", "sigmoid", "tanh" or "softmax". None is "linear".
+        The function f: "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "selu"
+        or "softplus". None is "linear".
     use_bias : bool
         Whether the layer has the bias b, shape (n_out,), which starts at zero.
     kernel_initializer : str

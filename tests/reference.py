@@ -67,12 +67,59 @@ def softmax_backward(z, da):
     return a * (da - (a * da).sum(axis=1, keepdims=True))
 
 
+def leaky_relu(z):
+    """a = z where z > 0, else 0.2 z"""
+    return np.where(z > 0, z, 0.2 * z)
+
+
+def leaky_relu_backward(z, da):
+    """dz = da where z > 0, else 0.2 da"""
+    return da * np.where(z > 0, 1.0, 0.2)
+
+
+def elu(z):
+    """a = z where z > 0, else exp(z) - 1"""
+    return np.where(z > 0, z, np.expm1(np.minimum(z, 0.0)))
+
+
+def elu_backward(z, da):
+    """dz = da where z > 0, else da exp(z)"""
+    return da * np.exp(np.minimum(z, 0.0))
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def selu(z):
+    """a = scale z where z > 0, else scale alpha (exp(z) - 1)"""
+    return SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * elu(z))
+
+
+def selu_backward(z, da):
+    """dz = da scale where z > 0, else da scale alpha exp(z)"""
+    return da * SELU_SCALE * np.where(z > 0, 1.0, SELU_ALPHA * elu_backward(z, 1.0))
+
+
+def softplus(z):
+    """a = log(1 + exp(z))"""
+    return np.logaddexp(0.0, z)
+
+
+def softplus_backward(z, da):
+    """dz = da sigmoid(z)"""
+    return da * sigmoid(z)
+
+
 ACTIVATIONS = {
     "linear": (linear, linear_backward),
     "relu": (relu, relu_backward),
     "sigmoid": (sigmoid, sigmoid_backward),
     "tanh": (tanh, tanh_backward),
     "softmax": (softmax, softmax_backward),
+    "leaky_relu": (leaky_relu, leaky_relu_backward),
+    "elu": (elu, elu_backward),
+    "selu": (selu, selu_backward),
+    "softplus": (softplus, softplus_backward),
 }
 
 # Losses l of each row. Under each its delta: dl/da, or dl/dz where fused with an activation.

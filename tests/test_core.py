@@ -37,7 +37,7 @@ def scratch_of_nan(monkeypatch):
     monkeypatch.setattr(fastnn.network, "aligned_empty", filled)
 
 
-HIDDEN = ["linear", "relu", "sigmoid", "tanh", "softmax"]
+HIDDEN = list(reference.ACTIVATIONS)
 # Sizes 1, odd, and around the paddings 4, 8 and 16 and the vector widths.
 SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65]
 
@@ -201,7 +201,7 @@ def assert_gradient_agrees(network, loss, X, y, weights=None, factor=1):
     np.testing.assert_array_equal(network.parameters, before)
 
 
-@pytest.mark.parametrize("hidden", ["linear", "sigmoid", "tanh", "softmax"])
+@pytest.mark.parametrize("hidden", [name for name in HIDDEN if name != "relu"])
 @pytest.mark.parametrize(("loss", "output"), [pair for pair in PAIRS if pair[1] != "relu"])
 @pytest.mark.parametrize("sizes", [(3, 9, 4), (3, 5, 4)])  # the second is narrow
 def test_gradient_agrees_with_central_differences(hidden, loss, output, sizes):
@@ -220,6 +220,30 @@ def test_gradient_agrees_with_central_differences(hidden, loss, output, sizes):
             view[index] += step
             slope = (differences[0] - differences[1]) / (2 * step * data.n_rows)
             assert gradient[name][index] == pytest.approx(slope, rel=1e-6, abs=1e-9)
+
+
+SLOPE_BOUNDS = {  # in eps: of 1, but of the exact slope itself for softplus
+    "relu": 0, "sigmoid": 2, "tanh": 5, "leaky_relu": 1, "elu": 2, "selu": 3, "softplus": 6,
+}  # fmt: skip
+
+
+@each_build
+@pytest.mark.parametrize("activation", SLOPE_BOUNDS)
+def test_slope_is_exact_for_small_and_large_z(build, activation):
+    network = make_network(build, [1, 1], [activation])
+    sizes = np.concatenate([np.geomspace(1e-6, 1e4, 150), [20, 40, 80.5, 87, 88, 89, 710]])
+    for z in np.concatenate([-sizes, [0], sizes]).astype(network.dtype):
+        network.views(network.parameters)["W1"][...] = 1
+        network.views(network.parameters)["b1"][...] = 0
+        a = network.predict(features(np.array([[z]]), network.dtype))
+        y = a - 0.5
+        data = make_data(network, "mean_squared_error", [[z]], y)
+        db = network.views(network.gradient(data, LOSSES["mean_squared_error"]()))["b1"][0]
+        slope = db / (2 * (a.astype(np.float64) - y)).item()
+        exact = reference.ACTIVATIONS[activation][1](np.array([[np.float64(z)]]), 1.0)[0, 0]
+        scale = exact if activation == "softplus" else 1
+        bound = SLOPE_BOUNDS[activation] * np.finfo(network.dtype).eps * scale
+        assert abs(slope - exact) <= bound + 1e-37, z
 
 
 @each_build

@@ -23,7 +23,7 @@ from fastnn.descent import batch, epoch_slices, minibatch, stochastic
 from fastnn.losses import LOSSES
 
 RATE = 0.05
-HIDDEN = ["linear", "relu", "sigmoid", "tanh", "softmax"]
+HIDDEN = list(reference.ACTIVATIONS)
 BATCH_SIZES = {"stochastic": 1, "minibatch": 16, "batch": 50}  # of 50 rows: 16 leaves a short one
 
 each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)

@@ -11,14 +11,20 @@ import numpy as np
 import pytest
 from networks import BUILDS, core_of
 
-CODES = {"exp": 0, "log": 1, "sigmoid": 2, "tanh": 3, "softplus": 4}
-BOUNDS = {"exp": 1.1, "log": 1.0, "sigmoid": 2.6, "tanh": 2.6, "softplus": 2.8}  # in ulp
+CODES = {"exp": 0, "log": 1, "sigmoid": 2, "tanh": 3, "softplus": 4, "elu": 5, "selu": 6}
+BOUNDS = {  # in ulp
+    "exp": 1.1, "log": 1.0, "sigmoid": 2.6, "tanh": 2.6, "softplus": 2.8, "elu": 1.6, "selu": 2.9,
+}  # fmt: skip
+SCALE = mpmath.mpf("1.0507009873554804934193349852946")  # selu's constants, as Keras gives them
+ALPHA = mpmath.mpf("1.6732632423543772848170429916717")
 EXACT = {
     "exp": mpmath.exp,
     "log": lambda x: mpmath.log(x) if x > 0 else -mpmath.inf if x == 0 else mpmath.nan,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "tanh": mpmath.tanh,
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "elu": lambda x: x if x > 0 else mpmath.expm1(x),
+    "selu": lambda x: SCALE * (x if x > 0 else ALPHA * mpmath.expm1(x)),
 }
 SPECIAL = {  # of -inf, -0, 0, inf and NaN
     "exp": [0, 1, 1, np.inf, np.nan],
@@ -26,6 +32,8 @@ SPECIAL = {  # of -inf, -0, 0, inf and NaN
     "sigmoid": [0, 0.5, 0.5, 1, np.nan],
     "tanh": [-1, -0.0, 0, 1, np.nan],
     "softplus": [0, np.log(2), np.log(2), np.inf, np.nan],
+    "elu": [-1, 0, 0, np.inf, np.nan],
+    "selu": [-1.7580993408473768, 0, 0, np.inf, np.nan],
 }
 
 each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)

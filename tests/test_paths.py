@@ -75,7 +75,7 @@ def assert_textbook(path, build, sizes, activations, loss, *, weights=None, **se
 @each_build
 @each_path
 @pytest.mark.parametrize("sizes", SHAPES)
-@pytest.mark.parametrize("hidden", ["relu", "tanh"])
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "selu"])
 def test_every_path_gives_the_textbook_weights(build, path, sizes, hidden):
     activations = [hidden] * (len(sizes) - 2) + ["linear"]
     assert_textbook(path, build, sizes, activations, "mean_squared_error")
@@ -84,7 +84,7 @@ def test_every_path_gives_the_textbook_weights(build, path, sizes, hidden):
 @each_build
 @each_path
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
-@pytest.mark.parametrize("hidden", ["relu", "sigmoid"])
+@pytest.mark.parametrize("hidden", ["relu", "sigmoid", "softplus"])
 def test_every_path_takes_every_loss(build, path, loss, output, hidden):
     assert_textbook(path, build, (19, 24, 20, 3), [hidden, "relu", output], loss)
 
@@ -131,7 +131,9 @@ def test_a_sample_weight_multiplies_the_step(build, path):
 
 
 @each_build
-@pytest.mark.parametrize("hidden", ["relu", "sigmoid", "softmax"])
+@pytest.mark.parametrize(
+    "hidden", ["relu", "sigmoid", "softmax", "leaky_relu", "elu", "selu", "softplus"]
+)
 @pytest.mark.parametrize("sizes", [(3, 8, 8, 1), (8, 8), (1, 5, 7, 2, 8), (7, 1)])
 def test_tiny_networks_of_any_shape(build, sizes, hidden):
     activations = [hidden] * (len(sizes) - 2) + ["linear"]

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from networks import BUILDS, PAIRS, descent_for, make_data, make_network, make_rows
+from reference import ACTIVATIONS
 
 import fastnn
 from fastnn import SGD, Adagrad, Adam, AdamW, Callback, Dense, RMSprop, Sequential, _team, _threads
@@ -22,7 +23,7 @@ from fastnn.losses import LOSSES
 from fastnn.network import Network
 
 SIZES = [2, 3, 4, 7]
-HIDDEN = ["linear", "relu", "sigmoid", "tanh", "softmax"]
+HIDDEN = list(ACTIVATIONS)
 FASTEST = BUILDS[-2:]  # one of each number type
 N_ROWS = 300
 

@@ -765,7 +765,8 @@ BAD_MAKES = table(
         "activation unknown",
         lambda: Dense(1, "gelu"),
         ValueError,
-        "activation='gelu' is unknown; known are linear, relu, sigmoid, tanh, softmax",
+        "activation='gelu' is unknown; known are linear, relu, sigmoid, tanh, softmax, leaky_relu, "
+        "elu, selu, softplus",
     ),
     ("activation misspelt", lambda: Dense(1, "rellu"), ValueError, "mean 'relu'"),
     ("activation a function", lambda: Dense(1, np.tanh), TypeError, "activation=.*expected a name"),

@@ -6,7 +6,7 @@ Every derivative is written in terms of the output a, so z need not be kept:
 
 from libc.string cimport memset
 
-from fastnn.kernels.elementary cimport exp, sigmoid, sweep, tanh
+from fastnn.kernels.elementary cimport exp, expm1, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.simd cimport (
     INFINITE, WIDTH, divide, first_lane, lane_max, lane_sum, load_first, real, spread, store_first,
     vec, where,
@@ -18,6 +18,10 @@ cdef enum Activation:
     SIGMOID = 2
     TANH = 3
     SOFTMAX = 4
+    LEAKY_RELU = 5
+    ELU = 6
+    SELU = 7
+    SOFTPLUS = 8
 
 ctypedef vec (*Derivative)(vec a, vec da) noexcept nogil
 
@@ -32,6 +36,14 @@ cdef inline void activate(Activation f, real* z, Py_ssize_t n) noexcept nogil:
         sweep(tanh, z, z, n)
     elif f == SOFTMAX:
         softmax(z, n)
+    elif f == LEAKY_RELU:
+        sweep(leaky_relu, z, z, n)
+    elif f == ELU:
+        sweep(elu, z, z, n)
+    elif f == SELU:
+        sweep(selu, z, z, n)
+    elif f == SOFTPLUS:
+        sweep(softplus, z, z, n)
 
 
 cdef inline void activate_backward(
@@ -46,6 +58,14 @@ cdef inline void activate_backward(
         sweep_backward(tanh_backward, a, da, n)
     elif f == SOFTMAX:
         softmax_backward(a, da, n)
+    elif f == LEAKY_RELU:
+        sweep_backward(leaky_relu_backward, a, da, n)
+    elif f == ELU:
+        sweep_backward(elu_backward, a, da, n)
+    elif f == SELU:
+        sweep_backward(selu_backward, a, da, n)
+    elif f == SOFTPLUS:
+        sweep_backward(softplus_backward, a, da, n)
 
 
 cdef inline void activate_block(
@@ -59,7 +79,7 @@ cdef inline void activate_block(
     cdef Py_ssize_t r, length = n if rows_apart else m * stride
     for r in range(m if rows_apart else 1):
         activate(f, z + r * stride, length)
-    if f == SIGMOID and n < stride and not rows_apart:  # sigmoid(0) = 0.5
+    if (f == SIGMOID or f == SOFTPLUS) and n < stride and not rows_apart:  # f(0) is not 0
         for r in range(m):
             memset(z + r * stride + n, 0, (stride - n) * sizeof(real))
 
@@ -97,6 +117,55 @@ cdef inline vec sigmoid_backward(vec a, vec da) noexcept nogil:
 cdef inline vec tanh_backward(vec a, vec da) noexcept nogil:
     """dz := da * (1 - a^2)"""
     return da * (1 - a * a)
+
+
+cdef inline vec leaky_relu(vec z) noexcept nogil:
+    """a := z where z > 0, else 0.2 z"""
+    return where(z > spread(0), z, z * spread(0.2))
+
+
+cdef inline vec leaky_relu_backward(vec a, vec da) noexcept nogil:
+    """dz := da where a > 0, else 0.2 da"""
+    return where(a > spread(0), da, da * spread(0.2))
+
+
+cdef inline vec expm1_below_0(vec z) noexcept nogil:
+    """exp(z) - 1 for z <= 0; below -40 it is -1 in either number type"""
+    return expm1(where(z < spread(-40), spread(-40), z))
+
+
+cdef inline vec elu(vec z) noexcept nogil:
+    """a := z where z > 0, else exp(z) - 1; 1.5 ulp"""
+    return where(z > spread(0), z, expm1_below_0(z))
+
+
+cdef inline vec elu_backward(vec a, vec da) noexcept nogil:
+    """dz := da where a > 0, else da (a + 1)"""
+    return where(a > spread(0), da, da * (a + 1))
+
+
+cdef inline vec selu(vec z) noexcept nogil:
+    """a := s z where z > 0, else s alpha (exp(z) - 1); 2.5 ulp
+
+    s = 1.05... and alpha = 1.67... keep mean 0 and variance 1 from layer to layer.
+    """
+    return where(
+        z > spread(0), z * spread(1.0507009873554805),
+        expm1_below_0(z) * spread(1.7580993408473768),
+    )
+
+
+cdef inline vec selu_backward(vec a, vec da) noexcept nogil:
+    """dz := s da where a > 0, else da (a + s alpha)"""
+    return da * where(
+        a > spread(0), spread(1.0507009873554805), a + spread(1.7580993408473768)
+    )
+
+
+# softplus is in elementary.pxd
+cdef inline vec softplus_backward(vec a, vec da) noexcept nogil:
+    """dz := da (1 - exp(-a)), which is da sigmoid(z)"""
+    return -da * expm1_below_0(-a)
 
 
 cdef inline real largest(const real* z, Py_ssize_t n) noexcept nogil:

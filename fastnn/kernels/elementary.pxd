@@ -91,6 +91,13 @@ cdef inline vec exp(vec x) noexcept nogil:
     return where(x < either(-87.33654, -708.3964185322641), spread(0), y)
 
 
+cdef inline vec expm1(vec x) noexcept nogil:
+    """e^x - 1 = 2^n expm1(r) + (2^n - 1), which loses nothing near 0, for |x| <= 40 or NaN"""
+    cdef vec n = nearest_power(x)
+    cdef vec power = times_power_of_2(spread(1), n)
+    return power * expm1_of_rest(x, n - rounder()) + (power - 1)
+
+
 cdef inline vec sigmoid(vec x) noexcept nogil:
     """1 / (1 + exp(-x)); 2.5 ulp: where exp overflows the quotient is 0, as it should be"""
     return divide(spread(1), 1 + exp(-x))
@@ -99,12 +106,9 @@ cdef inline vec sigmoid(vec x) noexcept nogil:
 cdef inline vec tanh(vec x) noexcept nogil:
     """(exp(2x) - 1) / (exp(2x) + 1) = e / (e + 2), e = expm1(2|x|), with the sign of x; 2.6 ulp
 
-    expm1(2|x|) = 2^n expm1(r) + (2^n - 1) loses nothing near 0; from 20 on tanh is 1.
+    From 20 on tanh is 1.
     """
-    cdef vec y = 2 * where(absolute(x) > spread(20), spread(20), absolute(x))
-    cdef vec n = nearest_power(y)
-    cdef vec power = times_power_of_2(spread(1), n)
-    cdef vec e = power * expm1_of_rest(y, n - rounder()) + (power - 1)
+    cdef vec e = expm1(2 * where(absolute(x) > spread(20), spread(20), absolute(x)))
     return with_sign_of(x, divide(e, e + 2))
 
 
