@@ -135,7 +135,7 @@ cdef inline vec expm1_below_0(vec z) noexcept nogil:
 
 
 cdef inline vec elu(vec z) noexcept nogil:
-    """a := z where z > 0, else exp(z) - 1; 1.5 ulp"""
+    """a := z where z > 0, else exp(z) - 1; 1.2 ulp"""
     return where(z > spread(0), z, expm1_below_0(z))
 
 
@@ -145,7 +145,7 @@ cdef inline vec elu_backward(vec a, vec da) noexcept nogil:
 
 
 cdef inline vec selu(vec z) noexcept nogil:
-    """a := s z where z > 0, else s alpha (exp(z) - 1); 2.5 ulp
+    """a := s z where z > 0, else s alpha (exp(z) - 1); 2.3 ulp
 
     s = 1.05... and alpha = 1.67... keep mean 0 and variance 1 from layer to layer.
     """
