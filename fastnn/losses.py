@@ -92,13 +92,13 @@ class Poisson(Loss):
     The negative log-likelihood of counts y with the means a, but for a constant. It may be
     negative. Targets: counts or rates >= 0, shape (n,) for one output, otherwise (n, k). Outputs
     must not be negative (Keras, whose formula this is, lets them be, and gives NaN). Of those
-    that fit, sigmoid and softmax give means below 1, and relu has no gradient where its mean is
-    0 and a steep one next to it.
+    that fit, softplus is the usual one; sigmoid and softmax give means below 1, and relu has no
+    gradient where its mean is 0 and a steep one next to it.
     """
 
     name: ClassVar[str] = "poisson"
     targets: ClassVar[TargetKind] = "counts"
-    outputs: ClassVar[tuple[str, ...]] = ("relu", "sigmoid", "softmax")
+    outputs: ClassVar[tuple[str, ...]] = ("softplus", "relu", "sigmoid", "softmax")
 
     def code(self, y: Array) -> int:
         return 6
