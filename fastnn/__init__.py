@@ -4,7 +4,7 @@ from fastnn._backend import show_config
 from fastnn._version import __version__
 from fastnn.callbacks import Callback
 from fastnn.history import History
-from fastnn.layers import Dense, Normalization
+from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.models import Sequential, load
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.regularizers import L2
@@ -17,6 +17,7 @@ __all__ = [
     "AdamW",
     "Callback",
     "Dense",
+    "Dropout",
     "History",
     "Normalization",
     "RMSprop",

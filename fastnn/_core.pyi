@@ -1,7 +1,7 @@
 """The doors of the compiled core, the same in every build.
 
 `_Array` is an array of the build's number type (float32 or float64), contiguous. The first
-five arguments of a door describe the network (`fastnn.network.CoreArguments`), the next four the
+six arguments of most doors describe the network (`fastnn.network.CoreArguments`), the next four the
 rows (`fastnn._validation.Data`); an array with no rows stands for "none". The last three say which
 member of a team comes (`fastnn._team.Team`), none that the caller is alone.
 """
@@ -20,6 +20,7 @@ def evaluate(
     normalization: npt.NDArray[np.float64],
     block: int,
     scratch: _Array,
+    noise: npt.NDArray[np.int64],
     X: npt.NDArray[np.uint8],
     x_type: int,
     y: _Array,
@@ -38,6 +39,7 @@ def gradient(
     normalization: npt.NDArray[np.float64],
     block: int,
     scratch: _Array,
+    noise: npt.NDArray[np.int64],
     X: npt.NDArray[np.uint8],
     x_type: int,
     y: _Array,
@@ -52,14 +54,26 @@ def gradient(
     size: int = ...,
     team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
+def backward(
+    layers: npt.NDArray[np.int64],
+    parameters: _Array,
+    block: int,
+    scratch: _Array,
+    noise: npt.NDArray[np.int64],
+    dL_dy: _Array,
+    gradient: _Array,
+    transposed: _Array,
+    dL_dx: _Array,
+) -> None: ...
 def update(
     layers: npt.NDArray[np.int64],
     parameters: _Array,
     gradient: _Array,
-    learning_rate: float,
+    steps: npt.NDArray[np.float64],
     rule: npt.NDArray[np.float64],
-    decay: npt.NDArray[np.float64],
+    layer_rules: npt.NDArray[np.float64],
     slots: _Array,
+    clipped: npt.NDArray[np.int64],
 ) -> None: ...
 def stochastic(
     layers: npt.NDArray[np.int64],
@@ -67,6 +81,7 @@ def stochastic(
     normalization: npt.NDArray[np.float64],
     block: int,
     scratch: _Array,
+    noise: npt.NDArray[np.int64],
     X: npt.NDArray[np.uint8],
     x_type: int,
     y: _Array,
@@ -75,10 +90,11 @@ def stochastic(
     order: npt.NDArray[np.int64],
     predictions: _Array,
     total: float,
-    rates: npt.NDArray[np.float64],
+    steps: npt.NDArray[np.float64],
     rule: npt.NDArray[np.float64],
-    decay: npt.NDArray[np.float64],
+    layer_rules: npt.NDArray[np.float64],
     slots: _Array,
+    clipped: npt.NDArray[np.int64],
     path: int,
     member: int = ...,
     size: int = ...,
@@ -90,6 +106,7 @@ def minibatch(
     normalization: npt.NDArray[np.float64],
     block: int,
     scratch: _Array,
+    noise: npt.NDArray[np.int64],
     X: npt.NDArray[np.uint8],
     x_type: int,
     y: _Array,
@@ -98,10 +115,11 @@ def minibatch(
     order: npt.NDArray[np.int64],
     predictions: _Array,
     total: float,
-    rates: npt.NDArray[np.float64],
+    steps: npt.NDArray[np.float64],
     rule: npt.NDArray[np.float64],
-    decay: npt.NDArray[np.float64],
+    layer_rules: npt.NDArray[np.float64],
     slots: _Array,
+    clipped: npt.NDArray[np.int64],
     batch_size: int,
     gradient: _Array,
     member: int = ...,
@@ -115,16 +133,18 @@ def prepare_one_row(
     normalization: npt.NDArray[np.float64],
     block: int,
     scratch: _Array,
+    noise: npt.NDArray[np.int64],
     loss: int,
     rule: npt.NDArray[np.float64],
-    decay: npt.NDArray[np.float64],
+    layer_rules: npt.NDArray[np.float64],
     slots: _Array,
+    clipped: npt.NDArray[np.int64],
     path: int,
     kept: _Array,
     memory: bytearray,
 ) -> None: ...
 def learn_one(
-    memory: bytearray, X: npt.NDArray[Any], x_type: int, target: float, rate: float
+    memory: bytearray, X: npt.NDArray[Any], x_type: int, target: float, rate: float, shrink: float
 ) -> float: ...
 def first_nonfinite(X: npt.NDArray[np.uint8], x_type: int, n_features: int) -> tuple[int, int]: ...
 def all_finite(values: _Array) -> bool: ...

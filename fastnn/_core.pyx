@@ -23,13 +23,12 @@ from fastnn.kernels.activations cimport elu, selu
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss
-from fastnn.kernels.narrow cimport is_narrow
 from fastnn.kernels.rows cimport NumberType, Rows, is_finite, nonfinite_in_row
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
 from fastnn.kernels.team cimport Member, begin, wait
-from fastnn.kernels.update cimport Method, Rule
+from fastnn.kernels.update cimport Clip, LayerRule, Method, Rule, Step
 
 include "fastnn/loops/network.pxi"
 include "fastnn/loops/narrow.pxi"
@@ -63,8 +62,8 @@ cdef Rows point_rows(
 
 cdef Call open_call(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
-    Py_ssize_t block, real[::1] scratch, const unsigned char[:, :] X, int x_type,
-    const real[:, ::1] y, const real[::1] sample_weight, int loss, const long long[::1] order,
+    Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
+    const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight, int loss, const long long[::1] order,
     real[:, ::1] predictions, Member me,
 ) noexcept nogil:
     """Arrays to pointers, an empty array to NULL; subnormals count as zero until `close_call`."""
@@ -76,6 +75,7 @@ cdef Call open_call(
     call.data.y = &y[0, 0] if y.shape[0] else NULL
     call.data.n_targets = y.shape[1]
     call.data.sample_weight = &sample_weight[0] if sample_weight.shape[0] else NULL
+    call.data.key, call.data.position = noise[0], noise[1]
     call.data.loss = <Loss>loss
     call.data.order = &order[0] if order.shape[0] else NULL
     call.data.predictions = &predictions[0, 0] if predictions.shape[0] else NULL
@@ -101,7 +101,7 @@ def scratch_length(const long long[:, ::1] layers, Py_ssize_t block, bint stocha
     cdef const Layer* last = first + layers.shape[0] - 1
     cdef Py_ssize_t n = layers.shape[0], units = last.z + last.stride
     cdef Py_ssize_t row = 2 * units - first.in_stride + last.stride + min(last.stride, ACROSS) + 1
-    cdef Py_ssize_t transposed = 0 if is_narrow(first, n) else transposed_length(first, n)
+    cdef Py_ssize_t transposed = 0 if first.narrow else transposed_length(first, n)
     block = whole_lines(block)
     if stochastic:
         transposed = samples_length(first, n, block)
@@ -110,7 +110,7 @@ def scratch_length(const long long[:, ::1] layers, Py_ssize_t block, bint stocha
 
 def evaluate(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
-    Py_ssize_t block, real[::1] scratch,
+    Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     int member=0, int size=1, int[::1] team=None,
@@ -127,8 +127,8 @@ def evaluate(
     with nogil:
         if not begin(&me):
             call = open_call(
-                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-                loss, order, predictions, me,
+                layers, parameters, normalization, block, scratch, noise, X, x_type, y,
+                sample_weight, loss, order, predictions, me,
             )
             total = evaluate_rows(&call.net, &call.data, n, total)
             close_call(&call)
@@ -137,7 +137,7 @@ def evaluate(
 
 def gradient(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
-    Py_ssize_t block, real[::1] scratch,
+    Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
     double scale, real[::1] gradient,
@@ -157,8 +157,8 @@ def gradient(
     with nogil:
         if not begin(&me):
             call = open_call(
-                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-                loss, order, predictions, me,
+                layers, parameters, normalization, block, scratch, noise, X, x_type, y,
+                sample_weight, loss, order, predictions, me,
             )
             transpose_weights(&call.net, min(block, n))
             if not wait(&me):
@@ -167,33 +167,67 @@ def gradient(
     return total
 
 
-cdef Rates point_rates(const double[::1] rates) noexcept nogil:
-    cdef Rates found
-    found.values, found.constant = &rates[0], rates.shape[0] == 1
+def backward(
+    const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch,
+    const long long[::1] noise, const real[:, ::1] dL_dy, real[::1] gradient,
+    real[::1] transposed, real[:, ::1] dL_dx,
+):
+    """gradient := dL/dW + gradient, given dL/dy of the rows that `evaluate` has just passed
+
+    Both in one block, with the same scratch memory, of a network that is not narrow. dL_dx, of rows
+    that have their padding, := dL/dx, with room for the first W transposed, unless it is empty.
+    """
+    cdef float_mode mode_before
+    cdef Network net
+    cdef Data data
+    cdef Py_ssize_t m = dL_dy.shape[0]
+    if m == 0:
+        return
+    with nogil:
+        mode_before = flush_subnormals()
+        net = point_network(layers, parameters, block, scratch, join_team(0, 1, None))
+        data.key, data.position = noise[0], noise[1]
+        transpose_weights(&net, m)
+        take_output_gradient(&net, &dL_dy[0, 0], m)
+        backward_rows(&net, &data, 0, 0, m, m)
+        weight_gradients(&net, m, &gradient[0], ADD, 0)
+        if dL_dx.shape[0]:
+            hand_out(&net, &data, &transposed[0], &dL_dx[0, 0], m)
+        restore_float_mode(mode_before)
+
+
+cdef Steps point_steps(const double[:, ::1] steps) noexcept nogil:
+    cdef Steps found
+    found.values, found.constant = <const Step*>&steps[0, 0], steps.shape[0] == 1
     return found
 
 
 cdef Rule point_rule(
-    const double[::1] rule, const double[::1] decay, real[:, ::1] slots
+    const double[::1] rule, const double[:, ::1] layer_rules, real[:, ::1] slots,
+    long long[::1] clipped,
 ) noexcept nogil:
     """The rule's numbers, in the order of `fastnn.optimizers.Constants`, and what it keeps"""
     cdef Rule found
     found.method = <Method><int>rule[0]
     found.first, found.second, found.nesterov = rule[1], rule[2], rule[3] != 0
-    found.epsilon, found.shrink = rule[4], rule[5]
-    found.decay = &decay[0] if decay.shape[0] else NULL
+    found.epsilon, found.shrinks = rule[4], rule[5] != 0
+    found.clip, found.limit = <Clip><int>rule[6], rule[7]
+    found.layers = <const LayerRule*>&layer_rules[0, 0] if layer_rules.shape[0] else NULL
     found.slots = &slots[0, 0] if slots.shape[0] else NULL
+    found.average = &slots[slots.shape[0] - 1, 0] if rule[8] != 0 else NULL
     found.n_parameters = slots.shape[1]
+    found.clipped = &clipped[0]
     return found
 
 
 def update(
-    const long long[:, ::1] layers, real[::1] parameters, const real[::1] gradient,
-    double learning_rate, const double[::1] rule, const double[::1] decay, real[:, ::1] slots,
+    const long long[:, ::1] layers, real[::1] parameters, real[::1] gradient,
+    const double[:, ::1] steps, const double[::1] rule, const double[:, ::1] layer_rules,
+    real[:, ::1] slots, long long[::1] clipped,
 ):
     """One step of gradient descent: parameters := parameters - learning_rate * gradient.
 
-    Momentum and decay as the rule has them.
+    Or what the rule makes of it; what it adds for the regularisers stays in the gradient.
     """
     cdef float_mode mode_before
     cdef Network net
@@ -205,21 +239,21 @@ def update(
         net.layers = <const Layer*>&layers[0, 0]
         net.output = net.layers + layers.shape[0] - 1
         net.parameters, net.me = &parameters[0], join_team(0, 1, None)
-        found = point_rule(rule, decay, slots)
-        descend(&net, &found, &gradient[0], <real>learning_rate, parameters.shape[0])
+        found = point_rule(rule, layer_rules, slots, clipped)
+        descend(&net, &found, &gradient[0], point_steps(steps).values[0], parameters.shape[0])
         restore_float_mode(mode_before)
 
 
 def stochastic(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
-    Py_ssize_t block, real[::1] scratch,
+    Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
-    const double[::1] rates, const double[::1] rule, const double[::1] decay, real[:, ::1] slots,
-    int path,
+    const double[:, ::1] steps, const double[::1] rule, const double[:, ::1] layer_rules,
+    real[:, ::1] slots, long long[::1] clipped, int path,
     int member=0, int size=1, int[::1] team=None,
 ):
-    """One update after every row, with its learning rate (a single rate serves all rows).
+    """One update after every row, with its own of the `steps` (a single one serves all rows).
 
     Returns total + the sum of sample_weight * l, each taken before its row's update.
     """
@@ -232,24 +266,24 @@ def stochastic(
     with nogil:
         if not begin(&me):
             call = open_call(
-                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-                loss, order, predictions, me,
+                layers, parameters, normalization, block, scratch, noise, X, x_type, y,
+                sample_weight, loss, order, predictions, me,
             )
-            call.rule = point_rule(rule, decay, slots)
+            call.rule = point_rule(rule, layer_rules, slots, clipped)
             samples = point_samples(&call.net, &call.rule, <Path>path, scratch)
-            call.rates = point_rates(rates)
-            total = stochastic_rows(&samples, &call.data, n, &call.rates, total)
+            call.steps = point_steps(steps)
+            total = stochastic_rows(&samples, &call.data, n, &call.steps, total)
             close_call(&call)
     return total
 
 
 def minibatch(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
-    Py_ssize_t block, real[::1] scratch,
+    Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     int loss, const long long[::1] order, real[:, ::1] predictions, double total,
-    const double[::1] rates, const double[::1] rule, const double[::1] decay, real[:, ::1] slots,
-    Py_ssize_t batch_size, real[::1] gradient,
+    const double[:, ::1] steps, const double[::1] rule, const double[:, ::1] layer_rules,
+    real[:, ::1] slots, long long[::1] clipped, Py_ssize_t batch_size, real[::1] gradient,
     int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every `batch_size` rows, along their mean gradient.
@@ -264,12 +298,13 @@ def minibatch(
     with nogil:
         if not begin(&me):
             call = open_call(
-                layers, parameters, normalization, block, scratch, X, x_type, y, sample_weight,
-                loss, order, predictions, me,
+                layers, parameters, normalization, block, scratch, noise, X, x_type, y,
+                sample_weight, loss, order, predictions, me,
             )
-            call.rule, call.rates = point_rule(rule, decay, slots), point_rates(rates)
+            call.rule = point_rule(rule, layer_rules, slots, clipped)
+            call.steps = point_steps(steps)
             total = minibatch_rows(
-                &call.net, &call.data, n, batch_size, &call.rule, &call.rates, &gradient[0],
+                &call.net, &call.data, n, batch_size, &call.rule, &call.steps, &gradient[0],
                 gradient.shape[0], total,
             )
             close_call(&call)
@@ -286,26 +321,27 @@ def one_row_length():
 
 def prepare_one_row(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
-    Py_ssize_t block, real[::1] scratch, int loss, const double[::1] rule,
-    const double[::1] decay, real[:, ::1] slots, int path, real[::1] kept,
-    bytearray memory,
+    Py_ssize_t block, real[::1] scratch, const long long[::1] noise, int loss,
+    const double[::1] rule, const double[:, ::1] layer_rules, real[:, ::1] slots,
+    long long[::1] clipped, int path, real[::1] kept, bytearray memory,
 ):
     """memory := what `learn_one` needs to know, for rows with a single target"""
     cdef OneRow* one = <OneRow*><char*>memory
     cdef Data* data = &one.call.data
     one.call.net = point_network(layers, parameters, block, scratch, join_team(0, 1, None))
-    one.call.rule = point_rule(rule, decay, slots)
-    one.call.rates.values, one.call.rates.constant = &one.rate, True
+    one.call.rule = point_rule(rule, layer_rules, slots, clipped)
+    one.call.steps.values, one.call.steps.constant = &one.step, True
     one.samples = point_samples(&one.call.net, &one.call.rule, <Path>path, scratch)
     data.X = point_rows(NULL, 0, 0, one.call.net.layers.n_in, normalization)
     data.y, data.n_targets, data.loss = &one.target, 1, <Loss>loss
     data.sample_weight, data.order, data.predictions = NULL, NULL, NULL
+    data.key, data.position = noise[0], noise[1]
     one.kept, one.n_kept = &kept[0], kept.shape[0]
     one.n_parameters, one.n_learnt = parameters.shape[0], 0
     keep_weights(one)
 
 
-def learn_one(bytearray memory, X, int x_type, double target, double rate):
+def learn_one(bytearray memory, X, int x_type, double target, double rate, double shrink):
     """One update with the first row of X, whose numbers lie side by side; returns the loss before.
 
     NaN if a number of the row is not finite as `real`: then nothing has happened. Infinity if loss
@@ -320,7 +356,7 @@ def learn_one(bytearray memory, X, int x_type, double target, double rate):
     PyObject_GetBuffer(X, &row, PyBUF_STRIDED_RO)
     mode_before = flush_subnormals()
     one.call.data.X.X, one.call.data.X.type = <const unsigned char*>row.buf, <NumberType>x_type
-    one.target, one.rate = <real>target, rate
+    one.target, one.step.rate, one.step.shrink = <real>target, rate, shrink
     if nonfinite_in_row(&one.call.data.X, 0) < 0 and is_finite(one.target):
         loss = learn_row(one)
     restore_float_mode(mode_before)

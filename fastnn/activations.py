@@ -6,10 +6,11 @@ from fastnn._validation import lookup
 
 
 class Activation:
-    """A function a = f(z) of a layer's units; f' is taken from a."""
+    """A function a = f(z) of a layer's units; f' is taken from a, or from z if `from_z`."""
 
     name: ClassVar[str]
     code: ClassVar[int]
+    from_z: ClassVar[bool] = False
 
 
 class Linear(Activation):

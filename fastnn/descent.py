@@ -18,7 +18,7 @@ from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice
 from fastnn.optimizers import Optimizer, Rule, State
-from fastnn.paths import Path, density, one_row_path, path_for
+from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Descent:
     loss: Loss
     data: Data
     keep_predictions: bool = False
+    seed: int = 0  # of dropout
     team: Team = ALONE
     total: float = 0.0  # the sum of w_i l_i of the epoch so far
     gradient: Array = field(init=False, repr=False)
@@ -40,7 +41,7 @@ class Descent:
     def __post_init__(self) -> None:
         n_rows = self.data.n_rows
         self.gradient = self.network.new_gradient()
-        self.rule = self.optimizer.rule(self.network.decay, self.state)
+        self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
         self._predictions = self.network.no_predictions
         if self.keep_predictions:
             longest = min(n_rows, self.network.slice_rows)
@@ -49,7 +50,7 @@ class Descent:
     @cached_property
     def path(self) -> Path:
         """How the stochastic mode passes through the first layer."""
-        if self.data.n_rows == 1:
+        if self.data.n_rows == 1 and has_own_paths(self.network, self.rule):
             return Path(one_row_path(plain=self.rule.is_plain), 1)
         share = density(self.data, self.network.is_standardised)
         return path_for(self.network, share, self.rule)
@@ -62,18 +63,25 @@ class Descent:
     @cached_property
     def batch_arguments(self) -> CoreArguments:
         """What the doors of the other modes take first."""
-        return self.network.arguments(self.data.n_rows)
+        return self.network.arguments(self.data.n_rows, training=True)
 
     def team_for(self, threads: int | None, batch_size: int) -> Team:
         """A team to train in such batches, as large as the work between two waits is worth."""
-        if batch_size == 1:
+        if batch_size == 1 and self.path.name != GENERAL:
             return Team(thread_count(threads, self.path.shared_work))
         return self.network.training_team(threads, batch_size)
 
-    def rates(self, n_steps: int) -> Array:
-        """The learning rates of the next steps, which are counted as made."""
+    def begin_epoch(self) -> None:
+        """Nothing is added up yet; dropout draws anew."""
+        self.total = 0.0
+        if self.network.has_dropout:
+            key = np.random.SeedSequence([self.seed, self.state.step]).generate_state(1, np.uint64)
+            self.batch_arguments.noise[0] = key.view(np.int64)[0]
+
+    def steps(self, n_steps: int) -> Array:
+        """What the core wants to know of the next steps, which are counted as made."""
         self.state.step += n_steps
-        return self.optimizer.rates(self.state.step - n_steps, n_steps)
+        return self.optimizer.steps(self.state.step - n_steps, n_steps)
 
     def visit(
         self,
@@ -90,6 +98,7 @@ class Descent:
         rows = slice(start, stop) if order is None else order[start:stop]
         visited = self.network.no_order if order is None else rows
         predictions = self._predictions[: stop - start]
+        arguments.noise[1] = start
         code = self.loss.code(self.data.y)
         rest = code, visited, predictions, self.total, *settings
         self.total = self.team.run(door, *arguments, *data, *rest)
@@ -105,7 +114,7 @@ def new_state(network: Network, optimizer: Optimizer) -> State:
 
 def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One epoch in the mode that the batch size means."""
-    descent.total = 0.0
+    descent.begin_epoch()
     if batch_size == 1:
         return stochastic(descent, order)
     if batch_size >= descent.data.n_rows:
@@ -115,10 +124,12 @@ def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iter
 
 def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
     """One update after every row: W := W - learning_rate * w_i dl_i/dW."""
+    if descent.path.name == GENERAL:
+        yield from minibatch(descent, order, 1)
+        return
     door, arguments = descent.network.core.stochastic, descent.sample_arguments
     for start, stop in descent.network.slices(descent.data.n_rows):
-        rates = descent.rates(stop - start)
-        settings = rates, *descent.rule, descent.path.code
+        settings = descent.steps(stop - start), *descent.rule, descent.path.code
         yield descent.visit(door, arguments, order, start, stop, *settings)
 
 
@@ -133,8 +144,8 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
     length = descent.network.slice_rows // batch_size * batch_size
     for start in range(0, n_rows, length):
         stop = min(start + length, n_rows)
-        rates = descent.rates(-(-(stop - start) // batch_size))
-        settings = rates, *descent.rule, batch_size, descent.gradient
+        steps = descent.steps(-(-(stop - start) // batch_size))
+        settings = steps, *descent.rule, batch_size, descent.gradient
         yield descent.visit(door, arguments, order, start, stop, *settings)
 
 
@@ -154,7 +165,7 @@ def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> I
         )
         if stop == last - first:
             table, parameters, *_ = descent.batch_arguments
-            rate = descent.rates(1)[0]
-            network.core.update(table, parameters, descent.gradient, rate, *descent.rule)
+            steps = descent.steps(1)
+            network.core.update(table, parameters, descent.gradient, steps, *descent.rule)
             piece = piece._replace(moved=True)
         yield piece

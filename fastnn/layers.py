@@ -1,4 +1,4 @@
-"""What a layer is: Dense, and the Normalization that may stand in front."""
+"""What a layer is: Dense, the Dropout that may stand before one, and the Normalization in front."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import activations, initializers, regularizers
-from fastnn._validation import Array, feature_array, flag, lookup, whole_number
+from fastnn._validation import (
+    Array,
+    feature_array,
+    flag,
+    lookup,
+    number_between,
+    whole_number,
+)
 
+LARGEST_RATE = 1 - 2.0**-20  # of dropout, which counts in steps of 2^-32
 BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
 
 
@@ -29,6 +37,10 @@ class Dense:
         "he_uniform", "he_normal", "lecun_uniform", "lecun_normal" or "zeros".
     kernel_regularizer : str or L2, optional
         What keeps W small: "l2" is `L2(0.01)`.
+    trainable : bool
+        Whether W and b move; if not they stay as they are, while the layers below still learn.
+    learning_rate_multiplier : float
+        What the optimiser's learning rate is multiplied by for this layer, at least 0.
 
     Raises
     ------
@@ -47,6 +59,8 @@ class Dense:
     use_bias: bool = True
     kernel_initializer: str = "glorot_uniform"
     kernel_regularizer: regularizers.L2 | str | None = None
+    trainable: bool = True
+    learning_rate_multiplier: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", whole_number("units", self.units, minimum=1))
@@ -56,12 +70,60 @@ class Dense:
         object.__setattr__(self, "kernel_initializer", self.kernel_initializer.lower())
         regularizer = regularizers.get(self.kernel_regularizer)
         object.__setattr__(self, "kernel_regularizer", regularizer)
+        flag("trainable", self.trainable)
+        name = "learning_rate_multiplier"
+        factor = number_between(name, self.learning_rate_multiplier, 0, None, example=0.1)
+        object.__setattr__(self, name, factor)
+
+    @property
+    def rate_factor(self) -> float:
+        """What the learning rate is multiplied by; 0 if the layer is not trained."""
+        return self.learning_rate_multiplier if self.trainable else 0.0
+
+    @property
+    def l1(self) -> float:
+        """The factor of sum_ij |W_ij| in the loss."""
+        return 0.0
 
     @property
     def l2(self) -> float:
         """The factor of sum_ij W_ij^2 in the loss."""
         regularizer = self.kernel_regularizer
         return regularizer.l2 if isinstance(regularizer, regularizers.L2) else 0.0
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Leaves out some of the inputs of the Dense layer that follows, at random, while training.
+
+    Each input is left out with probability `rate`, in every row anew, and the others are multiplied
+    by 1 / (1 - rate), so that their sum stays the same on average; `predict`, `evaluate` and
+    `gradient` use all inputs as they are. As the first layer it leaves out features. Which inputs
+    are left out follows from the seed, the number of steps made before the epoch, the row's place
+    in the epoch, the layer and the unit: not from the number of threads. Source: Srivastava et al.
+    2014; the scaling while training is Keras's.
+
+    Parameters
+    ----------
+    rate : float
+        From 0 to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `rate` is not such a number.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Dropout, Sequential
+    >>> model = Sequential([Dense(32, "relu"), Dropout(0.5), Dense(1, "sigmoid")])
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        rate = number_between("rate", self.rate, 0, LARGEST_RATE, example=0.5)
+        object.__setattr__(self, "rate", rate)
 
 
 class Normalization:
@@ -158,6 +220,9 @@ class Normalization:
         table = np.array([mean, 1 / np.where(constant, 1.0, deviation)])
         table.flags.writeable = variance.flags.writeable = False
         self._variance, self._table = variance, table
+
+
+Layer = Dense | Dropout | Normalization
 
 
 def _moments(rows: Array) -> tuple[int, Array, Array]:

@@ -26,10 +26,10 @@ from fastnn._validation import (
 from fastnn.callbacks import Callback, progress
 from fastnn.descent import Descent, new_state
 from fastnn.history import History
-from fastnn.layers import Dense, Normalization
+from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, weight_shapes
 from fastnn.online import OneRow
-from fastnn.paths import path_for
+from fastnn.paths import has_own_paths, path_for
 from fastnn.regularizers import L2
 from fastnn.training import Plan, batch_size_for, evaluate, mode_of, train, train_batch
 
@@ -41,8 +41,9 @@ class Sequential:
 
     Parameters
     ----------
-    layers : sequence of Dense
-        The layers from input to output. The first may be a `Normalization`.
+    layers : sequence of Dense, Dropout and Normalization
+        The layers from input to output. A `Normalization` may only be the first one, a `Dropout`
+        stands before a `Dense`.
     dtype : {"float32", "float64"}
         The type of weights, activations and predictions.
     seed : int, optional
@@ -51,7 +52,7 @@ class Sequential:
 
     Attributes
     ----------
-    layers : tuple of Dense and Normalization
+    layers : tuple of Dense, Dropout and Normalization
     history : History
         The record of the last `fit`, also of one that was interrupted.
     epochs_trained : int
@@ -79,7 +80,7 @@ class Sequential:
 
     def __init__(
         self,
-        layers: Sequence[Dense | Normalization],
+        layers: Sequence[Layer],
         *,
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
@@ -107,6 +108,16 @@ class Sequential:
         return [layer for layer in self.layers if isinstance(layer, Dense)]
 
     @property
+    def _dropout(self) -> list[float]:
+        """For each Dense layer the share of its inputs that training leaves out."""
+        before = [None, *self.layers]
+        return [
+            below.rate if isinstance(below, Dropout) else 0.0
+            for below, layer in zip(before, self.layers, strict=False)
+            if isinstance(layer, Dense)
+        ]
+
+    @property
     def _normalization(self) -> Normalization | None:
         first = self.layers[0]
         return first if isinstance(first, Normalization) else None
@@ -132,7 +143,9 @@ class Sequential:
 
     def _new_network(self, n_features: int) -> Network:
         self._check_normalization(n_features)
-        network = Network(n_features, self._dense_layers, self.dtype, self._normalization)
+        network = Network(
+            n_features, self._dense_layers, self.dtype, self._normalization, self._dropout
+        )
         network.initialize(self.seed)
         return network
 
@@ -338,9 +351,14 @@ class Sequential:
     def _new_one_row(self) -> OneRow | None:
         """The short way for single rows; None if this model cannot take it."""
         network, loss = self._network, self._loss
-        if network is None or loss is None or self._metrics or network.decay.size:
+        if network is None or loss is None or self._metrics or network.has_penalty:
             return None
-        return OneRow(network, self._optimizer, self._optimizer_state(network), loss)
+        state, optimizer = self._optimizer_state(network), self._optimizer
+        if optimizer.follows_cost:
+            return None
+        if not has_own_paths(network, optimizer.rule(network.layer_rules, state)):
+            return None
+        return OneRow(network, optimizer, state, loss)
 
     def _as_asked(
         self, scores: dict[str, float], as_dict: bool
@@ -372,7 +390,7 @@ class Sequential:
     def _descent(self, data: Data, batch_size: int, threads: int | None) -> Descent:
         network, keep = self._built(), bool(self._metrics)
         state, loss = self._optimizer_state(network), self._compiled_loss()
-        descent = Descent(network, self._optimizer, state, loss, data, keep)
+        descent = Descent(network, self._optimizer, state, loss, data, keep, self.seed)
         descent.team = descent.team_for(threads, batch_size)
         return descent
 
@@ -610,17 +628,21 @@ class Sequential:
         rows: list[tuple[str, int | None, int | None]] = []
         if self._normalization is not None:
             rows.append(("Normalization", n_features, 0))
-        for layer in self._dense_layers:
-            size = None if n_in is None else layer.units * (n_in + layer.use_bias)
-            rows.append((f"Dense ({layer.activation})", layer.units, size))
-            n_in = layer.units
+        for layer in self.layers[len(rows) :]:
+            if isinstance(layer, Dropout):
+                rows.append((f"Dropout ({layer.rate:g})", n_in, 0))
+            elif isinstance(layer, Dense):
+                size = None if n_in is None else layer.units * (n_in + layer.use_bias)
+                rows.append((f"Dense ({layer.activation})", layer.units, size))
+                n_in = layer.units
         print(f"{'layer':<24}{'outputs':>10}{'parameters':>14}")
         for name, outputs, size in rows:
             print(f"{name:<24}{_shown(outputs):>10}{_shown(size):>14}")
         total = None if n_features is None else sum(size or 0 for _, _, size in rows)
         print(f"{self.dtype}, seed {self.seed}, parameters: {_shown(total)}")
         if self._network is not None and self._loss is not None:
-            rule = self._optimizer.rule(self._network.decay, self._optimizer_state(self._network))
+            state = self._optimizer_state(self._network)
+            rule = self._optimizer.rule(self._network.layer_rules, state)
             dense, sparse = (path_for(self._network, share, rule).name for share in (1.0, 0.0))
             rest = f", sparse rows {sparse}" if sparse != dense else ""
             print(f"stochastic mode: {dense}{rest}")
@@ -671,7 +693,7 @@ class Sequential:
             "layers": [
                 {
                     "kind": type(layer).__name__,
-                    **(asdict(layer) if isinstance(layer, Dense) else {}),
+                    **({} if isinstance(layer, Normalization) else asdict(layer)),
                 }
                 for layer in self.layers
             ],
@@ -752,9 +774,11 @@ def _state_from(
     return state
 
 
-def _layer_from(entry: dict[str, Any], statistics: dict[str, Array]) -> Dense | Normalization:
+def _layer_from(entry: dict[str, Any], statistics: dict[str, Array]) -> Layer:
     if entry["kind"] == "Normalization":
         return Normalization(**statistics)
+    if entry["kind"] == "Dropout":
+        return Dropout(entry["rate"])
     if entry["kind"] != "Dense":
         raise ValueError(f"unknown layer {entry['kind']!r}")
     settings = {key: value for key, value in entry.items() if key != "kind"}
@@ -770,16 +794,20 @@ def _shown(number: int | None) -> str:
 # ---- checks of arguments that only models take ------------------------------------------------
 
 
-def _checked_layers(layers: Sequence[Dense | Normalization]) -> list[Dense | Normalization]:
+def _checked_layers(layers: Sequence[Layer]) -> list[Layer]:
     checked = items("layers", layers, "[Dense(8, 'relu'), Dense(1, 'sigmoid')]")
     for number, layer in enumerate(checked):
-        if not isinstance(layer, Dense | Normalization):
+        if not isinstance(layer, Dense | Dropout | Normalization):
             raise TypeError(
-                f"layers[{number}] is {layer!r}; expected Dense or Normalization, "
+                f"layers[{number}] is {layer!r}; expected Dense, Dropout or Normalization, "
                 f"e.g. Sequential([Dense(8, 'relu'), Dense(1, 'sigmoid')])"
             )
         if number and isinstance(layer, Normalization):
             raise ValueError(f"layers[{number}] is a Normalization; only the first layer may be")
+        if isinstance(layer, Dropout) and not isinstance(
+            next(iter(checked[number + 1 :]), 0), Dense
+        ):
+            raise ValueError(f"layers[{number}] is a Dropout; expected a Dense layer behind it")
     if not any(isinstance(layer, Dense) for layer in checked):
         raise ValueError("layers holds no Dense layer; e.g. Sequential([Dense(1, 'sigmoid')])")
     return checked

@@ -6,6 +6,7 @@ at the end of a row. Padding never leaves this file: views and copies hand out p
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from types import ModuleType
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ LINE = 16  # numbers: every array begins at a multiple of this
 # Rows that pass through the layers together. Shorter vectors make narrower tiles, which pass over a
 # block more often: a smaller one stays in the cache.
 BLOCK = 256 if ISA == "v4" else 128
-NARROW = 8  # the widest layer of a network that one thread trains alone; in kernels/narrow.pxd
+NARROW = 8  # the widest layer of a network that lies across, which one thread trains alone
 TINY_LAYERS = 8  # the most that per-sample descent keeps at hand; in loops/samples.pxi
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
 # Between two returns to Python: floating-point operations, tenths of a second of them; and rows, of
@@ -43,6 +44,7 @@ class CoreArguments(NamedTuple):
     normalization: Array
     block: int
     scratch: Array
+    noise: Array  # for dropout: the epoch's key, and the position of the next row in the epoch
 
 
 def padded(n: int) -> int:
@@ -96,18 +98,31 @@ def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[i
     return shapes
 
 
-def _layer_table(n_features: int, layers: Sequence[Dense]) -> tuple[Array, int]:
-    """The core's table of layers (`Layer` in `kernels/dense.pxd`) and the number of parameters."""
-    table, n_in, position, x = [], n_features, 0, 0
-    for layer in layers:
+def _layer_table(
+    n_features: int, layers: Sequence[Dense], drop: Sequence[float], narrow: bool
+) -> tuple[Array, int]:
+    """The core's table of layers (`Layer` in `kernels/dense.pxd`) and the number of parameters.
+
+    A row of the stack holds the network's inputs and each layer's outputs. Between them is what
+    would otherwise be overwritten: outputs from which units are dropped on their way into the next
+    layer, and z where the activation's derivative is taken from it.
+    """
+    table: list[list[int]] = []
+    n_in, position, x, top = n_features, 0, 0, padded(n_features)
+    for layer, rate in zip(layers, drop, strict=True):
         in_stride, stride = padded(n_in), padded(layer.units)
         W, position = position, _next_line(position + n_in * stride)
         b = -1
         if layer.use_bias:
             b, position = position, _next_line(position + stride)
-        code = activations.get(layer.activation).code
-        table.append([n_in, in_stride, layer.units, stride, W, b, code, x, x + in_stride])
-        n_in, x = layer.units, x + in_stride
+        if rate and table:
+            x, top = top, top + in_stride
+        activation = activations.get(layer.activation)
+        kept, z = top, top + (stride if activation.from_z else 0)
+        threshold = round(rate * 2**32)
+        place = [n_in, in_stride, layer.units, stride, W, b]
+        table.append([*place, activation.code, x, z, kept, threshold, narrow])
+        n_in, x, top = layer.units, z, z + stride
     return np.array(table, np.int64), position
 
 
@@ -116,7 +131,10 @@ def _next_line(position: int) -> int:
 
 
 class Network:
-    """A built network: n_features inputs, dense layers, parameters in `dtype`."""
+    """A built network: n_features inputs, dense layers, parameters in `dtype`.
+
+    `dropout` is, for each layer, the share of its inputs that training leaves out.
+    """
 
     def __init__(
         self,
@@ -124,6 +142,7 @@ class Network:
         layers: Sequence[Dense],
         dtype: str,
         normalization: Normalization | None = None,
+        dropout: Sequence[float] | None = None,
     ) -> None:
         self.n_features = n_features
         self.n_outputs = layers[-1].units
@@ -131,14 +150,31 @@ class Network:
         self.layers = tuple(layers)
         self.core: ModuleType = core(dtype)
         self._normalization = normalization
-        self._table, n_parameters = _layer_table(n_features, layers)
+        self._drop = tuple(dropout or [0.0] * len(layers))
+        self.has_dropout = any(self._drop)
+        widest = max(n_features, *(layer.units for layer in layers))
+        self._is_narrow = widest <= NARROW
+        self._table, n_parameters = self._new_table(narrow=self._is_narrow)
         self.parameters = aligned_zeros(n_parameters, dtype)
         self._row_work = self._work_of_a_row()
-        self._is_narrow = max(n_features, *(layer.units for layer in layers)) <= NARROW
         self.slice_rows = self._slice_rows()
         self.block = min(BLOCK, self.slice_rows)
         self.no_order = np.empty(0, np.int64)  # stands for: all rows, from first to last
         self.no_predictions = np.empty((0, self.n_outputs), dtype)  # stands for: do not keep them
+
+    def _new_table(self, *, narrow: bool, drop: bool = False) -> tuple[Array, int]:
+        rates = self._drop if drop else [0.0] * len(self.layers)
+        return _layer_table(self.n_features, self.layers, rates, narrow)
+
+    @cached_property
+    def _training_table(self) -> Array:
+        """That of a pass that drops units, for which rows do not lie across."""
+        return self._new_table(narrow=False, drop=True)[0] if self.has_dropout else self._table
+
+    @cached_property
+    def _open_table(self) -> Array:
+        """That of a pass in two parts, forward and backward, for which rows do not lie across."""
+        return self._new_table(narrow=False)[0]
 
     def _work_of_a_row(self) -> int:
         """The floating-point operations of a row in training; a third of them lead forward."""
@@ -187,10 +223,18 @@ class Network:
     # ---- regularisation -------------------------------------------------------------------
 
     @property
-    def decay(self) -> Array:
-        """What the layers' regularisers add to dL/dW is decay * W; empty if there are none."""
-        decay = np.array([2 * layer.l2 for layer in self.layers])
-        return decay if decay.any() else np.empty(0)
+    def layer_rules(self) -> Array:
+        """One row a layer (`LayerRule` in `kernels/update.pxd`), none if no layer has its own.
+
+        The factor of the learning rate, and l1 and 2 * l2 of what the regulariser adds to dL/dW.
+        """
+        rules = np.array([[layer.rate_factor, layer.l1, 2 * layer.l2] for layer in self.layers])
+        return rules if (rules != [1, 0, 0]).any() else np.empty((0, 3))
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether regularisers add to the loss."""
+        return any(layer.l1 or layer.l2 for layer in self.layers)
 
     def penalty(self) -> float:
         """sum_k l2_k sum_ij W_ij^2 over the layers k: what regularisers add to the loss."""
@@ -229,21 +273,28 @@ class Network:
 
     @property
     def is_tiny(self) -> bool:
-        """Whether per-sample descent can keep all weights at hand."""
-        return self._is_narrow and len(self.layers) <= TINY_LAYERS
+        """Whether per-sample descent can keep all weights at hand, and nothing else is needed."""
+        from_outputs = not any(activations.get(layer.activation).from_z for layer in self.layers)
+        return self._is_narrow and from_outputs and len(self.layers) <= TINY_LAYERS
 
-    def arguments(self, n_rows: int, *, stochastic: bool = False) -> CoreArguments:
+    def arguments(
+        self, n_rows: int, *, stochastic: bool = False, training: bool = False
+    ) -> CoreArguments:
         """What the doors take for up to n_rows rows at a time, with scratch memory of its own.
 
         Each caller has its own scratch, so that threads may use one network together; the members
-        of a team share it.
+        of a team share it. In `training` units are dropped.
         """
+        layers = self._training_table if training else self._table
         # Rows lie across in whole vectors; those of the stochastic mode pass one by one.
         block = min(self.block, n_rows if stochastic else _next_line(n_rows))
-        length = self.core.scratch_length(self._table, block, stochastic)
+        return self._arguments(layers, block, stochastic)
+
+    def _arguments(self, layers: Array, block: int, stochastic: bool = False) -> CoreArguments:
+        length = self.core.scratch_length(layers, block, stochastic)
         scratch = aligned_empty(length, self.dtype)
-        table = self.normalization_table
-        return CoreArguments(self._table, self.parameters, table, block, scratch)
+        table, noise = self.normalization_table, np.zeros(2, np.int64)
+        return CoreArguments(layers, self.parameters, table, block, scratch, noise)
 
     def slices(self, n_rows: int) -> Iterator[tuple[int, int]]:
         """Borders of the pieces in which n_rows pass through the core."""

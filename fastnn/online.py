@@ -36,7 +36,7 @@ class OneRow:
     def _prepare(self) -> None:
         """Tell the core where everything is; it keeps the weights as they are, to go back."""
         network = self.network
-        rule = self.optimizer.rule(network.decay, self.state)
+        rule = self.optimizer.rule(network.layer_rules, self.state)
         path = NAMES.index(one_row_path(plain=rule.is_plain))
         arguments = network.arguments(1, stochastic=True)
         kept = np.empty((1 + len(rule.slots)) * len(network.parameters), network.dtype)
@@ -66,8 +66,8 @@ class OneRow:
             return None
         if self.disturbed or self.network.normalization_table is not self._table:
             self._prepare()
-        rate = self.optimizer.rate(self.state.step)
-        loss: float = self._learn(self._memory, X, x_type, target, rate)
+        rate, shrink, _ = self.optimizer.step(self.state.step)
+        loss: float = self._learn(self._memory, X, x_type, target, rate, shrink)
         if loss < math.inf:
             self.state.step += 1
             return loss
@@ -75,6 +75,6 @@ class OneRow:
             raise FloatingPointError(
                 f"training diverged: loss or weights are no longer finite. The model goes back to "
                 f"its weights of at most {KEPT_EVERY} rows before. "
-                f"{remedy(self.optimizer, self.network.decay)}"
+                f"{remedy(self.optimizer, self.state.step, self.network.layer_rules)}"
             )
         return None

@@ -1,12 +1,16 @@
 """Optimisers: how a gradient moves the weights. The kernels are in `fastnn/kernels/update.pxd`."""
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from copy import copy
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from fastnn._validation import Array, flag, lookup, number_between, real_number
+from fastnn.schedules import Schedule
+
+BELOW_1 = math.nextafter(1, 0)
 
 METHODS = {  # codes of `fastnn/kernels/update.pxd`, and how many numbers each keeps for a weight
     "plain": (0, 0),
@@ -19,6 +23,9 @@ METHODS = {  # codes of `fastnn/kernels/update.pxd`, and how many numbers each k
 }
 
 
+CLIPS = {"clipvalue": 1, "clipnorm": 2, "global_clipnorm": 3}  # codes of the same file
+
+
 class Constants(NamedTuple):
     """The numbers of a rule."""
 
@@ -27,25 +34,39 @@ class Constants(NamedTuple):
     second: float = 0.0  # beta_2, or RMSprop's momentum
     nesterov: float = 0.0
     epsilon: float = 0.0
-    shrink: float = 0.0  # learning_rate * weight_decay
+    shrinks: float = 0.0  # whether there is weight decay
+    clip: float = 0.0
+    limit: float = 0.0
+    averages: float = 0.0  # whether a running average of the weights is kept
 
 
 class Rule(NamedTuple):
     """How a step is made, as the core takes it."""
 
     constants: Array
-    decay: Array  # of each layer: what its regulariser adds to dL/dW is decay * W
+    layers: Array  # what each layer has of its own, see `Network.layer_rules`
     slots: Array  # what the optimiser keeps for every parameter, (n_slots, n_parameters)
+    clipped: Array  # how many steps were, one number
+
+    @property
+    def _numbers(self) -> Constants:
+        return Constants(*self.constants)
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether a weight needs no other to know its step, and is all that moves."""
+        return not (self._numbers.clip or self._numbers.averages)
 
     @property
     def is_plain(self) -> bool:
-        """Whether a weight whose dL/dW is 0 stays where it is."""
-        return not (self.decay.size or self.slots.size or self.constants[-1])
+        """Whether a step is w - rate * dw and no more: then a weight whose dw is 0 stays."""
+        own = self._numbers.method or self._numbers.shrinks or self.layers.size
+        return self.is_simple and not own
 
     @property
     def is_linear(self) -> bool:
         """Whether a step is linear in the weights and what is kept: blocks can foresee it."""
-        return bool(self.constants[0] <= METHODS["momentum"][0])
+        return self._numbers.method <= METHODS["momentum"][0] and not self.layers[:, 1].any()
 
 
 @dataclass
@@ -54,28 +75,105 @@ class State:
 
     slots: Array  # (n_slots, n_parameters)
     step: int = 0  # how many have been made
+    rate: float = 0.5  # of the last step, if it follows the cost
+    clipped: Array = field(default_factory=lambda: np.zeros(1, np.int64))  # how many were
 
 
-@dataclass(frozen=True)
+class Step(NamedTuple):
+    """What changes from step to step (`Step` in `kernels/update.pxd`)."""
+
+    rate: float
+    shrink: float  # weight decay: this much of each weight
+    keep: float  # how much of the running average of the weights stays
+
+
+@dataclass(repr=False)
 class Optimizer:
-    """What all optimisers have; `learning_rate` and `weight_decay` are checked here."""
+    """What all optimisers have. A model that is compiled keeps a copy of its own.
 
-    learning_rate: float = 0.001
+    Of a made optimiser only the learning rate may change: a callback that sets
+    `model.optimizer.learning_rate` does so from the next slice of the epoch on.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        The step size, greater than 0, or a schedule that gives it from step to step.
+    weight_decay : float
+        At every step all weights and biases first shrink by learning_rate * weight_decay of
+        themselves, as in Keras.
+    clipvalue, clipnorm, global_clipnorm : float, optional
+        At most one of them. The gradient g, with what regularisers add, before it is used:
+        `clipvalue` cuts each number off at -clipvalue and clipvalue; `clipnorm` scales the g of
+        each W and each b whose norm sqrt(sum g^2) is larger to that norm; `global_clipnorm` does
+        so for the norm of all that move together. History records the steps that were clipped.
+    use_ema : bool
+        Whether to keep a running average of the weights, average := ema_momentum * average +
+        (1 - ema_momentum) * W after every step (the first one starts it with W), and to put it in
+        place of the weights when `fit` ends, as Keras does.
+    ema_momentum : float
+        From 0 to below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as said above.
+    """
+
+    learning_rate: float | Schedule | str = 0.001
     weight_decay: float = field(default=0.0, kw_only=True)
+    clipvalue: float | None = field(default=None, kw_only=True)
+    clipnorm: float | None = field(default=None, kw_only=True)
+    global_clipnorm: float | None = field(default=None, kw_only=True)
+    use_ema: bool = field(default=False, kw_only=True)
+    ema_momentum: float = field(default=0.99, kw_only=True)
 
     initial: ClassVar[float] = 0.0  # what the slots hold at first
 
     def __post_init__(self) -> None:
-        rate = real_number("learning_rate", self.learning_rate, above=0)
-        object.__setattr__(self, "learning_rate", rate)
-        decay = number_between("weight_decay", self.weight_decay, 0, None, example=0.004)
-        object.__setattr__(self, "weight_decay", decay)
+        self._check(0.004, "weight_decay", high=None)
+        self._check(0.99, "ema_momentum", high=BELOW_1)
+        flag("use_ema", self.use_ema)
+        given = [name for name in CLIPS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{given[0]} and {given[1]} are given; expected one of them")
+        for name in given:
+            self._set(name, real_number(name, getattr(self, name), above=0))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "learning_rate":
+            value = self._checked_rate(value)
+        elif name in self.__dict__:
+            raise AttributeError(
+                f"{name} of a made optimiser is fixed: compile the model with a new one, e.g. "
+                f"model.compile({type(self).__name__}({name}={value!r}), ...)"
+            )
+        self._set(name, value)
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)
+            if field.name == "learning_rate" or getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _checked_rate(self, rate: object) -> object:
+        if isinstance(rate, Schedule):
+            return rate
+        if isinstance(rate, str):
+            raise ValueError(
+                f"learning_rate={rate!r}: expected a number or a Schedule; 'auto' is for "
+                f"SGD(learning_rate='auto') in batch mode"
+            )
+        return real_number("learning_rate", rate, above=0)
 
     def _check(self, example: float, *names: str, high: float | None = 1) -> None:
         """Numbers from 0 to `high`."""
         for name in names:
-            value = number_between(name, getattr(self, name), 0, high, example=example)
-            object.__setattr__(self, name, value)
+            self._set(name, number_between(name, getattr(self, name), 0, high, example=example))
 
     @property
     def method(self) -> str:
@@ -85,30 +183,61 @@ class Optimizer:
     @property
     def n_slots(self) -> int:
         """How many numbers it keeps for every parameter."""
-        return METHODS[self.method][1]
+        return METHODS[self.method][1] + self.use_ema
+
+    @property
+    def follows_cost(self) -> bool:
+        """Whether each step tries how far it may go."""
+        return self.learning_rate == "auto"
 
     def _constants(self, **numbers: float) -> Array:
-        shrink = self.learning_rate * self.weight_decay
-        return np.array(Constants(METHODS[self.method][0], shrink=shrink, **numbers))
+        common: dict[str, float] = {"shrinks": self.weight_decay > 0, "averages": self.use_ema}
+        for name, code in CLIPS.items():
+            if (limit := getattr(self, name)) is not None:
+                common |= {"clip": code, "limit": limit}
+        return np.array(Constants(METHODS[self.method][0], **common, **numbers))
 
     def constants(self) -> Array:
         """The numbers of its rule."""
         return self._constants()
 
-    def rule(self, decay: Array, state: State) -> Rule:
-        """How it makes a step."""
-        return Rule(self.constants(), decay, state.slots)
-
-    def rates(self, step: int, n_steps: int) -> Array:
-        """The learning rates of `n_steps` steps from `step` on; one entry if all are equal."""
-        return np.array([self.learning_rate])
+    def rule(self, layers: Array, state: State) -> Rule:
+        """How it makes a step; `layers` is what each layer has of its own."""
+        return Rule(self.constants(), layers, state.slots, state.clipped)
 
     def rate(self, step: int) -> float:
-        """That of one step."""
-        return self.learning_rate
+        """The learning rate of a step."""
+        rate = self.learning_rate
+        if isinstance(rate, Schedule):
+            return rate(step)
+        return math.nan if isinstance(rate, str) else rate  # "auto" has none before it tries
+
+    def correction(self, t: Any) -> Any:
+        """What the rate of the t-th step, t = 1, 2, ..., is multiplied by; t may be an array."""
+        return 1.0
+
+    def step(self, step: int) -> Step:
+        """What the core wants to know of one step."""
+        rate = self.rate(step)
+        keep = self.ema_momentum if step else 0.0
+        return Step(rate * self.correction(step + 1.0), rate * self.weight_decay, keep)
+
+    def steps(self, step: int, n_steps: int) -> Array:
+        """The same of `n_steps` steps from `step` on; one row if all are equal."""
+        changing = isinstance(self.learning_rate, Schedule) or (self.use_ema and step == 0)
+        if not changing and type(self).correction is Optimizer.correction:
+            return np.array([self.step(step)])
+        numbers = np.arange(step, step + n_steps, dtype=np.float64)
+        schedule = self.learning_rate
+        rates = schedule.rates(numbers) if isinstance(schedule, Schedule) else self.rate(step)
+        rows = np.empty((n_steps, 3))
+        rows[:, 0] = rates * self.correction(numbers + 1)
+        rows[:, 1] = rates * self.weight_decay
+        rows[:, 2] = np.where(numbers, self.ema_momentum, 0)
+        return rows
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class SGD(Optimizer):
     """Gradient descent, W := W - learning_rate * dL/dW, with momentum if wanted.
 
@@ -118,16 +247,19 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
-        The step size, greater than 0.
+    learning_rate : float, Schedule or "auto"
+        The step size, greater than 0, or a schedule that gives it from step to step. "auto", for
+        batch mode, follows the cost L: Armijo's rule. A step is tried with twice the rate of the
+        last one (1 at first); while L(W - rate * g) > L(W) - rate / 2 * |g|^2 for the gradient
+        g, the rate is halved. So L falls at every step, or the weights stay. Without momentum,
+        decay, clipping, average and dropout. Source: Armijo 1966, with the factor 1/2.
     momentum : float
         From 0 (plain gradient descent) to 1, which never forgets; 0.9 is usual. Steps that agree
         add up to 1 / (1 - momentum) times theirs, so the learning rate wants to be smaller by that.
     nesterov : bool
         Whether momentum is Nesterov's; without momentum it means nothing.
-    weight_decay : float
-        At every step all weights and biases first shrink by learning_rate * weight_decay of
-        themselves, as in Keras.
+    weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
+        As all optimisers have them, see `Optimizer`.
 
     Raises
     ------
@@ -138,17 +270,26 @@ class SGD(Optimizer):
     --------
     >>> from fastnn import SGD
     >>> SGD(learning_rate=0.1, momentum=0.9)
-    SGD(learning_rate=0.1, weight_decay=0.0, momentum=0.9, nesterov=False)
+    SGD(learning_rate=0.1, momentum=0.9)
     """
 
-    learning_rate: float = 0.01
+    learning_rate: float | Schedule | str = 0.01
     momentum: float = 0.0
     nesterov: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(0.9, "momentum")
-        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
+        flag("nesterov", self.nesterov)
+        others = self.momentum or self.weight_decay or self.use_ema
+        if self.follows_cost and (others or any(getattr(self, name) for name in CLIPS)):
+            raise ValueError(
+                "learning_rate='auto' is for plain gradient descent, without momentum, weight "
+                "decay, clipping or average; e.g. SGD(learning_rate='auto')"
+            )
+
+    def _checked_rate(self, rate: object) -> object:
+        return rate if rate == "auto" else super()._checked_rate(rate)
 
     @property
     def method(self) -> str:
@@ -158,7 +299,7 @@ class SGD(Optimizer):
         return self._constants(first=self.momentum, nesterov=float(self.nesterov))
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Adam(Optimizer):
     """Steps along a running mean of dL/dW over the root of one of its square.
 
@@ -171,17 +312,16 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
-        The step size, greater than 0.
+    learning_rate : float or Schedule
+        The step size, greater than 0, or a schedule that gives it from step to step.
     beta_1, beta_2 : float
         How much of the means stays at a step, from 0 to below 1.
     epsilon : float
         What keeps the division from 0, at least 0.
     amsgrad : bool
         Whether to divide by the largest v so far (Reddi, Kale, Kumar 2018).
-    weight_decay : float
-        At every step all weights and biases first shrink by learning_rate * weight_decay of
-        themselves (`AdamW`), as in Keras.
+    weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
+        As all optimisers have them, see `Optimizer`.
 
     Examples
     --------
@@ -197,9 +337,9 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(0.9, "beta_1", "beta_2", high=math.nextafter(1, 0))
+        self._check(0.9, "beta_1", "beta_2", high=BELOW_1)
         self._check(1e-7, "epsilon", high=None)
-        object.__setattr__(self, "amsgrad", flag("amsgrad", self.amsgrad))
+        flag("amsgrad", self.amsgrad)
 
     @property
     def method(self) -> str:
@@ -208,19 +348,12 @@ class Adam(Optimizer):
     def constants(self) -> Array:
         return self._constants(first=self.beta_1, second=self.beta_2, epsilon=self.epsilon)
 
-    def rates(self, step: int, n_steps: int) -> Array:
-        """With the corrections for means that began at zero."""
-        t = np.arange(step + 1.0, step + n_steps + 1.0)
-        rates: Array = self.learning_rate * np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        return rates
-
-    def rate(self, step: int) -> float:
-        t = step + 1.0
-        correction: float = math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        return self.learning_rate * correction
+    def correction(self, t: Any) -> Any:
+        """For means that began at zero."""
+        return (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay, 0.004 unless given (Loshchilov, Hutter 2019), as in Keras.
 
@@ -236,7 +369,7 @@ class AdamW(Adam):
     weight_decay: float = field(default=0.004, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class RMSprop(Optimizer):
     """Steps along dL/dW over the root of a running mean of its square.
 
@@ -247,16 +380,16 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
-        The step size, greater than 0.
+    learning_rate : float or Schedule
+        The step size, greater than 0, or a schedule that gives it from step to step.
     rho : float
         How much of the mean stays at a step, from 0 to 1.
     momentum : float
         From 0 to 1.
     epsilon : float
         What keeps the division from 0, at least 0.
-    weight_decay : float
-        As in `SGD`.
+    weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
+        As all optimisers have them, see `Optimizer`.
 
     Examples
     --------
@@ -282,7 +415,7 @@ class RMSprop(Optimizer):
         return self._constants(first=self.rho, second=self.momentum, epsilon=self.epsilon)
 
 
-@dataclass(frozen=True)
+@dataclass(repr=False)
 class Adagrad(Optimizer):
     """Steps along dL/dW over the root of the sum of its squares so far.
 
@@ -291,12 +424,12 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float
-        The step size, greater than 0.
+    learning_rate : float or Schedule
+        The step size, greater than 0, or a schedule that gives it from step to step.
     epsilon : float
         What keeps the division from 0, at least 0.
-    weight_decay : float
-        As in `SGD`.
+    weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
+        As all optimisers have them, see `Optimizer`.
 
     Examples
     --------
@@ -320,13 +453,14 @@ class Adagrad(Optimizer):
         return self._constants(epsilon=self.epsilon)
 
 
-def remedy(optimizer: Optimizer, decay: Array) -> str:
-    """What to do when training has diverged; `decay` is 2 * l2 of each layer."""
-    rate, momentum = optimizer.learning_rate, getattr(optimizer, "momentum", 0.0)
-    if rate * decay.max(initial=0) >= 1:
-        l2 = decay.max() / 2
+def remedy(optimizer: Optimizer, step: int, layers: Array) -> str:
+    """What to do when training has diverged; `layers` is what each has of its own."""
+    rate, momentum = optimizer.rate(step), getattr(optimizer, "momentum", 0.0)
+    decay = layers[:, 2].max(initial=0)
+    if rate * decay >= 1:
         return (
-            f"L2({l2:g}) is too large for learning_rate={rate:g}: try L2({0.01 / rate:g}) or less"
+            f"L2({decay / 2:g}) is too large for learning_rate={rate:g}: try "
+            f"L2({0.01 / rate:g}) or less"
         )
     smaller = f"{min(rate / 10, 0.1):g}"
     if momentum:
@@ -348,9 +482,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def get(optimizer: object) -> Optimizer:
-    """The optimiser of that name with its default settings, or the optimiser itself."""
+    """The optimiser of that name with its default settings, or a copy of the optimiser itself."""
     if isinstance(optimizer, Optimizer):
-        return optimizer
+        return copy(optimizer)
     if not isinstance(optimizer, str):
         raise TypeError(
             f"optimizer={optimizer!r}: expected a name or an optimiser, "

@@ -4,9 +4,10 @@ Every path gives the weights of one update after every row, up to rounding. "lis
 weights of the features that are not zero, twice for each row; "swept" visits all of them once for
 each row; "blocked" twice for a block of rows, whose products with each other stand in for the steps
 in between; "tiny" keeps the few weights of a narrow network at hand; "fused" moves all weights at
-every row, as momentum, L2 and Adam do, in the pass that hands the gradient down. The number of
-threads has no say. The kernels are in `fastnn/kernels/sample.pxd` and `tiny.pxd`, the algebra is in
-`docs/per_sample.md`.
+every row, as momentum, L2 and Adam do, in the pass that hands the gradient down. With dropout,
+clipped gradients or averaged weights the loop of the minibatches takes one row as a batch,
+"general". The number of threads has no say. The kernels are in `fastnn/kernels/sample.pxd` and
+`tiny.pxd`, the algebra is in `docs/per_sample.md`.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from fastnn.network import LINE, Network
 from fastnn.optimizers import Rule
 
 NAMES = ("listed", "swept", "blocked", "tiny", "fused")  # in the order of their codes in the core
+GENERAL = "general"
 MEASURED_ROWS = 1024  # of X, for its density
 SPARSE = 0.4  # the density below which lists of features pay; `bench/paths.py` measures it
 BLOCKED_WEIGHTS = 30_000  # in a first layer that no longer fits the nearest cache
@@ -40,6 +42,8 @@ class Path(NamedTuple):
 
 def path_for(network: Network, density: float, rule: Rule) -> Path:
     """The quickest path for the shape of the first layer and the share of X that is not zero."""
+    if not has_own_paths(network, rule):
+        return Path(GENERAL, 1)
     n_in, n_out = network.n_features, network.layers[0].units
     # Its z lies across, unit by unit, so the core cannot keep that of a block as rows.
     one_narrow_layer = len(network.layers) == 1 and n_out <= NARROW_OUTPUT
@@ -55,6 +59,11 @@ def path_for(network: Network, density: float, rule: Rule) -> Path:
     block = min(BLOCK, network.slice_rows)
     shared = name == "blocked" and n_out > LINE  # threads share whole lines of columns
     return Path(name, block, 4.0 * block * n_in * n_out if shared else 0.0)
+
+
+def has_own_paths(network: Network, rule: Rule) -> bool:
+    """Whether per-sample descent need not go through batches of one row."""
+    return rule.is_simple and not network.has_dropout
 
 
 def one_row_path(*, plain: bool) -> str:

@@ -144,7 +144,8 @@ class DivergenceWatch:
             yield piece
 
     def _message(self, when: str) -> str:
-        advice = remedy(self._descent.optimizer, self._descent.rule.decay)
+        descent = self._descent
+        advice = remedy(descent.optimizer, descent.state.step, descent.rule.layers)
         return (
             f"training diverged {when}: loss or weights are no longer finite. The model keeps its "
             f"last finite weights. {advice}"

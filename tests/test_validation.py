@@ -539,7 +539,13 @@ BAD_COMPILE = table(
         ValueError,
         "accuracy.*poisson",
     ),
-    ("linear with poisson", "numbers", {"loss": "poisson"}, ValueError, "'softplus' or.*has 'linear'"),
+    (
+        "linear with poisson",
+        "numbers",
+        {"loss": "poisson"},
+        ValueError,
+        "'softplus' or.*has 'linear'",
+    ),
     (
         "sigmoid with hinge",
         "binary",

@@ -15,19 +15,6 @@ from fastnn.kernels.tiles cimport (
     DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
 )
 
-cdef enum:
-    NARROW = 8
-
-
-cdef inline bint is_narrow(const Layer* layers, Py_ssize_t n) noexcept nogil:
-    """Whether no layer is wider than NARROW"""
-    cdef Py_ssize_t i
-    for i in range(n):
-        if layers[i].n_in > NARROW or layers[i].n_out > NARROW:
-            return False
-    return True
-
-
 cdef inline Py_ssize_t whole_vectors(Py_ssize_t m) noexcept nogil:
     """m, rounded up to a multiple of WIDTH"""
     return (m + WIDTH - 1) // WIDTH * WIDTH

@@ -4,11 +4,14 @@ Each formula stands once, for one vector; every sweep calls it, over a layer, ov
 per-sample descent, or (if the rule is linear in what it keeps) over the coefficients by which a
 block of rows is foreseen. The formulas are Keras's; `fastnn/optimizers.py` has them in words, and
 the codes.
+
+A step is made of what is the same for all of a fit (`Rule`), of what each layer has of its own
+(`LayerRule`) and of what changes from step to step (`Step`); a `Motion` is all three, for one array.
 """
 
 from fastnn.kernels.simd cimport (
-    WIDTH, descended, divide, larger, load, load_first, real, spread, square_root, store,
-    store_first, vec,
+    INFINITE, WIDTH, descended, divide, larger, load, load_first, real, spread, square_root, store,
+    store_first, vec, where,
 )
 
 cdef enum Method:  # and what each keeps for every weight
@@ -20,44 +23,79 @@ cdef enum Method:  # and what each keeps for every weight
     RMSPROP_MOMENTUM = 5  # the same, and a velocity
     ADAGRAD = 6  # a sum of dw^2
 
+cdef enum Clip:  # what is cut off of a gradient that is too long
+    NOT_CLIPPED = 0
+    BY_VALUE = 1  # every number at -limit and limit
+    BY_NORM = 2  # each W and each b is scaled to that norm
+    BY_GLOBAL_NORM = 3  # all of them together
+
+cdef struct LayerRule:  # one row of a table
+    double factor  # of the learning rate; 0: the layer stays as it is
+    double l1, decay  # the regulariser adds l1 sign(W) + decay W to dW, nothing to db
+
+cdef struct Step:  # one row of a table
+    double rate
+    double shrink  # decoupled weight decay: this much of each w
+    double keep  # how much of the running average of the weights stays
+
 cdef struct Rule:
     Method method
     double first, second  # momentum, beta_1 or rho; beta_2, or RMSprop's momentum
     bint nesterov
     double epsilon
-    double shrink  # decoupled weight decay: of each w, at every step
-    const double* decay  # of each layer: what L2 adds to dW is decay * W; NULL: nothing
+    bint shrinks  # whether any step does
+    Clip clip
+    double limit
+    const LayerRule* layers  # NULL: the factor is 1 and nothing is added
     real* slots  # what is kept, one after the other, each laid out as the parameters
+    real* average  # the last of them, if there is a running average of the weights, or NULL
     Py_ssize_t n_parameters
+    long long* clipped  # how many steps were
 
 cdef struct Motion:  # one step of a rule over one array
     Method method
-    real decay, shrink, rate, first, second, epsilon
+    real l1, decay, shrink, rate, first, second, epsilon
     real along, across  # w moves by `along` v and against `across` dw: momentum, or Nesterov's
+    real scale, limit  # of a gradient that is clipped
     Py_ssize_t pitch  # from one slot to the next
 
 
 cdef inline bint is_plain(const Rule* rule) noexcept nogil:
     """w := w - rate * dw and no more"""
-    return rule.method == PLAIN and rule.decay == NULL and rule.shrink == 0
+    return rule.method == PLAIN and rule.layers == NULL and not rule.shrinks and is_simple(rule)
+
+
+cdef inline bint is_simple(const Rule* rule) noexcept nogil:
+    """Whether a weight needs no other to know its step, and is all that moves"""
+    return rule.clip == NOT_CLIPPED and rule.average == NULL
 
 
 cdef inline bint keeps_velocity(const Rule* rule) noexcept nogil:
     return rule.method == MOMENTUM
 
 
-cdef inline Motion motion(const Rule* rule, double rate, double decay) noexcept nogil:
+cdef inline LayerRule rule_of(const Rule* rule, Py_ssize_t layer) noexcept nogil:
+    cdef LayerRule found
+    if rule.layers != NULL:
+        return rule.layers[layer]
+    found.factor, found.l1, found.decay = 1, 0, 0
+    return found
+
+
+cdef inline Motion motion(
+    const Rule* rule, Step step, LayerRule layer, bint regularised
+) noexcept nogil:
+    """A step of a layer's W, which may be regularised, or of its b"""
     cdef Motion m
     m.method, m.pitch = rule.method, rule.n_parameters
-    m.decay, m.shrink, m.rate = <real>decay, <real>rule.shrink, <real>rate
+    m.l1 = <real>layer.l1 if regularised else 0
+    m.decay = <real>layer.decay if regularised else 0
+    m.shrink, m.rate = <real>(layer.factor * step.shrink), <real>(layer.factor * step.rate)
     m.first, m.second, m.epsilon = <real>rule.first, <real>rule.second, <real>rule.epsilon
     m.along = m.first if rule.nesterov else 1
     m.across = m.rate if rule.nesterov else 0
+    m.scale, m.limit = 1, INFINITE
     return m
-
-
-cdef inline double decay_of(const Rule* rule, Py_ssize_t layer) noexcept nogil:
-    return 0 if rule.decay == NULL else rule.decay[layer]
 
 
 cdef inline real* slots_of(const Rule* rule, Py_ssize_t start) noexcept nogil:
@@ -68,8 +106,8 @@ cdef inline real* slots_of(const Rule* rule, Py_ssize_t start) noexcept nogil:
 cdef inline vec moved(
     vec w, vec dw, real* slot, Py_ssize_t n, const Motion* m, const Method method
 ) noexcept nogil:
-    """w after a step along dw, which counts with decay w; the first n lanes of the slots"""
-    dw = dw + spread(m.decay) * w
+    """w after a step along dw, to which the regulariser adds; the first n lanes of the slots"""
+    dw = penalised(w, dw, m)
     w = w - spread(m.shrink) * w
     if method == PLAIN:
         return w - spread(m.rate) * dw
@@ -85,6 +123,21 @@ cdef inline vec moved(
         dw, square_root(averaged(slot, dw * dw, 1 - m.first, n) + spread(m.epsilon))
     )
     return w - dw if method == RMSPROP else w - summed_up(slot + m.pitch, dw, m.second, n)
+
+
+cdef inline vec penalised(vec w, vec dw, const Motion* m) noexcept nogil:
+    """dw + decay w + l1 sign(w)"""
+    dw = dw + spread(m.decay) * w
+    if m.l1 != 0:
+        dw = dw + where(w > spread(0), spread(m.l1), where(w < spread(0), spread(-m.l1), w))
+    return dw
+
+
+cdef inline vec clipped(vec dw, const Motion* m) noexcept nogil:
+    """scale dw, cut off at -limit and limit; NaN stays NaN"""
+    dw = spread(m.scale) * dw
+    dw = where(dw > spread(m.limit), spread(m.limit), dw)
+    return where(dw < spread(-m.limit), spread(-m.limit), dw)
 
 
 cdef inline vec moved_by_momentum(
@@ -159,7 +212,49 @@ cdef inline void move_by(
         store(
             w + i,
             moved(
-                load(w + i), load(dw + i), NULL if slots == NULL else slots + i, WIDTH, m, method
+                load(w + i), clipped(load(dw + i), m), NULL if slots == NULL else slots + i,
+                WIDTH, m, method,
             ),
         )
         i += WIDTH
+
+
+cdef inline void average(real* mean, const real* w, real keep, Py_ssize_t n) noexcept nogil:
+    """mean := keep mean + (1 - keep) w"""
+    cdef Py_ssize_t i = 0
+    while i < n:
+        store(mean + i, spread(keep) * load(mean + i) + spread(1 - keep) * load(w + i))
+        i += WIDTH
+
+
+cdef inline void add_penalty(
+    const real* w, real* dw, Py_ssize_t n, const Motion* m
+) noexcept nogil:
+    """dw := dw + decay w + l1 sign(w)"""
+    cdef Py_ssize_t i = 0
+    while i < n:
+        store(dw + i, penalised(load(w + i), load(dw + i), m))
+        i += WIDTH
+
+
+cdef inline double sum_of_squares(const real* dw, Py_ssize_t n) noexcept nogil:
+    """In double precision, for the square may be too large for `real`; n a multiple of 16"""
+    cdef double sums[8]
+    cdef Py_ssize_t i, q
+    for q in range(8):
+        sums[q] = 0
+    for i in range(0, n, 8):
+        for q in range(8):
+            sums[q] += <double>dw[i + q] * dw[i + q]
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + (
+        (sums[1] + sums[5]) + (sums[3] + sums[7])
+    )
+
+
+cdef inline bint exceeds(const real* dw, Py_ssize_t n, real limit) noexcept nogil:
+    """Whether |dw_i| > limit for any i"""
+    cdef Py_ssize_t i
+    cdef bint found = False
+    for i in range(n):
+        found |= dw[i] > limit or dw[i] < -limit
+    return found

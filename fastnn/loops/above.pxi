@@ -1,6 +1,8 @@
 """Per-sample descent: the layers above the first, which take one row after the other.
 """
 
+from libc.string cimport memcpy
+
 from fastnn.kernels.activations cimport Activation, activate, activate_backward
 from fastnn.kernels.dense cimport Layer, columns
 from fastnn.kernels.losses cimport is_fused, loss_delta
@@ -9,7 +11,7 @@ from fastnn.kernels.sample cimport (
     list_relu, move_row, place_units, whole_chains,
 )
 from fastnn.kernels.simd cimport real
-from fastnn.kernels.update cimport Motion, decay_of, is_plain, motion, slots_of
+from fastnn.kernels.update cimport Motion, Step, is_plain, motion, rule_of, slots_of
 
 
 cdef inline bint is_listed(const Samples* s, const Layer* layer) noexcept nogil:
@@ -26,6 +28,8 @@ cdef inline void activate_sample(
         return
     if layer == s.net.output:
         keep_output(s, z, s.net.output_z, r)
+    if layer.kept != layer.z:
+        memcpy(kept_row(s, layer, r), z, layer.n_out * sizeof(real))
     activate(<Activation>layer.activation, z, layer.n_out)
     if layer == s.net.output:
         keep_output(s, z, activations(s.net, layer), r)
@@ -79,11 +83,12 @@ cdef inline void delta_of_sample(
     cdef Py_ssize_t i = visited(data, k + r), n = net.output.n_out, stride = net.output.stride
     cdef real weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
     cdef const real* a = row_of(s, net.output, r)
+    cdef const real* below = a if net.output.kept == net.output.z else kept_row(s, net.output, r)
     cdef real* dz = delta(net, net.output) + r * stride
     cdef Py_ssize_t j
     loss_delta(data.loss, a, data.y + i * data.n_targets, dz, weight, n)
     if not is_fused(data.loss):
-        activate_backward(<Activation>net.output.activation, a, dz, n)
+        activate_backward(<Activation>net.output.activation, below, dz, n)
     for j in range(n, columns(n, stride)):
         dz[j] = 0
 
@@ -103,69 +108,78 @@ cdef inline real pass_unit(
     """
     cdef const Layer* layer = s.net.output
     cdef Py_ssize_t i = visited(data, k + r)
-    cdef real a, dz, weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
+    cdef real z, a, dz, weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
     forward_held(
         s.held, layer.in_stride, inputs(s.net, layer) + r * layer.in_stride, bias_of(s, layer),
-        &a, columns(layer.n_in, layer.in_stride), 1,
+        &z, columns(layer.n_in, layer.in_stride), 1,
     )
-    s.net.output_z[r] = a
+    s.net.output_z[r] = a = z
     activate(<Activation>layer.activation, &a, 1)
     activations(s.net, layer)[r] = a
     loss_delta(data.loss, &a, data.y + i * data.n_targets, &dz, weight, 1)
     if not is_fused(data.loss):
-        activate_backward(<Activation>layer.activation, &a, &dz, 1)
+        activate_backward(
+            <Activation>layer.activation, &a if layer.kept == layer.z else &z, &dz, 1
+        )
     delta(s.net, layer)[r] = 1
     return dz
 
 
-cdef void descend_above(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
-    """dz of the first layer from that of the output; all layers between take their step."""
+cdef void descend_above(
+    const Samples* s, Py_ssize_t r, Step step, real rate
+) noexcept nogil:
+    """dz of the first layer from that of the output; all layers between take their step.
+
+    The rate is that of the step or, above a single output, what `pass_unit` has to say to it.
+    """
     cdef const Network* net = s.net
     cdef const Layer* layer = net.output
     cdef const real* x
     cdef const real* dz
+    cdef const real* below
     cdef real* dz_below
     cdef Py_ssize_t i
     while layer != net.layers:
         x = inputs(net, layer) + r * layer.in_stride
         dz = delta(net, layer) + r * layer.stride
         dz_below = delta(net, layer - 1) + r * layer.in_stride
+        below = kept_row(s, layer - 1, r)
         if layer == net.output and s.held != NULL:
             descend_held(
                 s.held, layer.in_stride, x, dz, -rate, dz_below,
                 columns(layer.n_in, layer.in_stride), layer.n_out,
             )
-            activate_backward(<Activation>(layer - 1).activation, x, dz_below, layer.n_in)
+            activate_backward(<Activation>(layer - 1).activation, below, dz_below, layer.n_in)
         elif not is_plain(s.rule):
-            move_layer(s, layer, x, dz, s.dx, rate)
+            move_layer(s, layer, x, dz, s.dx, step)
             for i in range(columns(layer.n_in, layer.in_stride)):
                 dz_below[i] = s.dx[i] if i < layer.n_in else 0
-            activate_backward(<Activation>(layer - 1).activation, x, dz_below, layer.n_in)
+            activate_backward(<Activation>(layer - 1).activation, below, dz_below, layer.n_in)
         else:
-            descend_listed(s, layer, x, dz, dz_below, rate)
+            descend_listed(s, layer, x, dz, below, dz_below, rate)
         if layer.b >= 0 and is_plain(s.rule):
             add_scaled(-rate, dz, net.parameters + layer.b, columns(layer.n_out, layer.stride))
         layer -= 1
 
 
 cdef inline void move_layer(
-    const Samples* s, const Layer* layer, const real* x, const real* dz, real* dx, real rate
+    const Samples* s, const Layer* layer, const real* x, const real* dz, real* dx, Step step
 ) noexcept nogil:
     """dx := W dz, then a step of W and b by a rule that moves all of them"""
     cdef const Network* net = s.net
-    cdef Motion m = motion(s.rule, rate, decay_of(s.rule, layer - net.layers))
+    cdef Motion m = motion(s.rule, step, rule_of(s.rule, layer - net.layers), True)
     descend_moving(
         net.parameters + layer.W, slots_of(s.rule, layer.W), layer.stride, x, dz, &m, dx,
         layer.n_in, columns(layer.n_out, layer.stride),
     )
-    move_bias(s, layer, dz, rate)
+    move_bias(s, layer, dz, step)
 
 
 cdef inline void move_bias(
-    const Samples* s, const Layer* layer, const real* dz, real rate
+    const Samples* s, const Layer* layer, const real* dz, Step step
 ) noexcept nogil:
     """A step of b by a rule that is not plain"""
-    cdef Motion m = motion(s.rule, rate, 0)
+    cdef Motion m = motion(s.rule, step, rule_of(s.rule, layer - s.net.layers), False)
     if layer.b >= 0:
         move_row(
             s.net.parameters + layer.b, slots_of(s.rule, layer.b), 1, dz, &m,
@@ -174,23 +188,24 @@ cdef inline void move_bias(
 
 
 cdef inline void descend_listed(
-    const Samples* s, const Layer* layer, const real* x, const real* dz, real* dz_below, real rate
+    const Samples* s, const Layer* layer, const real* x, const real* dz, const real* below,
+    real* dz_below, real rate,
 ) noexcept nogil:
     """dz below := (W dz) * f'(z), then W := W - rate x dz^T, of the units in the list
 
     Those in the list of a relu are those where relu' = 1; elsewhere it is 0.
     """
     cdef real* W = s.net.parameters + layer.W
-    cdef Py_ssize_t i, n, at = place_of(s, layer), below = columns(layer.n_in, layer.in_stride)
+    cdef Py_ssize_t i, n, at = place_of(s, layer), n_below = columns(layer.n_in, layer.in_stride)
     cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
     if is_relu(layer - 1):
         n = s.n_units[layer - s.net.layers]
         descend_rows(
             W, layer.stride, s.units + at, s.values + at, n, dz, -rate, width, s.dx
         )
-        place_units(x, below, s.dx, dz_below)
+        place_units(x, n_below, s.dx, dz_below)
     else:
         descend_list(W, layer.stride, s.all, x, layer.n_in, dz, -rate, width, s.dx)
-        for i in range(below):
+        for i in range(n_below):
             dz_below[i] = s.dx[i] if i < layer.n_in else 0
-        activate_backward(<Activation>(layer - 1).activation, x, dz_below, layer.n_in)
+        activate_backward(<Activation>(layer - 1).activation, below, dz_below, layer.n_in)

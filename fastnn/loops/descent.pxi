@@ -1,6 +1,7 @@
 """Gradient descent by minibatches: W := W - learning_rate * dL/dW, or what a rule makes of it.
 """
 
+from libc.math cimport sqrt
 from libc.string cimport memset
 
 from fastnn.kernels.dense cimport Layer
@@ -8,7 +9,8 @@ from fastnn.kernels.simd cimport real
 from fastnn.kernels.team cimport share_begin, share_end, wait
 from fastnn.kernels.tiles cimport DESCEND
 from fastnn.kernels.update cimport (
-    Motion, Rule, decay_of, is_plain, motion, move, sgd, slots_of,
+    BY_GLOBAL_NORM, BY_NORM, BY_VALUE, NOT_CLIPPED, LayerRule, Motion, Rule, Step, add_penalty,
+    average, exceeds, is_plain, motion, move, rule_of, sgd, slots_of, sum_of_squares,
 )
 
 
@@ -28,7 +30,7 @@ cdef double descend_block(
 
 
 cdef double descend_blocks(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, const Rule* rule, real rate,
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, const Rule* rule, Step step,
     real* gradient, Py_ssize_t n_parameters, double loss,
 ) noexcept nogil:
     """One update along the mean gradient of a batch, added up block by block
@@ -39,69 +41,163 @@ cdef double descend_blocks(
     cdef Py_ssize_t last = share_end(&net.me, n_parameters, LINE)
     memset(gradient + first, 0, (last - first) * sizeof(real))
     loss = add_gradient(net, data, k, k + m, 1.0 / m, gradient, loss)
-    descend(net, rule, gradient, rate, n_parameters)
+    descend(net, rule, gradient, step, n_parameters)
     wait(&net.me)
     return loss
 
 
 cdef void descend(
-    const Network* net, const Rule* rule, const real* gradient, real rate, Py_ssize_t n_parameters
+    const Network* net, const Rule* rule, real* gradient, Step step, Py_ssize_t n_parameters
 ) noexcept nogil:
     """A step of all weights along a gradient: this member's share of them"""
     cdef const Layer* layer = net.layers
+    cdef LayerRule own
     cdef Py_ssize_t first, last
+    cdef double norm = 0
     if is_plain(rule):
         first = share_begin(&net.me, n_parameters, LINE)
         last = share_end(&net.me, n_parameters, LINE)
-        sgd(net.parameters + first, gradient + first, rate, last - first)
+        sgd(net.parameters + first, gradient + first, <real>step.rate, last - first)
         return
+    if rule.clip != NOT_CLIPPED:
+        add_penalties(net, rule, gradient, step)
+        if wait(&net.me):
+            return
+        norm = global_norm(net, rule, gradient)
     while True:
-        move_share(
-            net, rule, gradient, layer.W, layer.n_in * layer.stride,
-            motion(rule, rate, decay_of(rule, layer - net.layers)),
-        )
-        if layer.b >= 0:
-            move_share(net, rule, gradient, layer.b, layer.stride, motion(rule, rate, 0))
+        own = rule_of(rule, layer - net.layers)
+        if own.factor != 0:
+            descend_layer(net, rule, layer, gradient, step, own, norm)
         if layer == net.output:
             return
         layer += 1
 
 
+cdef inline void descend_layer(
+    const Network* net, const Rule* rule, const Layer* layer, real* gradient, Step step,
+    LayerRule own, double norm,
+) noexcept nogil:
+    """A step of its W and b"""
+    cdef Py_ssize_t n = layer.n_in * layer.stride
+    cdef Motion m = motion(rule, step, own, rule.clip == NOT_CLIPPED)
+    clip(rule, &m, gradient + layer.W, whole_lines(n), norm)
+    move_share(net, rule, gradient, layer.W, n, &m, <real>step.keep)
+    if layer.b >= 0:
+        m = motion(rule, step, own, False)
+        clip(rule, &m, gradient + layer.b, whole_lines(layer.stride), norm)
+        move_share(net, rule, gradient, layer.b, layer.stride, &m, <real>step.keep)
+
+
 cdef inline void move_share(
     const Network* net, const Rule* rule, const real* gradient, Py_ssize_t start, Py_ssize_t n,
-    Motion m,
+    const Motion* m, real keep,
 ) noexcept nogil:
     """A step of the n parameters from `start` on, with their padding up to a line"""
     cdef Py_ssize_t first = start + share_begin(&net.me, n, LINE)
-    cdef Py_ssize_t last = start + (share_end(&net.me, n, LINE) + LINE - 1) // LINE * LINE
-    move(
-        net.parameters + first, slots_of(rule, first), gradient + first, last - first, &m
-    )
+    cdef Py_ssize_t last = start + whole_lines(share_end(&net.me, n, LINE))
+    move(net.parameters + first, slots_of(rule, first), gradient + first, last - first, m)
+    if rule.average != NULL:
+        average(rule.average + first, net.parameters + first, keep, last - first)
+
+
+# ---- gradients that are too long ----------------------------------------------------------------
+#
+# Each member looks at all of the gradient, in the same order: nobody writes there until all have
+# taken their step.
+
+cdef void add_penalties(
+    const Network* net, const Rule* rule, real* gradient, Step step
+) noexcept nogil:
+    """What the regularisers add, which counts in the norms; this member's share"""
+    cdef const Layer* layer = net.layers
+    cdef Motion m
+    cdef Py_ssize_t first, last
+    if rule.layers == NULL:
+        return
+    while True:
+        m = motion(rule, step, rule_of(rule, layer - net.layers), True)
+        first = share_begin(&net.me, layer.n_in * layer.stride, LINE)
+        last = whole_lines(share_end(&net.me, layer.n_in * layer.stride, LINE))
+        add_penalty(net.parameters + layer.W + first, gradient + layer.W + first, last - first, &m)
+        if layer == net.output:
+            return
+        layer += 1
+
+
+cdef double global_norm(
+    const Network* net, const Rule* rule, const real* gradient
+) noexcept nogil:
+    """That of all that move, if it is asked for; whoever clips at all counts the steps"""
+    cdef const Layer* layer = net.layers
+    cdef double squares = 0
+    cdef bint too_long = False
+    while True:
+        if rule_of(rule, layer - net.layers).factor != 0:
+            squares += squares_of(
+                rule, gradient + layer.W, whole_lines(layer.n_in * layer.stride), &too_long
+            )
+            if layer.b >= 0:
+                squares += squares_of(
+                    rule, gradient + layer.b, whole_lines(layer.stride), &too_long
+                )
+        if layer == net.output:
+            break
+        layer += 1
+    if rule.clip == BY_GLOBAL_NORM:
+        too_long = sqrt(squares) > rule.limit
+    if net.me.number == 0 and too_long:
+        rule.clipped[0] += 1
+    return sqrt(squares)
+
+
+cdef inline double squares_of(
+    const Rule* rule, const real* gradient, Py_ssize_t n, bint* too_long
+) noexcept nogil:
+    """The sum of squares of one array; whether it is too long by itself"""
+    cdef double squares = 0
+    if rule.clip == BY_VALUE:
+        too_long[0] |= exceeds(gradient, n, <real>rule.limit)
+    else:
+        squares = sum_of_squares(gradient, n)
+        too_long[0] |= sqrt(squares) > rule.limit
+    return squares
+
+
+cdef inline void clip(
+    const Rule* rule, Motion* m, const real* gradient, Py_ssize_t n, double norm
+) noexcept nogil:
+    """How much of an array's gradient its step takes"""
+    if rule.clip == BY_VALUE:
+        m.limit = <real>rule.limit
+    elif rule.clip == BY_NORM:
+        norm = sqrt(sum_of_squares(gradient, n))
+    if rule.clip >= BY_NORM and not norm <= rule.limit:
+        m.scale = <real>(rule.limit / norm)
 
 
 cdef double minibatch_rows(
     const Network* net, const Data* data, Py_ssize_t n, Py_ssize_t batch_size, const Rule* rule,
-    const Rates* rates, real* gradient, Py_ssize_t n_parameters, double loss,
+    const Steps* steps, real* gradient, Py_ssize_t n_parameters, double loss,
 ) noexcept nogil:
     """One update along the mean gradient of each batch; the last batch may be shorter.
 
     Returns loss + the losses before each update.
     """
-    cdef Py_ssize_t k = 0, step = 0, m, largest = min(batch_size, min(net.block, n))
-    cdef real rate
+    cdef Py_ssize_t k = 0, number = 0, m, largest = min(batch_size, min(net.block, n))
+    cdef Step step
     transpose_weights(net, largest)
     if wait(&net.me):
         return loss
     while k < n:
         m = min(batch_size, n - k)
-        rate = <real>rate_of(rates, step)
+        step = step_at(steps, number)
         if m <= net.block and is_plain(rule):
-            loss = descend_block(net, data, k, m, rate, loss)
+            loss = descend_block(net, data, k, m, <real>step.rate, loss)
         else:
-            loss = descend_blocks(net, data, k, m, rule, rate, gradient, n_parameters, loss)
+            loss = descend_blocks(net, data, k, m, rule, step, gradient, n_parameters, loss)
         transpose_weights(net, largest)
         if wait(&net.me):
             return loss
-        step += 1
+        number += 1
         k += m
     return loss

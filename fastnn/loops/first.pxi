@@ -13,7 +13,7 @@ from fastnn.kernels.simd cimport real
 from fastnn.kernels.team cimport share_begin, share_end
 from fastnn.kernels.tiles cimport ADD, PUT, Product
 from fastnn.kernels.update cimport (
-    Motion, decay_of, is_plain, keeps_velocity, motion, move, slots_of,
+    Motion, Step, is_plain, keeps_velocity, motion, move, rule_of, slots_of,
 )
 
 
@@ -123,36 +123,36 @@ cdef inline void foresee_row(
     multiply_numbers(s.of_W, s.G + r * stride, r)
 
 
-cdef inline void foresee_step(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
+cdef inline void foresee_step(const Samples* s, Py_ssize_t r, Step step) noexcept nogil:
     """What W and V are made of after the step of row r: the rule, applied to the coefficients"""
     cdef Py_ssize_t n = gram_stride(s.net.block)
-    cdef Motion m = motion(s.rule, rate, decay_of(s.rule, 0))
+    cdef Motion m = motion(s.rule, step, rule_of(s.rule, 0), True)
     s.one_hot[r] = 1
     m.pitch = 0  # linear rules keep one slot
     move(s.of_W, s.of_V if keeps_velocity(s.rule) else NULL, s.one_hot, n, &m)
     s.one_hot[r] = 0
 
 
-cdef void descend_first(const Samples* s, Py_ssize_t r, real rate) noexcept nogil:
+cdef void descend_first(const Samples* s, Py_ssize_t r, Step step, real rate) noexcept nogil:
     """step := -rate dz of row r; W or at least b moves along it, unless BLOCKED."""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
     cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
-    cdef real* step = step_of(net, r)
+    cdef real* dz = step_of(net, r)
     if s.path == FUSED:
-        move_layer(s, layer, s.x + r * layer.in_stride, step, s.dx, rate)
+        move_layer(s, layer, s.x + r * layer.in_stride, dz, s.dx, step)
         return
     if not is_plain(s.rule):
-        foresee_step(s, r, rate)
-        move_bias(s, layer, step, rate)
+        foresee_step(s, r, step)
+        move_bias(s, layer, dz, step)
         return
-    scale_row(-rate, step, width)
+    scale_row(-rate, dz, width)
     if s.path == LISTED:
         move_rows(
-            net.parameters + layer.W, layer.stride, s.units, s.values, s.n_units[0], step, width
+            net.parameters + layer.W, layer.stride, s.units, s.values, s.n_units[0], dz, width
         )
     if s.path != BLOCKED and layer.b >= 0:
-        add_scaled(1, step, net.parameters + layer.b, width)
+        add_scaled(1, dz, net.parameters + layer.b, width)
 
 
 cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:

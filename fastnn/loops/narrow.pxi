@@ -37,17 +37,20 @@ cdef void forward_across(const Network* net, Py_ssize_t lanes) noexcept nogil:
     """z := W^T x + b, a := f(z), layer after layer"""
     cdef const Layer* layer = net.layers
     cdef real* a
+    cdef real* z
     cdef Product product
     cdef bint fused
     while True:
-        a = net.stack + lanes * layer.z
+        a, z = net.stack + lanes * layer.z, net.stack + lanes * layer.kept
         fused = is_relu(layer) and layer != net.output
         product = forward_units(
-            layer, net.parameters, net.stack + lanes * layer.x, a, lanes, fused
+            layer, net.parameters, net.stack + lanes * layer.x, z, lanes, fused
         )
         multiply_units(&product)
         if layer == net.output:
-            memcpy(net.output_z, a, layer.n_out * lanes * sizeof(real))
+            memcpy(net.output_z, z, layer.n_out * lanes * sizeof(real))
+        if z != a:
+            memcpy(a, z, layer.n_out * lanes * sizeof(real))
         if not fused:
             activate_across(<Activation>layer.activation, a, layer.n_out, lanes, 0, lanes)
         if layer == net.output:
@@ -85,24 +88,25 @@ cdef void backpropagate_across(
     """The deltas of all layers, times scale"""
     cdef Py_ssize_t lanes = whole_vectors(m), n = net.output.n_out
     cdef const Layer* layer = net.output
-    cdef const real* x = net.stack + lanes * layer.z
+    cdef const real* a = net.stack + lanes * layer.z
+    cdef const real* below = net.stack + lanes * layer.kept
     cdef real* dz = delta_across(net, layer, lanes)
     cdef Product product
-    deltas_across(data.loss, x, net.targets, net.weights, <real>scale, dz, n, lanes, 0, lanes)
+    deltas_across(data.loss, a, net.targets, net.weights, <real>scale, dz, n, lanes, 0, lanes)
     if not is_fused(data.loss):
-        activate_backward_across(<Activation>layer.activation, x, dz, n, lanes, 0, lanes)
+        activate_backward_across(<Activation>layer.activation, below, dz, n, lanes, 0, lanes)
     while layer != net.layers:
-        x = net.stack + lanes * layer.x
+        below = net.stack + lanes * (layer - 1).kept
         dz = delta_across(net, layer - 1, lanes)
         product = input_gradient_units(
-            layer, net.parameters, delta_across(net, layer, lanes), dz, x, lanes,
+            layer, net.parameters, delta_across(net, layer, lanes), dz, below, lanes,
             is_relu(layer - 1),
         )
         multiply_units(&product)
         layer -= 1
         if not is_relu(layer):
             activate_backward_across(
-                <Activation>layer.activation, x, dz, layer.n_out, lanes, 0, lanes
+                <Activation>layer.activation, below, dz, layer.n_out, lanes, 0, lanes
             )
 
 

@@ -10,12 +10,11 @@ several rows; the targets and weights of the block lie behind the z.
 from fastnn.kernels.activations cimport RELU, Activation
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.losses cimport Loss
-from fastnn.kernels.narrow cimport is_narrow
 from fastnn.kernels.rows cimport Rows
 from fastnn.kernels.simd cimport float_mode, real
 from fastnn.kernels.team cimport Member
 from fastnn.kernels.tiles cimport Product, multiply
-from fastnn.kernels.update cimport Rule
+from fastnn.kernels.update cimport Rule, Step
 
 cdef struct Network:
     const Layer* layers
@@ -49,16 +48,17 @@ cdef struct Data:
     const long long* order  # the rows to visit; NULL: all, from first to last
     Loss loss
     real* predictions  # NULL: not wanted; otherwise one row for each visited row
+    long long key, position  # for dropout: of the epoch, and where in it the first row is
 
-cdef struct Rates:
-    const double* values  # of each step
-    bint constant  # one serves all steps
+cdef struct Steps:
+    const Step* values
+    bint constant  # one serves all
 
 cdef struct Call:
     Network net
     Data data
     Rule rule
-    Rates rates
+    Steps steps
     float_mode mode_before
 
 
@@ -68,6 +68,11 @@ cdef inline real* inputs(const Network* net, const Layer* layer) noexcept nogil:
 
 cdef inline real* activations(const Network* net, const Layer* layer) noexcept nogil:
     return net.stack + net.block * layer.z
+
+
+cdef inline real* kept(const Network* net, const Layer* layer) noexcept nogil:
+    """What the activation's derivative is taken from: its outputs, or z"""
+    return net.stack + net.block * layer.kept
 
 
 cdef inline real* delta(const Network* net, const Layer* layer) noexcept nogil:
@@ -132,7 +137,7 @@ cdef Network point_network(
     net.parameters = &parameters[0]
     net.block_rows = block
     net.block = block = whole_lines(block)
-    net.narrow = is_narrow(net.layers, n)
+    net.narrow = net.layers.narrow
     net.row_loss = <double*>&scratch[0]
     net.stack = &scratch[0] + block * LOSS_LENGTH
     net.output_z = net.stack + block * (net.output.z + net.output.stride)
@@ -144,6 +149,5 @@ cdef Network point_network(
     return net
 
 
-cdef inline double rate_of(const Rates* rates, Py_ssize_t step) noexcept nogil:
-    """The learning rate of a step"""
-    return rates.values[0] if rates.constant else rates.values[step]
+cdef inline Step step_at(const Steps* steps, Py_ssize_t k) noexcept nogil:
+    return steps.values[0] if steps.constant else steps.values[k]

@@ -15,6 +15,7 @@ from fastnn.kernels.dense cimport (
     Layer, bias_gradient, columns, forward, input_gradient, input_gradient_transposed, transpose,
     weight_gradient,
 )
+from fastnn.kernels.dropout cimport drop, row_key
 from fastnn.kernels.losses cimport is_fused, loss_delta, loss_value
 from fastnn.kernels.narrow cimport whole_vectors
 from fastnn.kernels.rows cimport gather
@@ -36,29 +37,62 @@ cdef void load_rows(
         load_targets(net, data, k, first, last, net.block)
 
 
-cdef void forward_rows(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """z := a W + b, a := f(z), layer after layer"""
+cdef void forward_rows(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """z := a W + b, a := f(z), layer after layer; what is dropped of a is so on its way up"""
     cdef const Layer* layer = net.layers
-    cdef const real* x
-    cdef real* a
-    cdef Product product
-    cdef bint fused
-    while layer != net.output:
-        fused = is_relu(layer) and layer.b >= 0
-        x = inputs(net, layer) + first * layer.in_stride
-        a = activations(net, layer) + first * layer.stride
-        if layer.stride == 1:
-            fused = False
-            forward_unit(layer, net.parameters, x, a, last - first)
-        else:
-            product = forward(layer, net.parameters, x, a, last - first, fused)
-            run(&product)
-        if not fused:
-            activate_block(
-                <Activation>layer.activation, a, last - first, layer.n_out, layer.stride
+    while True:
+        if layer.drop:
+            drop_rows(
+                net, data, layer, k, first, last, activations_below(net, layer), inputs(net, layer)
             )
+        if layer == net.output:
+            forward_output(net, first, last)
+            return
+        forward_hidden(net, layer, first, last)
         layer += 1
-    forward_output(net, first, last)
+
+
+cdef inline const real* activations_below(const Network* net, const Layer* layer) noexcept nogil:
+    """The layer's inputs before anything is dropped; rows of X lie where the others do after it"""
+    return inputs(net, layer) if layer == net.layers else activations(net, layer - 1)
+
+
+cdef void drop_rows(
+    const Network* net, const Data* data, const Layer* layer, Py_ssize_t k, Py_ssize_t first,
+    Py_ssize_t last, const real* a, real* x,
+) noexcept nogil:
+    """Dropout on rows of the layer's inputs, or of their gradient"""
+    cdef Py_ssize_t r, stride = layer.in_stride
+    cdef unsigned long long key
+    for r in range(first, last):
+        key = row_key(data.key, data.position + k + r, layer - net.layers)
+        drop(
+            a + r * stride, x + r * stride, columns(layer.n_in, stride), key,
+            <unsigned int>layer.drop,
+        )
+
+
+cdef inline void forward_hidden(
+    const Network* net, const Layer* layer, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """z := x W + b, a := f(z)"""
+    cdef bint fused = is_relu(layer) and layer.b >= 0 and layer.stride > 1
+    cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef real* a = activations(net, layer) + first * layer.stride
+    cdef real* z = kept(net, layer) + first * layer.stride
+    cdef Py_ssize_t m = last - first
+    cdef Product product
+    if layer.stride == 1:
+        forward_unit(layer, net.parameters, x, z, m)
+    else:
+        product = forward(layer, net.parameters, x, z, m, fused)
+        run(&product)
+    if z != a:
+        memcpy(a, z, m * layer.stride * sizeof(real))
+    if not fused:
+        activate_block(<Activation>layer.activation, a, m, layer.n_out, layer.stride)
 
 
 cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -81,9 +115,11 @@ cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) 
     if lies_across(layer):
         for j in range(layer.n_out):
             at = j * net.block + first
+            memcpy(kept(net, layer) + at, net.output_z + at, m * sizeof(real))
             memcpy(a + at, net.output_z + at, m * sizeof(real))
         activate_across(<Activation>layer.activation, a, layer.n_out, net.block, first, last)
     else:
+        memcpy(kept(net, layer) + first * layer.stride, z, m * layer.stride * sizeof(real))
         memcpy(a + first * layer.stride, z, m * layer.stride * sizeof(real))
         activate_block(
             <Activation>layer.activation, a + first * layer.stride, m, layer.n_out, layer.stride
@@ -158,7 +194,7 @@ cdef void evaluate_share(
     if first == last:
         return
     load_rows(net, data, k, first, last)
-    forward_rows(net, first, last)
+    forward_rows(net, data, k, first, last)
     keep_predictions(net, data, k, first, last)
     if data.y != NULL:
         row_losses(net, data, k, first, last)
@@ -203,7 +239,9 @@ cdef void output_delta(
         dz = delta(net, net.output) + r * stride
         loss_delta(data.loss, a, data.y + i * data.n_targets, dz, weight, n)
         if not is_fused(data.loss):
-            activate_backward(<Activation>net.output.activation, a, dz, n)
+            activate_backward(
+                <Activation>net.output.activation, kept(net, net.output) + r * stride, dz, n
+            )
         for j in range(n, stride):
             dz[j] = 0
 
@@ -221,12 +259,49 @@ cdef inline void output_delta_across(
     )
     if not is_fused(data.loss):
         activate_backward_across(
-            <Activation>layer.activation, a, dz, layer.n_out, net.block, first, last
+            <Activation>layer.activation, kept(net, layer), dz, layer.n_out, net.block, first, last
         )
     transpose(
         dz + first, net.block, layer.n_out, last - first,
         delta(net, layer) + first * layer.stride, layer.stride, layer.stride,
     )
+
+
+cdef void take_output_gradient(
+    const Network* net, const real* da, Py_ssize_t m
+) noexcept nogil:
+    """dz := da * f'(z) of the output layer, where da comes from outside, rows without padding"""
+    cdef const Layer* layer = net.output
+    cdef real* dz = delta(net, layer)
+    cdef real* across = net.output_z
+    cdef Py_ssize_t r, j, n = layer.n_out, stride = layer.stride
+    for r in range(m):
+        for j in range(stride):
+            dz[r * stride + j] = da[r * n + j] if j < n else 0
+    if not lies_across(layer):
+        backward_activation_rows(layer, kept(net, layer), dz, m)
+        return
+    transpose(dz, stride, m, n, across, net.block, m)
+    activate_backward_across(
+        <Activation>layer.activation, kept(net, layer), across, n, net.block, 0, m
+    )
+    transpose(across, net.block, n, m, dz, stride, stride)
+
+
+cdef void hand_out(
+    const Network* net, const Data* data, real* W_transposed, real* dx, Py_ssize_t m
+) noexcept nogil:
+    """dx := dz W^T of the first layer, with what was dropped of x"""
+    cdef const Layer* layer = net.layers
+    cdef Product product
+    transpose(
+        net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out, W_transposed,
+        layer.in_stride, columns(layer.n_in, layer.in_stride),
+    )
+    product = input_gradient(layer, W_transposed, delta(net, layer), dx, NULL, m, False)
+    run(&product)
+    if layer.drop:
+        drop_rows(net, data, layer, 0, 0, m, dx, dx)
 
 
 cdef inline bint keeps_weights(const Layer* layer, Py_ssize_t m) noexcept nogil:
@@ -258,9 +333,11 @@ cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
 
 
 cdef void backward_rows(
-    const Network* net, Py_ssize_t first, Py_ssize_t last, Py_ssize_t m
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t m,
 ) noexcept nogil:
     """dL/dz of every layer below the output: (dz W^T) * f'(z), of some rows in a block of m"""
+    cdef real* dz_below
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
     while layer != net.output:
@@ -272,6 +349,9 @@ cdef void backward_rows(
             hand_down_transposed(net, layer, transposed, first, last, m)
         else:
             hand_down(net, layer, transposed, first, last)
+        if layer.drop:
+            dz_below = delta(net, layer - 1)
+            drop_rows(net, data, layer, k, first, last, dz_below, dz_below)
         layer -= 1
 
 
@@ -282,14 +362,14 @@ cdef void hand_down(
     """dz of the layer below := (dz W^T) * f'(z)"""
     cdef const real* dz = delta(net, layer) + first * layer.stride
     cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
-    cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef const real* below = kept(net, layer - 1) + first * layer.in_stride
     cdef bint relu = is_relu(layer - 1)
     cdef Product product = input_gradient(
-        layer, W_transposed, dz, dz_below, x, last - first, relu
+        layer, W_transposed, dz, dz_below, below, last - first, relu
     )
     run(&product)
     if not relu:
-        backward_activation_rows(layer - 1, x, dz_below, last - first)
+        backward_activation_rows(layer - 1, below, dz_below, last - first)
 
 
 cdef void hand_down_transposed(
@@ -302,7 +382,7 @@ cdef void hand_down_transposed(
     cdef real* dx_transposed = scratch + layer.n_out * stride + first
     cdef const real* dz = delta(net, layer) + first * layer.stride
     cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
-    cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef const real* below = kept(net, layer - 1) + first * layer.in_stride
     cdef Product product
     m = last - first
     transpose(dz, layer.stride, m, layer.n_out, dz_transposed, stride, m)
@@ -314,17 +394,18 @@ cdef void hand_down_transposed(
         dx_transposed, stride, layer.n_in, m, dz_below, layer.in_stride,
         columns(layer.n_in, layer.in_stride),
     )
-    backward_activation_rows(layer - 1, x, dz_below, m)
+    backward_activation_rows(layer - 1, below, dz_below, m)
 
 
 cdef inline void backward_activation_rows(
-    const Layer* layer, const real* a, real* da, Py_ssize_t m
+    const Layer* layer, const real* kept, real* da, Py_ssize_t m
 ) noexcept nogil:
     """dz := da * f'(z), in place"""
     cdef Py_ssize_t r
     for r in range(m):
         activate_backward(
-            <Activation>layer.activation, a + r * layer.stride, da + r * layer.stride, layer.n_out
+            <Activation>layer.activation, kept + r * layer.stride, da + r * layer.stride,
+            layer.n_out,
         )
 
 
@@ -379,7 +460,7 @@ cdef void backpropagate_share(
             backpropagate_across(net, data, m, scale)
     elif first < last:
         output_delta(net, data, k, first, last, scale)
-        backward_rows(net, first, last, m)
+        backward_rows(net, data, k, first, last, m)
 
 
 cdef double add_gradient(

@@ -98,6 +98,11 @@ cdef inline real* row_of(const Samples* s, const Layer* layer, Py_ssize_t r) noe
     return activations(s.net, layer) + r * layer.stride
 
 
+cdef inline real* kept_row(const Samples* s, const Layer* layer, Py_ssize_t r) noexcept nogil:
+    """Where the row is from which the activation's derivative is taken, of a hidden layer always"""
+    return kept(s.net, layer) + r * layer.stride
+
+
 cdef inline void keep_output(
     const Samples* s, const real* row, real* block, Py_ssize_t r
 ) noexcept nogil:

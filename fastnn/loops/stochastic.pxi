@@ -8,47 +8,49 @@ from fastnn.kernels.rows cimport is_finite
 from fastnn.kernels.simd cimport real
 from fastnn.kernels.team cimport wait
 from fastnn.kernels.tiny cimport TinyLayer
-from fastnn.kernels.update cimport is_plain
+from fastnn.kernels.update cimport Step, is_plain
 
 
 cdef inline double pass_block(
     const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
-    const Rates* rates, double loss,
+    const Steps* steps, double loss,
 ) noexcept nogil:
     """The rows of a block, one after the other; returns loss + their losses."""
     if lies_across(s.net.output):
         load_targets(s.net, data, k, 0, m, s.net.block)
     if s.path == TINY:
-        pass_tiny_rows(s, data, tiny, k, m, rates)
+        pass_tiny_rows(s, data, tiny, k, m, steps)
     else:
-        pass_rows(s, data, k, m, rates)
+        pass_rows(s, data, k, m, steps)
     keep_predictions(s.net, data, k, 0, m)
     row_losses(s.net, data, k, 0, m)
     return add_losses(s.net, m, loss)
 
 
 cdef inline void pass_rows(
-    const Samples* s, const Data* data, Py_ssize_t k, Py_ssize_t m, const Rates* rates
+    const Samples* s, const Data* data, Py_ssize_t k, Py_ssize_t m, const Steps* steps
 ) noexcept nogil:
     """Forward, backward and step of one row after the other"""
     cdef Py_ssize_t r
+    cdef Step step
     cdef real rate
     if s.path == BLOCKED and not is_plain(s.rule):
         begin_foreseen(s)
     for r in range(m):
-        rate = <real>rate_of(rates, k + r)
+        step = step_at(steps, k + r)
+        rate = <real>step.rate
         forward_first(s, r)
         forward_above(s, r)
         if has_one_output(s):
             rate *= pass_unit(s, data, k, r)
         else:
             delta_of_sample(s, data, k, r)
-        descend_above(s, r, rate)
-        descend_first(s, r, rate)
+        descend_above(s, r, step, rate)
+        descend_first(s, r, step, rate)
 
 
 cdef double stochastic_rows(
-    Samples* s, const Data* data, Py_ssize_t n, const Rates* rates, double loss
+    Samples* s, const Data* data, Py_ssize_t n, const Steps* steps, double loss
 ) noexcept nogil:
     """One update after every row; returns loss + the losses before each update.
 
@@ -70,7 +72,7 @@ cdef double stochastic_rows(
         begin_block(s, m)
         wait(&net.me)
         if first:
-            loss = pass_block(s, data, tiny, k, m, rates, loss)
+            loss = pass_block(s, data, tiny, k, m, steps, loss)
         if last:
             look_ahead(s, data, k + m, following)
         wait(&net.me)
@@ -87,7 +89,7 @@ cdef struct OneRow:
     Call call
     Samples samples
     real target
-    double rate
+    Step step
     real* kept  # weights that were finite, and behind them what the optimiser kept with them
     Py_ssize_t n_parameters
     Py_ssize_t n_kept  # numbers in all
@@ -99,7 +101,7 @@ cdef enum:
 
 cdef double learn_row(OneRow* one) noexcept nogil:
     """The loss before the update, infinity if it or the weights are not finite"""
-    cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.rates, 0)
+    cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.steps, 0)
     one.n_learnt += 1
     if loss - loss != 0 or not are_finite(one.call.net.parameters, one.n_parameters):
         go_back(one)

@@ -48,7 +48,7 @@ cdef inline octet activate_backward_octet(
 
 cdef inline void pass_tiny(
     const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
-    const Rates* rates, const Py_ssize_t n_hidden, const bint single,
+    const Steps* steps, const Py_ssize_t n_hidden, const bint single,
 ) noexcept nogil:
     """The rows of a block, one after the other: forward, backward, step
 
@@ -74,14 +74,14 @@ cdef inline void pass_tiny(
         forward_tiny(layers, t, z, a, n_hidden)
         if single:
             (<real*>&z)[0] = octet_sum(t[n_hidden].b + t[n_hidden].W_t[0] * a[n_hidden])
-            output_step(s, data, <real*>&z, <real*>&step, rate_of(rates, k + r), k, r, 1)
+            output_step(s, data, <real*>&z, <real*>&step, step_at(steps, k + r).rate, k, r, 1)
             step = spread_octet((<real*>&step)[0])
             v[n_hidden] = first_unit()
         else:
             z = sum_rows(t[n_hidden].W, a[n_hidden], output.n_in, t[n_hidden].b)
             v[n_hidden] = spread_octet(0)
             output_step(
-                s, data, <real*>&z, <real*>(v + n_hidden), rate_of(rates, k + r), k, r,
+                s, data, <real*>&z, <real*>(v + n_hidden), step_at(steps, k + r).rate, k, r,
                 output.n_out,
             )
         z = sum_rows(t[0].W, x_next, layers.n_in, t[0].b)
@@ -161,16 +161,16 @@ cdef inline void output_step(
 
 cdef inline void pass_tiny_rows(
     const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
-    const Rates* rates,
+    const Steps* steps,
 ) noexcept nogil:
     """The usual shapes as constants"""
     cdef Py_ssize_t n_hidden = s.net.output - s.net.layers
     cdef bint single = s.net.output.n_out == 1
     if single and n_hidden == 2:
-        pass_tiny(s, data, tiny, k, m, rates, 2, True)
+        pass_tiny(s, data, tiny, k, m, steps, 2, True)
     elif single and n_hidden == 1:
-        pass_tiny(s, data, tiny, k, m, rates, 1, True)
+        pass_tiny(s, data, tiny, k, m, steps, 1, True)
     elif not single and n_hidden == 1:
-        pass_tiny(s, data, tiny, k, m, rates, 1, False)
+        pass_tiny(s, data, tiny, k, m, steps, 1, False)
     else:
-        pass_tiny(s, data, tiny, k, m, rates, n_hidden, single)
+        pass_tiny(s, data, tiny, k, m, steps, n_hidden, single)
