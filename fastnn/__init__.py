@@ -7,9 +7,11 @@ from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.models import Sequential, load
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
-from fastnn.regularizers import L2
+from fastnn.regularizers import L1, L1L2, L2
 
 __all__ = [
+    "L1",
+    "L1L2",
     "L2",
     "SGD",
     "Adagrad",

@@ -139,6 +139,16 @@ def number_between(
     return number
 
 
+def finite_number(name: str, value: object, *, example: float) -> float:
+    """`value` as a finite float."""
+    try:
+        return real_number(name, value, above=-math.inf)
+    except ValueError:
+        raise ValueError(
+            f"{name}={value}: expected a finite number, e.g. {name}={example:g}"
+        ) from None
+
+
 def flag(name: str, value: object) -> bool:
     """`value`, which must be True or False."""
     if not isinstance(value, bool | np.bool):
@@ -328,10 +338,22 @@ def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str)
     """Check the weights of one layer."""
     array = _numeric_array(name, values, "Pass the arrays of get_weights().")
     if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape}; expected {shape}")
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected {shape}, e.g. np.zeros({shape})"
+        )
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return _rounded(name, array, dtype)
+
+
+def initial_values(name: str, values: object) -> Array:
+    """Check an array that weights are to begin with; a float64 copy that nobody can change."""
+    numbers = _numeric_array(name, values, f"Pass numbers, e.g. {name}=np.zeros((3, 2)).")
+    array = np.array(numbers, np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
+    array.flags.writeable = False
+    return array
 
 
 def items(name: str, values: object, example: str) -> list[Any]:

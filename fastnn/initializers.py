@@ -2,61 +2,344 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
-from fastnn._validation import Array
+from fastnn._validation import (
+    Array,
+    finite_number,
+    initial_values,
+    lookup,
+    number_between,
+    real_number,
+)
 
 # The standard deviation of a standard normal distribution cut off at two standard deviations.
 TRUNCATED_DEVIATION = 0.87962566103423978
+FANS = {name: name for name in ("in", "average")}
+DISTRIBUTIONS = {name: name for name in ("uniform", "normal")}
 
 
-class Initializer(Protocol):
-    """Draws the weights W, shape (n_in, n_out), of one layer in float64."""
+class Initializer:
+    """Draws float64 numbers for the weights W (n_in, n_out) or the bias b (n_out,) of a layer."""
 
-    def __call__(self, rng: "np.random.Generator", n_in: int, n_out: int) -> Array: ...
-
-
-@dataclass(frozen=True)
-class Zeros:
-    """W = 0."""
-
-    def __call__(self, rng: "np.random.Generator", n_in: int, n_out: int) -> Array:
-        return np.zeros((n_in, n_out))
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        """New numbers of this shape, from `rng` if they are random."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class VarianceScaling:
+class Zeros(Initializer):
+    """All weights are 0.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, initializers
+    >>> Dense(8, kernel_initializer=initializers.Zeros()).kernel_initializer
+    Zeros()
+    """
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Ones(Initializer):
+    """All weights are 1.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, initializers
+    >>> Dense(8, bias_initializer=initializers.Ones()).bias_initializer
+    Ones()
+    """
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        return np.ones(shape)
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """All weights are `value`.
+
+    Parameters
+    ----------
+    value : float
+        Any finite number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `value` is not a finite number.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, initializers
+    >>> Dense(8, bias_initializer=initializers.Constant(0.1)).bias_initializer
+    Constant(value=0.1)
+    """
+
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", finite_number("value", self.value, example=0.1))
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        return np.full(shape, self.value)
+
+
+@dataclass(frozen=True)
+class RandomUniform(Initializer):
+    """Every number from `minval` to `maxval` is equally likely.
+
+    Parameters
+    ----------
+    minval, maxval : float
+        The borders, minval <= maxval.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not finite numbers in that order.
+
+    Examples
+    --------
+    >>> from fastnn.initializers import RandomUniform
+    >>> RandomUniform(-0.1, 0.1)
+    RandomUniform(minval=-0.1, maxval=0.1)
+    """
+
+    minval: float = -0.05
+    maxval: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, example in (("minval", -0.05), ("maxval", 0.05)):
+            value = finite_number(name, getattr(self, name), example=example)
+            object.__setattr__(self, name, value)
+        if not 0 <= self.maxval - self.minval < math.inf:
+            raise ValueError(
+                f"minval={self.minval:g}, maxval={self.maxval:g}: expected minval <= maxval and a "
+                f"finite distance, e.g. minval=-0.05, maxval=0.05"
+            )
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        return rng.uniform(self.minval, self.maxval, shape)
+
+
+@dataclass(frozen=True)
+class RandomNormal(Initializer):
+    """A normal distribution.
+
+    Parameters
+    ----------
+    mean : float
+        Any finite number.
+    stddev : float
+        The standard deviation, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not such numbers.
+
+    Examples
+    --------
+    >>> from fastnn.initializers import RandomNormal
+    >>> RandomNormal(stddev=0.01)
+    RandomNormal(mean=0.0, stddev=0.01)
+    """
+
+    mean: float = 0.0
+    stddev: float = 0.05
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", finite_number("mean", self.mean, example=0))
+        stddev = number_between("stddev", self.stddev, 0, None, example=0.05)
+        object.__setattr__(self, "stddev", stddev)
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        return self.mean + self.stddev * rng.standard_normal(shape)
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(RandomNormal):
+    """A normal distribution; numbers beyond two standard deviations are drawn again, as in Keras.
+
+    So the standard deviation of what is drawn is 0.8796 * stddev (`VarianceScaling` makes up for
+    this, here as there). The parameters are those of `RandomNormal`.
+
+    Examples
+    --------
+    >>> from fastnn.initializers import TruncatedNormal
+    >>> TruncatedNormal(stddev=0.01)
+    TruncatedNormal(mean=0.0, stddev=0.01)
+    """
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        return self.mean + self.stddev * _truncated_normal(rng, shape)
+
+
+@dataclass(frozen=True)
+class VarianceScaling(Initializer):
     """Weights with mean 0 and variance scale / fan.
 
-    fan is n_in ("in") or (n_in + n_out) / 2 ("average"). "uniform" draws from
-    +-sqrt(3 scale / fan); "normal" draws from a normal distribution cut off at two standard
-    deviations, widened so that its variance is scale / fan all the same.
+    fan is n_in ("in") or (n_in + n_out) / 2 ("average"); for a bias both are n_out. "uniform"
+    draws from +-sqrt(3 scale / fan); "normal" draws from a normal distribution cut off at two
+    standard deviations, widened so that its variance is scale / fan all the same.
 
     Sources: Glorot and Bengio 2010 (scale 1, average), He et al. 2015 (scale 2, in),
     LeCun et al. 1998 (scale 1, in).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `scale` is not a finite number greater than 0, or a name is unknown.
+
+    Examples
+    --------
+    >>> from fastnn.initializers import VarianceScaling
+    >>> VarianceScaling(0.5, "in", "uniform")
+    VarianceScaling(scale=0.5, fan='in', distribution='uniform')
     """
 
     scale: float
     fan: Literal["in", "average"]
     distribution: Literal["uniform", "normal"]
 
-    def __call__(self, rng: "np.random.Generator", n_in: int, n_out: int) -> Array:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", real_number("scale", self.scale, above=0))
+        object.__setattr__(self, "fan", lookup("fan", self.fan, FANS))
+        distribution = lookup("distribution", self.distribution, DISTRIBUTIONS)
+        object.__setattr__(self, "distribution", distribution)
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        n_in, n_out = shape[0], shape[-1]
         fan = n_in if self.fan == "in" else (n_in + n_out) / 2
         deviation = math.sqrt(self.scale / fan)
         limit = math.sqrt(3) * deviation
         if self.distribution == "uniform":
-            return rng.uniform(-limit, limit, (n_in, n_out))
-        return _truncated_normal(rng, (n_in, n_out)) * (deviation / TRUNCATED_DEVIATION)
+            return rng.uniform(-limit, limit, shape)
+        return _truncated_normal(rng, shape) * (deviation / TRUNCATED_DEVIATION)
 
 
-def _truncated_normal(rng: "np.random.Generator", shape: tuple[int, int]) -> Array:
+def _truncated_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
     """Standard normal numbers, those beyond two standard deviations drawn again."""
     values: Array = rng.standard_normal(shape)
     while (far := np.abs(values) > 2).any():
         values[far] = rng.standard_normal(np.count_nonzero(far))
     return values
+
+
+@dataclass(frozen=True)
+class Orthogonal(Initializer):
+    """W = gain * Q, and Q is a random orthogonal matrix; for W alone, not for a bias.
+
+    Q^T Q = 1 if n_in >= n_out (orthonormal columns), otherwise Q Q^T = 1 (orthonormal rows), so a
+    square W with gain 1 changes no vector's length. Q comes of the decomposition Q R of a matrix of
+    normal numbers. Each column takes the sign of its entry on the diagonal of R: only then are all
+    orthogonal matrices equally likely, whatever signs the algorithm prefers (Mezzadri 2007). In
+    float64 the products above are 1 to rounding. Source: Saxe, McClelland, Ganguli 2013
+    (arXiv:1312.6120).
+
+    Parameters
+    ----------
+    gain : float
+        Any finite number; sqrt(2) goes with relu.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `gain` is not a finite number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(2, kernel_initializer="orthogonal")], dtype="float64")
+    >>> model.build(3)
+    >>> W1, b1 = model.get_weights()
+    >>> np.allclose(W1.T @ W1, np.eye(2))
+    True
+    """
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gain", finite_number("gain", self.gain, example=1))
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        n_in, n_out = shape
+        Q, R = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
+        Q *= np.where(np.diagonal(R) < 0, -1.0, 1.0)
+        return self.gain * (Q if n_in >= n_out else Q.T)
+
+
+class Values(Initializer):
+    """The numbers of an array; a layer makes it of the array that it is given.
+
+    Parameters
+    ----------
+    values : array
+        Of shape (n_in, n_out) for W, (n_out,) for b; checked when the model is built. It is copied.
+
+    Attributes
+    ----------
+    values : array
+        The numbers in float64, read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `values` does not hold finite real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Dense
+    >>> Dense(2, kernel_initializer=np.zeros((3, 2))).kernel_initializer
+    Values(shape=(3, 2))
+    """
+
+    def __init__(self, values: object) -> None:
+        self.values = initial_values("values", values)
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        return self.values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Values) and np.array_equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.values.shape, *self.values.flat[:8]))
+
+    def __repr__(self) -> str:
+        return f"Values(shape={self.values.shape})"
+
+    def __reduce__(self) -> tuple[type["Values"], tuple[Array]]:
+        return Values, (self.values,)  # so that copies are read-only, too
+
+
+@dataclass(frozen=True)
+class Stored(Initializer):
+    """What stands for `Values` in a loaded model: the file held the weights, not what they were.
+
+    Raises
+    ------
+    ValueError
+        When a layer with it is built anew.
+    """
+
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+
+    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+        raise ValueError(
+            f"the layer comes from a file, which did not keep the array of shape {self.shape} that "
+            f"it began with; make it anew, e.g. Dense(2, kernel_initializer=np.zeros((3, 2)))"
+        )
 
 
 INITIALIZERS: dict[str, Initializer] = {
@@ -66,5 +349,29 @@ INITIALIZERS: dict[str, Initializer] = {
     "he_normal": VarianceScaling(2, "in", "normal"),
     "lecun_uniform": VarianceScaling(1, "in", "uniform"),
     "lecun_normal": VarianceScaling(1, "in", "normal"),
+    "random_uniform": RandomUniform(),
+    "random_normal": RandomNormal(),
+    "truncated_normal": TruncatedNormal(),
+    "orthogonal": Orthogonal(),
+    "constant": Constant(),
+    "ones": Ones(),
     "zeros": Zeros(),
 }
+
+
+def get(name: str, value: object) -> Initializer:
+    """The initialiser of that name with its default settings, the initialiser itself, or `Values`.
+
+    `name` is the argument's: "kernel_initializer" or "bias_initializer".
+    """
+    found = lookup(name, value, INITIALIZERS) if isinstance(value, str) else value
+    if isinstance(value, list | tuple) or getattr(value, "ndim", False):
+        found = Values(initial_values(name, value))
+    if not isinstance(found, Initializer):
+        raise TypeError(
+            f"{name}={value!r}: expected a name, an initialiser or an array, "
+            f"e.g. {name}='random_normal'"
+        )
+    if isinstance(found, Orthogonal) and name == "bias_initializer":
+        raise ValueError(f"{name}={value!r} makes matrices, but a bias is none; e.g. {name}='ones'")
+    return found

@@ -6,14 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import activations, initializers, regularizers
-from fastnn._validation import (
-    Array,
-    feature_array,
-    flag,
-    lookup,
-    number_between,
-    whole_number,
-)
+from fastnn._validation import Array, feature_array, flag, number_between, whole_number
 
 LARGEST_RATE = 1 - 2.0**-20  # of dropout, which counts in steps of 2^-32
 BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
@@ -31,12 +24,16 @@ class Dense:
         The function f: "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "selu"
         or "softplus". None is "linear".
     use_bias : bool
-        Whether the layer has the bias b, shape (n_out,), which starts at zero.
-    kernel_initializer : str
+        Whether the layer has the bias b, shape (n_out,).
+    kernel_initializer : str, Initializer or array of shape (n_in, n_out)
         How the weights W, shape (n_in, n_out), are drawn: "glorot_uniform", "glorot_normal",
-        "he_uniform", "he_normal", "lecun_uniform", "lecun_normal" or "zeros".
-    kernel_regularizer : str or L2, optional
-        What keeps W small: "l2" is `L2(0.01)`.
+        "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "random_uniform",
+        "random_normal", "truncated_normal", "orthogonal", "constant", "ones" or "zeros"; an object
+        of `fastnn.initializers` with other settings; or the numbers themselves.
+    bias_initializer : str, Initializer or array of shape (n_out,)
+        The same for b (but not "orthogonal"), drawn after W.
+    kernel_regularizer : str or Regularizer, optional
+        What keeps W small: "l1", "l2", "l1_l2", or `L1`, `L2`, `L1L2` with other factors.
     trainable : bool
         Whether W and b move; if not they stay as they are, while the layers below still learn.
     learning_rate_multiplier : float
@@ -45,7 +42,8 @@ class Dense:
     Raises
     ------
     TypeError, ValueError
-        If `units` is not a whole number of at least 1, or a name is unknown.
+        If `units` is not a whole number of at least 1, a name is unknown, or an array is not
+        finite. An array of another shape is refused when the model is built.
 
     Examples
     --------
@@ -57,8 +55,9 @@ class Dense:
     units: int
     activation: str = "linear"
     use_bias: bool = True
-    kernel_initializer: str = "glorot_uniform"
-    kernel_regularizer: regularizers.L2 | str | None = None
+    kernel_initializer: initializers.Initializer | npt.ArrayLike = "glorot_uniform"
+    bias_initializer: initializers.Initializer | npt.ArrayLike = "zeros"
+    kernel_regularizer: regularizers.Regularizer | str | None = None
     trainable: bool = True
     learning_rate_multiplier: float = 1.0
 
@@ -66,8 +65,10 @@ class Dense:
         object.__setattr__(self, "units", whole_number("units", self.units, minimum=1))
         object.__setattr__(self, "activation", activations.get(self.activation).name)
         flag("use_bias", self.use_bias)
-        lookup("kernel_initializer", self.kernel_initializer, initializers.INITIALIZERS)
-        object.__setattr__(self, "kernel_initializer", self.kernel_initializer.lower())
+        for name in ("kernel_initializer", "bias_initializer"):
+            value = getattr(self, name)
+            found = initializers.get(name, value)
+            object.__setattr__(self, name, value.lower() if isinstance(value, str) else found)
         regularizer = regularizers.get(self.kernel_regularizer)
         object.__setattr__(self, "kernel_regularizer", regularizer)
         flag("trainable", self.trainable)
@@ -83,13 +84,14 @@ class Dense:
     @property
     def l1(self) -> float:
         """The factor of sum_ij |W_ij| in the loss."""
-        return 0.0
+        regularizer = self.kernel_regularizer
+        return regularizer.l1 if isinstance(regularizer, regularizers.Regularizer) else 0.0
 
     @property
     def l2(self) -> float:
         """The factor of sum_ij W_ij^2 in the loss."""
         regularizer = self.kernel_regularizer
-        return regularizer.l2 if isinstance(regularizer, regularizers.L2) else 0.0
+        return regularizer.l2 if isinstance(regularizer, regularizers.Regularizer) else 0.0
 
 
 @dataclass(frozen=True)

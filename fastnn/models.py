@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -24,13 +23,13 @@ from fastnn._validation import (
     whole_number,
 )
 from fastnn.callbacks import Callback, progress
+from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, weight_shapes
 from fastnn.online import OneRow
 from fastnn.paths import has_own_paths, path_for
-from fastnn.regularizers import L2
 from fastnn.training import Plan, batch_size_for, evaluate, mode_of, train, train_batch
 
 MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
@@ -130,11 +129,14 @@ class Sequential:
     def build(self, n_features: int) -> None:
         """Make the weights for inputs of `n_features` columns and draw their initial values.
 
-        Raises ValueError if the model was built for another width.
+        Raises ValueError if the model was built for another width, or if an array of initial
+        values does not fit; the model is then as it was.
         """
         n_features = whole_number("n_features", n_features, minimum=1)
         if self._network is None:
-            self._network = self._new_network(n_features)
+            network = self._new_network(n_features)
+            network.initialize(self.seed)
+            self._network = network
         elif self._network.n_features != n_features:
             raise ValueError(
                 f"n_features={n_features}, but the model was built for "
@@ -143,11 +145,9 @@ class Sequential:
 
     def _new_network(self, n_features: int) -> Network:
         self._check_normalization(n_features)
-        network = Network(
+        return Network(
             n_features, self._dense_layers, self.dtype, self._normalization, self._dropout
         )
-        network.initialize(self.seed)
-        return network
 
     def _check_normalization(self, n_features: int) -> None:
         if self._normalization is not None:
@@ -652,11 +652,13 @@ class Sequential:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an .npz file: layers, weights, statistics, settings, metadata.
 
+        An array that a layer began with is not kept, only its shape: the weights are those of now.
+
         Raises
         ------
         ValueError
-            If the model has no weights yet, the name does not end in .npz, or `metadata` holds
-            what JSON cannot.
+            If the model has no weights yet, the name does not end in .npz, `metadata` holds what
+            JSON cannot, or a layer or the optimiser has a part that is not of this package.
         OSError
             If the file cannot be written; an older file of that name is then still whole.
         """
@@ -691,19 +693,13 @@ class Sequential:
             "seed": self.seed,
             "epochs_trained": self.epochs_trained,
             "layers": [
-                {
-                    "kind": type(layer).__name__,
-                    **({} if isinstance(layer, Normalization) else asdict(layer)),
-                }
+                {"kind": "Normalization"} if isinstance(layer, Normalization) else to_config(layer)
                 for layer in self.layers
             ],
             "compiled": self._loss
             and {
                 "loss": self._loss.name,
-                "optimizer": {
-                    "name": type(self._optimizer).__name__,
-                    **asdict(self._optimizer),
-                },
+                "optimizer": to_config(self._optimizer),
                 "step": self._state.step if self._state else 0,
                 "metrics": [metric.name for metric in self._metrics],
             },
@@ -724,7 +720,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     config, arrays = files.load(path)
     try:
         return _model_from(config, arrays)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not describe a fastnn model: {error}") from error
 
 
@@ -734,21 +730,20 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     weights = {name: array for name, array in arrays.items() if name not in slots}
     names = {"mean", "variance"} & weights.keys()
     statistics = {name: weights.pop(name) for name in names}
-    layers = [_layer_from(entry, statistics) for entry in config["layers"]]
+    kinds = {**KINDS, "Normalization": lambda: Normalization(**statistics)}
+    layers = [from_config(entry, kinds) for entry in config["layers"]]
     model = Sequential(layers, dtype=config["dtype"], seed=config["seed"])
     n_features = config["n_features"]
     shapes = {} if n_features is None else weight_shapes(n_features, model._dense_layers)
     if shapes != {name: array.shape for name, array in weights.items()}:
         raise ValueError("the arrays are not those of its layers")
     if n_features is not None:
-        model.build(n_features)
+        model._network = model._new_network(whole_number("n_features", n_features, minimum=1))
         model.set_weights([weights[name] for name in shapes])
     model.epochs_trained = whole_number("epochs_trained", config["epochs_trained"], minimum=0)
     model.metadata = dict(config["metadata"])
     if compiled := config["compiled"]:
-        settings = dict(compiled["optimizer"])
-        optimizer = optimizers.OPTIMIZERS[settings.pop("name").lower()](**settings)
-        model.compile(optimizer, compiled["loss"], compiled["metrics"])
+        model.compile(from_config(compiled["optimizer"]), compiled["loss"], compiled["metrics"])
         model._state = _state_from(model, compiled["step"], slots)
     return model
 
@@ -772,19 +767,6 @@ def _state_from(
     for name, view in views.items():
         view[...] = layer_weights(name, arrays[name], view.shape, model.dtype)
     return state
-
-
-def _layer_from(entry: dict[str, Any], statistics: dict[str, Array]) -> Layer:
-    if entry["kind"] == "Normalization":
-        return Normalization(**statistics)
-    if entry["kind"] == "Dropout":
-        return Dropout(entry["rate"])
-    if entry["kind"] != "Dense":
-        raise ValueError(f"unknown layer {entry['kind']!r}")
-    settings = {key: value for key, value in entry.items() if key != "kind"}
-    if settings["kernel_regularizer"] is not None:
-        settings["kernel_regularizer"] = L2(**settings["kernel_regularizer"])
-    return Dense(**settings)
 
 
 def _shown(number: int | None) -> str:

@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn import activations
+from fastnn import activations, initializers
 from fastnn._backend import ISA, core
 from fastnn._team import ALONE, Team
 from fastnn._threads import thread_count
-from fastnn._validation import Array, Data, Features
-from fastnn.initializers import INITIALIZERS
+from fastnn._validation import Array, Data, Features, layer_weights
 from fastnn.layers import Dense, Normalization
 from fastnn.losses import Loss
 
@@ -201,15 +200,17 @@ class Network:
         return named
 
     def initialize(self, seed: int) -> None:
-        """Draw every layer's weights from its own stream of `seed`; biases are zero."""
+        """Draw every layer's weights, then its bias, from the layer's own stream of `seed`."""
         views = self.views(self.parameters)
         for number, layer in enumerate(self.layers, 1):
             stream = np.random.SeedSequence(seed, spawn_key=(number,))
             rng = np.random.Generator(np.random.Philox(stream))
-            W = views[f"W{number}"]
-            W[...] = INITIALIZERS[layer.kernel_initializer](rng, *W.shape)
-            if layer.use_bias:
-                views[f"b{number}"][...] = 0
+            for letter, argument in (("W", "kernel_initializer"), ("b", "bias_initializer")):
+                view = views.get(f"{letter}{number}")
+                if view is not None:
+                    draw = initializers.get(argument, getattr(layer, argument))
+                    values, where = draw(rng, view.shape), f"layer {number}: {argument}"
+                    view[...] = layer_weights(where, values, view.shape, self.dtype)
 
     def new_gradient(self) -> Array:
         """Zeros laid out as the parameters."""
@@ -237,13 +238,15 @@ class Network:
         return any(layer.l1 or layer.l2 for layer in self.layers)
 
     def penalty(self) -> float:
-        """sum_k l2_k sum_ij W_ij^2 over the layers k: what regularisers add to the loss."""
-        views = self.views(self.parameters)
-        return sum(
-            layer.l2 * float(np.square(views[f"W{number}"], dtype=np.float64).sum())
-            for number, layer in enumerate(self.layers, 1)
-            if layer.l2
-        )
+        """sum_k (l1_k sum_ij |W_ij| + l2_k sum_ij W_ij^2) over the layers k; part of the loss."""
+        views, penalty = self.views(self.parameters), 0.0
+        for number, layer in enumerate(self.layers, 1):
+            W = views[f"W{number}"]
+            if layer.l1:
+                penalty += layer.l1 * float(np.abs(W, dtype=np.float64).sum())
+            if layer.l2:
+                penalty += layer.l2 * float(np.square(W, dtype=np.float64).sum())
+        return penalty
 
     # ---- passes over rows -----------------------------------------------------------------
 
@@ -333,6 +336,8 @@ class Network:
             team.run(self.core.gradient, *arguments, *rows, *common, gradient)
         views, weights = self.views(gradient), self.views(self.parameters)
         for number, layer in enumerate(self.layers, 1):
+            if layer.l1:
+                views[f"W{number}"] += layer.l1 * np.sign(weights[f"W{number}"])
             if layer.l2:
                 views[f"W{number}"] += 2 * layer.l2 * weights[f"W{number}"]
         self._refuse_overflow("the gradient", gradient)

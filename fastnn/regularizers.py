@@ -1,12 +1,51 @@
-"""Regularisers: what is added to the loss so that the weights stay small."""
+"""Regularisers: what is added to the loss so that the weights stay small; formulas are Keras's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from fastnn._validation import lookup, number_between
 
 
+class Regularizer:
+    """Adds l1 * sum_ij |W_ij| + l2 * sum_ij W_ij^2 to the loss; the factors are checked here."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        for factor in fields(self):  # type: ignore[arg-type]  # every one of them is a dataclass
+            value = number_between(factor.name, getattr(self, factor.name), 0, None, example=0.01)
+            object.__setattr__(self, factor.name, value)
+
+
 @dataclass(frozen=True)
-class L2:
+class L1(Regularizer):
+    """Adds l1 * sum_ij |W_ij| to the loss, as in Keras: many weights become 0, or nearly so.
+
+    So every step counts l1 * sign(W) with dL/dW, sign(0) = 0, whatever the batch size; biases are
+    left alone. Source: Tibshirani 1996 (the lasso).
+
+    Parameters
+    ----------
+    l1 : float
+        The factor, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `l1` is not a finite number of at least 0.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, L1
+    >>> Dense(8, "relu", kernel_regularizer=L1(0.001)).kernel_regularizer
+    L1(l1=0.001)
+    """
+
+    l1: float = 0.01
+
+
+@dataclass(frozen=True)
+class L2(Regularizer):
     """Adds l2 * sum_ij W_ij^2 to the loss, without a factor 1/2, as in Keras.
 
     So every step counts 2 * l2 * W with dL/dW, whatever the batch size; biases are left alone. In
@@ -32,20 +71,46 @@ class L2:
 
     l2: float = 0.01
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "l2", number_between("l2", self.l2, 0, None, example=0.01))
+
+@dataclass(frozen=True)
+class L1L2(Regularizer):
+    """Adds l1 * sum_ij |W_ij| + l2 * sum_ij W_ij^2 to the loss: `L1` and `L2` together.
+
+    The name "l1_l2" is `L1L2(0.01, 0.01)`, as in Keras before 3, since zeros would add nothing.
+    Source: Zou, Hastie 2005 (the elastic net).
+
+    Parameters
+    ----------
+    l1, l2 : float
+        The factors, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a factor is not a finite number of at least 0.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, L1L2
+    >>> layer = Dense(8, "relu", kernel_regularizer=L1L2(l1=0.001, l2=0.01))
+    >>> layer.l1, layer.l2
+    (0.001, 0.01)
+    """
+
+    l1: float = 0.0
+    l2: float = 0.0
 
 
-REGULARIZERS: dict[str, type[L2]] = {"l2": L2}
+REGULARIZERS: dict[str, Regularizer] = {"l1": L1(), "l2": L2(), "l1_l2": L1L2(0.01, 0.01)}
 
 
-def get(regularizer: object) -> L2 | None:
-    """The regulariser of that name with its default factor, the regulariser itself, or None."""
-    if regularizer is None or isinstance(regularizer, L2):
+def get(regularizer: object) -> Regularizer | None:
+    """The regulariser of that name with its default factors, the regulariser itself, or None."""
+    if regularizer is None or isinstance(regularizer, Regularizer):
         return regularizer
     if not isinstance(regularizer, str):
         raise TypeError(
-            f"kernel_regularizer={regularizer!r}: expected 'l2' or L2, e.g. "
-            f"kernel_regularizer=L2(0.01)"
+            f"kernel_regularizer={regularizer!r}: expected 'l1', 'l2', 'l1_l2', or an object such "
+            f"as L2, e.g. kernel_regularizer=L2(0.01)"
         )
-    return lookup("kernel_regularizer", regularizer, REGULARIZERS)()
+    return lookup("kernel_regularizer", regularizer, REGULARIZERS)

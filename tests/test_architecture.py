@@ -24,7 +24,7 @@ FLOORS = [
     ["_version", "_threads", "_team", "_backend", "_validation"],
     ["activations", "losses", "initializers", "regularizers", "optimizers", "metrics"],
     ["layers", "network"],
-    ["files", "paths", "descent", "online"],
+    ["configs", "files", "paths", "descent", "online"],
     ["history", "callbacks", "training"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],

@@ -152,7 +152,7 @@ def test_paths_may_be_text_or_path_objects(tmp_path, kind):
 def test_a_file_holds_plain_arrays_and_json(tmp_path):
     config, arrays = contents(saved(fitted_model(), tmp_path))
     assert config["format"] == "fastnn"
-    assert config["version"] == 2
+    assert config["version"] == 3
     assert {name: array.shape for name, array in arrays.items()} == {
         "W1": (5, 7),
         "b1": (7,),
@@ -369,12 +369,12 @@ def test_a_file_that_is_rewritten_alike_is_read(tmp_path):
     assert bits(fastnn.load(path)) == bits(model)
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2.0", None])
+@pytest.mark.parametrize("version", [0, 1, 2, 4, "3.0", None])
 def test_another_format_version_is_refused(tmp_path, version):
     path = saved(fitted_model(), tmp_path)
     config, arrays = contents(path)
     write(path, config | {"version": version}, arrays)
-    refused(path, f"format version {version}; this fastnn reads version 2")
+    refused(path, f"format version {version}; this fastnn reads version 3")
 
 
 def test_a_missing_config_is_refused(tmp_path):

@@ -1,0 +1,84 @@
+"""Layers, optimisers and their parts as entries that JSON can hold, and back.
+
+An entry is {"kind": name of the class, field: value, ...}; a field may hold an entry in turn.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from fastnn import initializers
+from fastnn.layers import Dense, Dropout
+from fastnn.optimizers import OPTIMIZERS
+from fastnn.regularizers import REGULARIZERS
+
+Kinds = Mapping[str, Callable[..., Any]]
+
+NAMED = [*initializers.INITIALIZERS.values(), *REGULARIZERS.values()]
+CLASSES: list[type[Any]] = [
+    Dense,
+    Dropout,
+    *OPTIMIZERS.values(),
+    *map(type, NAMED),
+    initializers.Stored,
+]
+KINDS: Kinds = {cls.__name__: cls for cls in CLASSES}
+
+
+def to_config(thing: object) -> Any:
+    """The entry of a frozen dataclass; anything else stays what it is.
+
+    `Values`, which hold an array, stay too: pickles and copies take them along, and a file takes
+    `in_json` of them.
+
+    Raises ValueError for a class that `from_config` would not know.
+
+    Examples
+    --------
+    >>> from fastnn.regularizers import L2
+    >>> to_config(L2(0.1))
+    {'kind': 'L2', 'l2': 0.1}
+    """
+    if not is_dataclass(thing):
+        return thing
+    kind = type(thing).__name__
+    if KINDS.get(kind) is not type(thing):
+        raise ValueError(f"{thing!r} is no part of fastnn: a file or a copy could not restore it")
+    return {"kind": kind} | {
+        field.name: to_config(getattr(thing, field.name)) for field in fields(thing) if field.init
+    }
+
+
+def from_config(entry: Any, kinds: Kinds = KINDS) -> Any:
+    """The object of an entry; `kinds` says what to call with the fields.
+
+    A field that is missing takes its default, so that a class may get new ones; what is no entry
+    stays what it is.
+
+    Raises ValueError if a kind is unknown, or its fields or their values are not as it takes them.
+
+    Examples
+    --------
+    >>> from_config({"kind": "Dense", "units": 8, "kernel_regularizer": {"kind": "L1"}}).l1
+    0.01
+    """
+    if not isinstance(entry, dict):
+        return entry
+    settings = dict(entry)
+    kind = settings.pop("kind", None)
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"kind={kind!r} is unknown; known are {', '.join(sorted(kinds))}")
+    try:
+        return kinds[kind](**{name: from_config(part, kinds) for name, part in settings.items()})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{kind}: {error}") from error
+
+
+def in_json(thing: object) -> Any:
+    """What a file holds of `Values`: only their shape, for the weights lie in the file anyway.
+
+    Raises TypeError for anything else, as `json.dumps` expects of its argument `default`.
+    """
+    if isinstance(thing, initializers.Values):
+        return to_config(initializers.Stored(thing.values.shape))
+    raise TypeError(f"{type(thing).__name__} is not what JSON can hold")
