@@ -2,17 +2,18 @@
 
 from fastnn._backend import show_config
 from fastnn._version import __version__
-from fastnn.callbacks import Callback
+from fastnn.callbacks import Callback, ReduceLROnPlateau
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.models import Sequential, load
-from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
+from fastnn.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.regularizers import L1, L1L2, L2
 
 __all__ = [
     "L1",
     "L1L2",
     "L2",
+    "LBFGS",
     "SGD",
     "Adagrad",
     "Adam",
@@ -23,6 +24,7 @@ __all__ = [
     "History",
     "Normalization",
     "RMSprop",
+    "ReduceLROnPlateau",
     "Sequential",
     "__version__",
     "load",

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastnn._backend import core
 
 Array = npt.NDArray[Any]
-TargetKind = Literal["numbers", "counts", "signs", "probabilities", "classes"]
+TargetKind = Literal["numbers", "counts", "signs", "probabilities", "classes", "anything"]
 T = TypeVar("T")
 
 # The codes of `fastnn/kernels/rows.pxd`.
@@ -259,17 +259,14 @@ def targets(
 
     `kind` says what y means: "numbers"; "counts" >= 0; "signs" -1 and 1, or 0 and 1;
     "probabilities" between 0 and 1; or "classes", which are labels 0 ... n_outputs-1 (one column)
-    or one probability for each class (n_outputs columns).
+    or one probability for each class (n_outputs columns). "anything" is left as it is.
     """
+    if kind == "anything":
+        return _one_for_each_row(name, np.asarray(y), n_rows)
     array = _numeric_array(
         name, y, f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
     )
-    shape = array.shape
-    if not shape or shape[0] != n_rows:
-        raise ValueError(
-            f"{name} has shape {shape}, but {name[:-1]}X has {n_rows} rows; "
-            f"expected one target a row"
-        )
+    shape = _one_for_each_row(name, array, n_rows).shape
     array = array[:, None] if array.ndim == 1 else array
     widths = {1, n_outputs} if kind == "classes" else {n_outputs}
     if array.ndim != 2 or array.shape[1] not in widths:
@@ -279,6 +276,15 @@ def targets(
         )
     _check_target_values(name, array, kind, n_outputs)
     return _rounded(name, array, dtype)
+
+
+def _one_for_each_row(name: str, array: Array, n_rows: int) -> Array:
+    if not array.shape or len(array) != n_rows:
+        raise ValueError(
+            f"{name} has shape {array.shape}, but {name[:-1]}X has {n_rows} rows; "
+            f"expected one target a row"
+        )
+    return array
 
 
 def _check_labels(name: str, array: Array, n_outputs: int) -> None:

@@ -1,7 +1,13 @@
-"""What runs beside the training: the hooks, and the progress display built on them."""
+"""What runs beside the training: the hooks, and what is built on them."""
 
+import math
 import sys
-from typing import Any, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO
+
+from fastnn._validation import lookup, number_between, whole_number
+from fastnn.optimizers import BELOW_1, Optimizer
+
+NOT_SHOWN = "seconds", "samples_per_second", "learning_rate"  # in a line of progress
 
 
 class Model(Protocol):
@@ -9,6 +15,9 @@ class Model(Protocol):
 
     stop_training: bool
     epochs_trained: int
+
+    @property
+    def optimizer(self) -> Optimizer: ...
 
 
 class Callback:
@@ -41,9 +50,94 @@ class Callback:
         """
 
 
+class ReduceLROnPlateau(Callback):
+    """Multiplies the learning rate by `factor` when a number of the history gets better no more.
+
+    Parameters
+    ----------
+    monitor : str
+        The number: "val_loss", "loss", "accuracy", "val_accuracy".
+    factor : float
+        From 0 to below 1.
+    patience : int
+        How many epochs in a row may bring nothing better.
+    mode : {"auto", "min", "max"}
+        Whether lower or higher is better; "auto" takes higher for an accuracy.
+    min_delta : float
+        What counts as better: more than so much.
+    cooldown : int
+        For how many epochs after a reduction none is counted.
+    min_lr : float
+        The learning rate goes no lower.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as said above; in `fit` if the history has no such number, or the
+        learning rate is a schedule.
+
+    Examples
+    --------
+    >>> from fastnn import ReduceLROnPlateau
+    >>> callback = ReduceLROnPlateau("loss", factor=0.5, patience=3)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        mode: Literal["auto", "min", "max"] = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        self.monitor = monitor
+        self.factor = number_between("factor", factor, 0, BELOW_1, example=0.1)
+        self.patience = whole_number("patience", patience, minimum=0)
+        higher = {"auto": "acc" in monitor, "min": False, "max": True}
+        self._sign = -1.0 if lookup("mode", mode, higher) else 1.0
+        self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
+        self.cooldown = whole_number("cooldown", cooldown, minimum=0)
+        self.min_lr = number_between("min_lr", min_lr, 0, None, example=1e-6)
+
+    def on_train_begin(self) -> None:
+        rate = self.model.optimizer.learning_rate
+        if not isinstance(rate, float):
+            raise ValueError(
+                f"ReduceLROnPlateau needs a number as learning rate, but it is {rate!r}; leave one "
+                f"of the two out"
+            )
+        self._best, self._worse, self._resting = math.inf, 0, 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        if self.monitor not in logs:
+            raise ValueError(
+                f"monitor={self.monitor!r} is not in the history of this fit; known are "
+                f"{', '.join(logs)}"
+            )
+        value = self._sign * logs[self.monitor]
+        if self._resting:
+            self._resting, self._worse = self._resting - 1, 0
+        if value < self._best - self.min_delta:
+            self._best, self._worse = value, 0
+        elif not self._resting:
+            self._worse += 1
+            if self._worse >= self.patience:
+                self._reduce()
+
+    def _reduce(self) -> None:
+        optimizer = self.model.optimizer
+        rate = optimizer.learning_rate
+        if isinstance(rate, float) and rate > self.min_lr:
+            optimizer.learning_rate = max(rate * self.factor, self.min_lr)
+            self._worse, self._resting = 0, self.cooldown
+
+
 def format_logs(logs: dict[str, float]) -> str:
     """ "loss 0.1234  accuracy 0.9500", without the timing"""
-    shown = (item for item in logs.items() if item[0] not in ("seconds", "samples_per_second"))
+    shown = (item for item in logs.items() if item[0] not in NOT_SHOWN)
     return "  ".join(f"{name} {value:.4g}" for name, value in shown)
 
 

@@ -14,11 +14,15 @@ import numpy as np
 
 from fastnn._team import ALONE, Team
 from fastnn._threads import thread_count
-from fastnn._validation import Array, Data
+from fastnn._validation import Array, Data, Features
 from fastnn.losses import Loss
-from fastnn.network import CoreArguments, Network, Slice
+from fastnn.network import CoreArguments, Network, Slice, dropout_key
 from fastnn.optimizers import Optimizer, Rule, State
+from fastnn.own_loss import OwnLoss
+from fastnn.passes import Pass
 from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
+
+ROUNDING = 2.0**-52  # of a cost, a double
 
 
 @dataclass
@@ -75,8 +79,12 @@ class Descent:
         """Nothing is added up yet; dropout draws anew."""
         self.total = 0.0
         if self.network.has_dropout:
-            key = np.random.SeedSequence([self.seed, self.state.step]).generate_state(1, np.uint64)
-            self.batch_arguments.noise[0] = key.view(np.int64)[0]
+            self.batch_arguments.noise[0] = dropout_key(self.seed, self.state.step)
+
+    def cost(self) -> float:
+        """L over all rows, what regularisers add included."""
+        *_, last = self.network.evaluate(self.data, self.loss, self.team)
+        return last.loss / self.data.n_rows + self.network.penalty()
 
     def steps(self, n_steps: int) -> Array:
         """What the core wants to know of the next steps, which are counted as made."""
@@ -115,6 +123,8 @@ def new_state(network: Network, optimizer: Optimizer) -> State:
 def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One epoch in the mode that the batch size means."""
     descent.begin_epoch()
+    if isinstance(descent.loss, OwnLoss):
+        return by_own_loss(descent, descent.loss, order, batch_size)
     if batch_size == 1:
         return stochastic(descent, order)
     if batch_size >= descent.data.n_rows:
@@ -154,18 +164,85 @@ def batch(descent: Descent) -> Iterator[Slice]:
     return _one_step(descent, None, 0, descent.data.n_rows)
 
 
+def by_own_loss(
+    descent: Descent, loss: OwnLoss, order: Array | None, batch_size: int
+) -> Iterator[Slice]:
+    """One update after every batch, along the gradient of a loss of the user's own."""
+    data, network, key = descent.data, descent.network, descent.batch_arguments.noise[0]
+    for start in range(0, data.n_rows, batch_size):
+        stop = min(start + batch_size, data.n_rows)
+        rows = slice(start, stop) if order is None else order[start:stop]
+        passed = Pass(network, Features(data.X[rows], data.x_type), (key, start))
+        value, dL_dy = loss.value_and_gradient(data.y[rows], passed.outputs)
+        descent.total += value * (stop - start)
+        descent.gradient[:] = 0
+        passed.backward(dL_dy, descent.gradient)
+        move(descent)
+        yield Slice(rows, stop - start, descent.total, passed.outputs, moved=True)
+
+
 def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> Iterator[Slice]:
     """Add up the mean gradient of the rows visited first-th to last-th, then move once."""
+    n_rows = 0
+    for piece in gradient_slices(descent, order, first, last):
+        n_rows += piece.n_rows
+        if n_rows < last - first:
+            yield piece
+        else:
+            move(descent)
+            yield piece._replace(moved=True)
+
+
+def gradient_slices(
+    descent: Descent, order: Array | None, first: int, last: int
+) -> Iterator[Slice]:
+    """Add up the mean gradient of the rows visited first-th to last-th; nothing moves."""
     network, settings = descent.network, (1 / (last - first), descent.gradient)
+    door, arguments = network.core.gradient, descent.batch_arguments
     descent.gradient[:] = 0
     for start, stop in network.slices(last - first):
         rows = order, first + start, first + stop
-        piece = descent.visit(
-            network.core.gradient, descent.batch_arguments, *rows, *settings, moved=False
-        )
-        if stop == last - first:
-            table, parameters, *_ = descent.batch_arguments
-            steps = descent.steps(1)
-            network.core.update(table, parameters, descent.gradient, steps, *descent.rule)
-            piece = piece._replace(moved=True)
-        yield piece
+        yield descent.visit(door, arguments, *rows, *settings, moved=False)
+
+
+def move(descent: Descent) -> None:
+    """One step along the gradient that has been added up."""
+    steps = descent.steps(1)
+    if descent.optimizer.follows_cost:
+        follow_cost(descent)
+    else:
+        table, parameters, *_ = descent.batch_arguments
+        update = descent.network.core.update
+        update(table, parameters, descent.gradient, steps, *descent.rule)
+
+
+def follow_cost(descent: Descent) -> None:
+    """A step as long as it pays, by Armijo's rule (see `SGD`).
+
+    None if the cost cannot be lowered by more than its own rounding.
+    """
+    network, state, parameters = descent.network, descent.state, descent.network.parameters
+    network.add_penalty_gradient(descent.gradient)
+    direction, before = network.direction(descent.gradient), parameters.copy()
+    slope = float(np.dot(direction.astype(np.float64), descent.gradient))
+    cost = descent.total / descent.data.n_rows + network.penalty()
+    rate, lowered = 2 * state.rate, False
+    try:
+        while not lowered and rate * slope > ROUNDING * abs(cost):
+            parameters[:] = before - rate * direction
+            lowered = descent.cost() <= cost - rate / 2 * slope
+            rate = rate if lowered else rate / 2
+    finally:
+        if lowered:
+            state.rate = rate
+        else:
+            parameters[:] = before
+
+
+def adopt_average(descent: Descent) -> None:
+    """The running average of the weights takes their place, if there is one."""
+    if descent.optimizer.use_ema and descent.state.step:
+        network, average = descent.network, descent.state.slots[-1]
+        pairs = zip(network.moving(network.parameters), network.moving(average), strict=True)
+        for (_, w), (_, mean) in pairs:
+            w[:] = mean

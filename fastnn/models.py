@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import files, losses, metrics, optimizers
+from fastnn import files, lbfgs, losses, metrics, optimizers
 from fastnn._validation import (
     Array,
     Data,
@@ -30,7 +30,15 @@ from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, weight_shapes
 from fastnn.online import OneRow
 from fastnn.paths import has_own_paths, path_for
-from fastnn.training import Plan, batch_size_for, evaluate, mode_of, train, train_batch
+from fastnn.training import (
+    Fit,
+    Plan,
+    batch_size_for,
+    descend,
+    evaluate,
+    mode_of,
+    train_batch,
+)
 
 MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
 
@@ -265,6 +273,7 @@ class Sequential:
         data, validation = self._split(data, validation_data, validation_split)
         wanted = _checked_threads(threads)
         plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
+        self._check_optimizer(mode_of(plan.batch_size, data.n_rows))
         self._disturb_one_row()
         hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
@@ -272,15 +281,9 @@ class Sequential:
         self.history = _new_history(plan, data.n_rows, verbose)
         for hook in hooks:
             hook.model, hook.params = self, self.history.params
-        train(
-            self,
-            self._descent(data, plan.batch_size, wanted),
-            plan,
-            metrics=self._metrics,
-            validation=validation,
-            callbacks=hooks,
-            history=self.history,
-        )
+        descent = self._descent(data, plan.batch_size, wanted)
+        fit = Fit(self, descent, plan, self._metrics, validation, hooks, self.history)
+        fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
         return self.history
 
     def train_on_batch(
@@ -338,6 +341,7 @@ class Sequential:
                 if loss is not None:
                     return loss
         self._disturb_one_row()
+        self._check_optimizer("minibatch")
         data = self._data(X, np.atleast_1d(y), sample_weight)
         self.build(data.n_features)
         scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
@@ -393,6 +397,26 @@ class Sequential:
         descent = Descent(network, self._optimizer, state, loss, data, keep, self.seed)
         descent.team = descent.team_for(threads, batch_size)
         return descent
+
+    def _check_optimizer(self, mode: str) -> None:
+        """Raise if the optimiser cannot work in this mode."""
+        if not self._optimizer.needs_all_rows:
+            return
+        if mode != "batch":
+            raise ValueError(
+                f"optimizer={self._optimizer} looks at the cost of all rows, but this is {mode} "
+                f"mode; say fit(..., mode='batch')"
+            )
+        if any(self._dropout):
+            raise ValueError(
+                f"optimizer={self._optimizer} compares the cost from step to step, which dropout "
+                f"makes random; take the Dropout layers out, or another optimiser"
+            )
+
+    @property
+    def optimizer(self) -> optimizers.Optimizer:
+        """The model's own optimiser; its `learning_rate` may be set, in callbacks too."""
+        return self._optimizer
 
     def _optimizer_state(self, network: Network) -> optimizers.State:
         if self._state is None:

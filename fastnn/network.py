@@ -55,6 +55,12 @@ def padded(n: int) -> int:
     return length if length % 256 else length + LINE
 
 
+def dropout_key(seed: int, step: int) -> int:
+    """What decides the units dropped in the epoch that begins after so many steps."""
+    key = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
+    return int(key.view(np.int64)[0])
+
+
 class Slice(NamedTuple):
     """What passed through the core between two returns to Python."""
 
@@ -248,6 +254,36 @@ class Network:
                 penalty += layer.l2 * float(np.square(W, dtype=np.float64).sum())
         return penalty
 
+    def add_penalty_gradient(self, gradient: Array) -> None:
+        """gradient := that of the penalty + gradient, of a vector laid out as the parameters."""
+        views, weights = self.views(gradient), self.views(self.parameters)
+        for number, layer in enumerate(self.layers, 1):
+            W, dW = weights[f"W{number}"], views[f"W{number}"]
+            if layer.l1:
+                dW += layer.l1 * np.sign(W)
+            if layer.l2:
+                dW += 2 * layer.l2 * W
+
+    def moving(self, flat: Array) -> Iterator[tuple[float, Array]]:
+        """The arrays of a vector laid out as the parameters, of the layers that are trained.
+
+        Each with the factor of its learning rate, W with its padding.
+        """
+        for layer, (n_in, _, _, stride, W, b, *_) in zip(
+            self.layers, self._table.tolist(), strict=True
+        ):
+            if layer.rate_factor:
+                yield layer.rate_factor, flat[W : W + n_in * stride]
+                if b >= 0:
+                    yield layer.rate_factor, flat[b : b + stride]
+
+    def direction(self, gradient: Array) -> Array:
+        """The gradient with each layer's factor of the learning rate."""
+        direction = np.zeros_like(gradient)
+        for (factor, g), (_, d) in zip(self.moving(gradient), self.moving(direction), strict=True):
+            np.multiply(g, factor, out=d)
+        return direction
+
     # ---- passes over rows -----------------------------------------------------------------
 
     def training_team(self, threads: int | None, batch_size: int) -> Team:
@@ -293,6 +329,11 @@ class Network:
         block = min(self.block, n_rows if stochastic else _next_line(n_rows))
         return self._arguments(layers, block, stochastic)
 
+    def open_arguments(self, n_rows: int, *, drop: bool) -> CoreArguments:
+        """The same for a pass of n_rows in one block, forward and backward in two calls."""
+        layers = self._training_table if drop and self.has_dropout else self._open_table
+        return self._arguments(layers, _next_line(n_rows))
+
     def _arguments(self, layers: Array, block: int, stochastic: bool = False) -> CoreArguments:
         length = self.core.scratch_length(layers, block, stochastic)
         scratch = aligned_empty(length, self.dtype)
@@ -334,12 +375,7 @@ class Network:
         for start, stop in self.slices(data.n_rows):
             rows = data.rows(start, stop)
             team.run(self.core.gradient, *arguments, *rows, *common, gradient)
-        views, weights = self.views(gradient), self.views(self.parameters)
-        for number, layer in enumerate(self.layers, 1):
-            if layer.l1:
-                views[f"W{number}"] += layer.l1 * np.sign(weights[f"W{number}"])
-            if layer.l2:
-                views[f"W{number}"] += 2 * layer.l2 * weights[f"W{number}"]
+        self.add_penalty_gradient(gradient)
         self._refuse_overflow("the gradient", gradient)
         return gradient
 

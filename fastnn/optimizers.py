@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastnn._validation import Array, flag, lookup, number_between, real_number
+from fastnn._validation import Array, flag, lookup, number_between, real_number, whole_number
 from fastnn.schedules import Schedule
 
 BELOW_1 = math.nextafter(1, 0)
@@ -188,7 +188,17 @@ class Optimizer:
     @property
     def follows_cost(self) -> bool:
         """Whether each step tries how far it may go."""
-        return self.learning_rate == "auto"
+        return isinstance(self.learning_rate, str)
+
+    @property
+    def needs_all_rows(self) -> bool:
+        """Whether it works with the cost of all rows only: in batch mode, without dropout."""
+        return self.follows_cost
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients may be clipped."""
+        return any(getattr(self, name) is not None for name in CLIPS)
 
     def _constants(self, **numbers: float) -> Array:
         common: dict[str, float] = {"shrinks": self.weight_decay > 0, "averages": self.use_ema}
@@ -211,6 +221,10 @@ class Optimizer:
         if isinstance(rate, Schedule):
             return rate(step)
         return math.nan if isinstance(rate, str) else rate  # "auto" has none before it tries
+
+    def last_rate(self, state: State) -> float:
+        """The learning rate of the step before; NaN if there is none."""
+        return state.rate if self.follows_cost else self.rate(max(state.step - 1, 0))
 
     def correction(self, t: Any) -> Any:
         """What the rate of the t-th step, t = 1, 2, ..., is multiplied by; t may be an array."""
@@ -281,8 +295,8 @@ class SGD(Optimizer):
         super().__post_init__()
         self._check(0.9, "momentum")
         flag("nesterov", self.nesterov)
-        others = self.momentum or self.weight_decay or self.use_ema
-        if self.follows_cost and (others or any(getattr(self, name) for name in CLIPS)):
+        others = self.momentum or self.weight_decay or self.use_ema or self.clips
+        if self.follows_cost and others:
             raise ValueError(
                 "learning_rate='auto' is for plain gradient descent, without momentum, weight "
                 "decay, clipping or average; e.g. SGD(learning_rate='auto')"
@@ -453,6 +467,60 @@ class Adagrad(Optimizer):
         return self._constants(epsilon=self.epsilon)
 
 
+@dataclass(repr=False)
+class LBFGS(Optimizer):
+    """Quasi-Newton steps in batch mode: L-BFGS with a line search, from SciPy.
+
+    The curvature is estimated from the last `history_size` gradients of the cost L of all rows, so
+    an epoch is an iteration, mostly one or two passes over the rows; it ends early where L can be
+    lowered no more. Every fit estimates it anew. Needs fastnn[lbfgs]. In float32 the last digits of
+    the cost limit how far it comes: take Sequential(..., dtype="float64") for the bottom. Source:
+    Liu, Nocedal 1989; Zhu et al. 1997, whose code SciPy holds.
+
+    Parameters
+    ----------
+    history_size : int
+        How many gradients to remember, at least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `history_size` is not such a number.
+
+    Examples
+    --------
+    >>> from fastnn import LBFGS
+    >>> LBFGS().history_size
+    10
+    """
+
+    learning_rate: float | Schedule | str = field(default=1.0, init=False)
+    weight_decay: float = field(default=0.0, init=False)
+    clipvalue: float | None = field(default=None, init=False)
+    clipnorm: float | None = field(default=None, init=False)
+    global_clipnorm: float | None = field(default=None, init=False)
+    use_ema: bool = field(default=False, init=False)
+    ema_momentum: float = field(default=0.0, init=False)
+    history_size: int = 10
+
+    def __post_init__(self) -> None:
+        self._set("history_size", whole_number("history_size", self.history_size, minimum=1))
+
+    def __repr__(self) -> str:
+        return f"LBFGS(history_size={self.history_size})"
+
+    @property
+    def method(self) -> str:
+        return "plain"
+
+    @property
+    def needs_all_rows(self) -> bool:
+        return True
+
+    def last_rate(self, state: State) -> float:
+        return math.nan
+
+
 def remedy(optimizer: Optimizer, step: int, layers: Array) -> str:
     """What to do when training has diverged; `layers` is what each has of its own."""
     rate, momentum = optimizer.rate(step), getattr(optimizer, "momentum", 0.0)
@@ -477,7 +545,7 @@ def remedy(optimizer: Optimizer, step: int, layers: Array) -> str:
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad)
+    cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, LBFGS)
 }
 
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -11,12 +11,14 @@ import numpy as np
 from fastnn._team import ALONE, Team
 from fastnn._validation import Array, Data
 from fastnn.callbacks import Callback, Model
-from fastnn.descent import Descent, epoch_slices
+from fastnn.descent import Descent, adopt_average, epoch_slices
 from fastnn.history import History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy
 from fastnn.network import Network, Slice
 from fastnn.optimizers import remedy
+from fastnn.own_loss import OwnLoss
+from fastnn.passes import evaluate_own
 
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
@@ -95,7 +97,11 @@ def evaluate(
 ) -> dict[str, float]:
     """The loss sum_i w_i l_i / n, with what regularisers add, and the metrics over all rows."""
     means = RunningMeans(metrics, data.y, network.penalty())
-    for piece in network.evaluate(data, loss, team):
+    if isinstance(loss, OwnLoss):
+        pieces = evaluate_own(network, data, loss)
+    else:
+        pieces = network.evaluate(data, loss, team)
+    for piece in pieces:
         means.add(piece)
     return means.values()
 
@@ -152,39 +158,72 @@ class DivergenceWatch:
         )
 
 
-def train(
-    model: Model,
-    descent: Descent,
-    plan: Plan,
-    *,
-    metrics: Sequence[Accuracy],
-    validation: Data | None,
-    callbacks: Sequence[Callback],
-    history: History,
-) -> None:
-    """Run the epochs of the plan. Whatever ends them, weights and history are of one piece."""
-    before, watch = model.epochs_trained, DivergenceWatch(descent)
-    with _attended(callbacks), ExitStack() as stack:
-        stack.callback(watch.settle)
-        stack.callback(history.settle)
-        with descent.team:
-            for epoch in range(plan.epochs):
-                for callback in callbacks:
-                    callback.on_epoch_begin(epoch)
-                order = plan.order(before + epoch, descent.data.n_rows)
-                slices = epoch_slices(descent, order, plan.batch_size)
-                pieces = watch.checked(slices, f"in epoch {epoch + 1}")
-                means = RunningMeans(metrics, descent.data.y, descent.network.penalty())
-                logs = _train_epoch(pieces, means, callbacks)
-                if validation is not None:
-                    scores = _validate(descent, validation, metrics)
-                    logs |= {f"val_{name}": value for name, value in scores.items()}
-                history.append(epoch, logs)
-                model.epochs_trained = before + len(history.epoch)
-                for callback in callbacks:
-                    callback.on_epoch_end(epoch, logs)
-                if model.stop_training:
-                    break
+@dataclass
+class Fit:
+    """One call of `fit`. Whatever ends it, weights and history are of one piece."""
+
+    model: Model
+    descent: Descent
+    plan: Plan
+    metrics: Sequence[Accuracy]
+    validation: Data | None
+    callbacks: Sequence[Callback]
+    history: History
+
+    def run(self, epochs: Callable[["Fit"], None]) -> None:
+        """Let `epochs` go through them, by gradient descent as a rule."""
+        self.watch = DivergenceWatch(self.descent)
+        self._epochs_before = self.model.epochs_trained
+        with _attended(self.callbacks), ExitStack() as stack:
+            stack.callback(self.watch.settle)
+            stack.callback(self.history.settle)
+            with self.descent.team:
+                epochs(self)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """What comes before it."""
+        self._clipped_before = int(self.descent.state.clipped[0])
+        for callback in self.callbacks:
+            callback.on_epoch_begin(epoch)
+
+    def order(self, epoch: int) -> Array | None:
+        """The visiting order, also of a fit that goes on where another ended."""
+        return self.plan.order(self._epochs_before + epoch, self.descent.data.n_rows)
+
+    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
+        """What comes after it: the model is as the epoch left it."""
+        logs |= self._steps_taken()
+        if self.validation is not None:
+            scores = _validate(self.descent, self.validation, self.metrics)
+            logs |= {f"val_{name}": value for name, value in scores.items()}
+        self.history.append(epoch, logs)
+        self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, logs)
+
+    def _steps_taken(self) -> dict[str, float]:
+        """The learning rate of the last step, and how many were clipped if any may be."""
+        descent, logs = self.descent, {}
+        optimizer, state = descent.optimizer, descent.state
+        if not math.isnan(rate := optimizer.last_rate(state)):
+            logs["learning_rate"] = rate
+        if optimizer.clips:
+            logs["clipped_steps"] = float(state.clipped[0] - self._clipped_before)
+        return logs
+
+
+def descend(fit: Fit) -> None:
+    """The epochs of a fit by gradient descent."""
+    descent, size = fit.descent, fit.plan.batch_size
+    for epoch in range(fit.plan.epochs):
+        fit.begin_epoch(epoch)
+        slices = epoch_slices(descent, fit.order(epoch), size)
+        pieces = fit.watch.checked(slices, f"in epoch {epoch + 1}")
+        means = RunningMeans(fit.metrics, descent.data.y, descent.network.penalty())
+        fit.end_epoch(epoch, _train_epoch(pieces, means, fit.callbacks))
+        if fit.model.stop_training:
+            break
+    adopt_average(descent)
 
 
 def train_batch(descent: Descent, metrics: Sequence[Accuracy]) -> dict[str, float]:

@@ -1,0 +1,100 @@
+"""The epochs of a fit by L-BFGS: SciPy's, on the cost of all rows and its gradient."""
+
+import math
+import time
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from fastnn._validation import Array
+from fastnn.descent import gradient_slices
+from fastnn.optimizers import LBFGS
+from fastnn.training import Fit, evaluate
+
+
+def _scipy_optimize() -> ModuleType:
+    try:
+        from scipy import optimize
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            'LBFGS needs SciPy: pip install "fastnn[lbfgs]"', name="scipy"
+        ) from None
+    module: ModuleType = optimize
+    return module
+
+
+class _Problem:
+    """The cost as a function of the weights, and what happens after an iteration."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit, self._network = fit, fit.descent.network
+        self.weights = self._network.parameters.astype(np.float64)  # the last ones accepted
+        self._epoch = 0
+
+    def begin(self) -> None:
+        """Before an iteration: its loss and metrics are those of the weights it begins with."""
+        fit = self._fit
+        fit.begin_epoch(self._epoch)
+        self._began = time.perf_counter()
+        descent = fit.descent
+        self._scores = evaluate(
+            self._network, descent.data, descent.loss, fit.metrics, descent.team
+        )
+
+    def cost(self, weights: Array) -> tuple[float, Array]:
+        """L and dL/dw of all rows, those that are not trained zero."""
+        descent, network = self._fit.descent, self._network
+        network.parameters[:] = weights
+        descent.begin_epoch()
+        for _ in gradient_slices(descent, None, 0, descent.data.n_rows):
+            pass  # Python may be interrupted here
+        loss = descent.total / descent.data.n_rows + network.penalty()
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                "training diverged: the loss is no longer finite. The model keeps its last finite "
+                "weights. Standardise the features (with a Normalization layer) and, in a "
+                "regression, the targets"
+            )
+        network.add_penalty_gradient(descent.gradient)
+        gradient = np.zeros(len(weights))
+        pairs = zip(network.moving(descent.gradient), network.moving(gradient), strict=True)
+        for (_, found), (_, place) in pairs:
+            place[:] = found
+        return loss, gradient
+
+    def end(self, intermediate_result: Any) -> None:
+        """After an iteration; StopIteration ends the search."""
+        fit, n_rows = self._fit, self._fit.descent.data.n_rows
+        self.weights[:] = intermediate_result.x
+        self._network.parameters[:] = self.weights
+        fit.descent.state.step += 1
+        seconds = time.perf_counter() - self._began
+        rate = {"seconds": seconds, "samples_per_second": n_rows / seconds}
+        fit.end_epoch(self._epoch, self._scores | rate)
+        self._epoch += 1
+        if fit.model.stop_training or self._epoch == fit.plan.epochs:
+            raise StopIteration
+        self.begin()
+
+
+def minimise(fit: Fit) -> None:
+    """An epoch is an iteration; the search ends early where it finds nothing lower."""
+    optimizer, optimize = fit.descent.optimizer, _scipy_optimize()
+    assert isinstance(optimizer, LBFGS)
+    if fit.plan.epochs == 0:
+        return
+    problem = _Problem(fit)
+    options = {"maxiter": fit.plan.epochs, "maxcor": optimizer.history_size, "ftol": 0, "gtol": 0}
+    try:
+        problem.begin()
+        optimize.minimize(
+            problem.cost,
+            problem.weights.copy(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=problem.end,
+            options=options | {"maxfun": 20 * fit.plan.epochs + 20},
+        )
+    finally:
+        fit.descent.network.parameters[:] = problem.weights
