@@ -5,6 +5,16 @@ from fastnn._version import __version__
 from fastnn.callbacks import Callback
 from fastnn.history import History
 from fastnn.layers import Dense, Normalization
+from fastnn.losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Hinge,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    SquaredHinge,
+)
 from fastnn.models import Sequential, load
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.regularizers import L2
@@ -15,12 +25,20 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BinaryCrossentropy",
     "Callback",
+    "CategoricalCrossentropy",
     "Dense",
+    "Hinge",
     "History",
+    "Huber",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
     "Normalization",
+    "Poisson",
     "RMSprop",
     "Sequential",
+    "SquaredHinge",
     "__version__",
     "load",
     "show_config",

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn._validation import Array
 
-FORMAT_VERSION = 2  # 2: the optimiser with all its settings and what it keeps
+FORMAT_VERSION = 3  # 2: the optimiser with all its settings and what it keeps; 3: so the loss
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:
