@@ -5,6 +5,16 @@ from fastnn._version import __version__
 from fastnn.callbacks import Callback, ReduceLROnPlateau
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Normalization
+from fastnn.losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Hinge,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    SquaredHinge,
+)
 from fastnn.models import Sequential, load
 from fastnn.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.regularizers import L1, L1L2, L2
@@ -18,14 +28,22 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BinaryCrossentropy",
     "Callback",
+    "CategoricalCrossentropy",
     "Dense",
     "Dropout",
+    "Hinge",
     "History",
+    "Huber",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
     "Normalization",
+    "Poisson",
     "RMSprop",
     "ReduceLROnPlateau",
     "Sequential",
+    "SquaredHinge",
     "__version__",
     "load",
     "show_config",

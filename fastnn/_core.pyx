@@ -22,7 +22,7 @@ from libc.math cimport NAN
 from fastnn.kernels.activations cimport elu, selu
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
-from fastnn.kernels.losses cimport Loss
+from fastnn.kernels.losses cimport Loss, LossKind
 from fastnn.kernels.rows cimport NumberType, Rows, is_finite, nonfinite_in_row
 from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
@@ -60,11 +60,18 @@ cdef Rows point_rows(
     return rows
 
 
+cdef Loss point_loss(const double[::1] loss) noexcept nogil:
+    """Its code and its setting, as `fastnn.losses.Loss.kernel` gives them"""
+    cdef Loss found
+    found.kind, found.setting = <LossKind><int>loss[0], <real>loss[1]
+    return found
+
+
 cdef Call open_call(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
-    const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight, int loss, const long long[::1] order,
-    real[:, ::1] predictions, Member me,
+    const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
+    const double[::1] loss, const long long[::1] order, real[:, ::1] predictions, Member me,
 ) noexcept nogil:
     """Arrays to pointers, an empty array to NULL; subnormals count as zero until `close_call`."""
     cdef Call call
@@ -76,7 +83,7 @@ cdef Call open_call(
     call.data.n_targets = y.shape[1]
     call.data.sample_weight = &sample_weight[0] if sample_weight.shape[0] else NULL
     call.data.key, call.data.position = noise[0], noise[1]
-    call.data.loss = <Loss>loss
+    call.data.loss = point_loss(loss)
     call.data.order = &order[0] if order.shape[0] else NULL
     call.data.predictions = &predictions[0, 0] if predictions.shape[0] else NULL
     call.mode_before = flush_subnormals()
@@ -112,7 +119,7 @@ def evaluate(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
-    int loss, const long long[::1] order, real[:, ::1] predictions, double total,
+    const double[::1] loss, const long long[::1] order, real[:, ::1] predictions, double total,
     int member=0, int size=1, int[::1] team=None,
 ):
     """predictions := the output for the rows in `order` (empty: all rows of X).
@@ -139,7 +146,7 @@ def gradient(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
-    int loss, const long long[::1] order, real[:, ::1] predictions, double total,
+    const double[::1] loss, const long long[::1] order, real[:, ::1] predictions, double total,
     double scale, real[::1] gradient,
     int member=0, int size=1, int[::1] team=None,
 ):
@@ -248,7 +255,7 @@ def stochastic(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
-    int loss, const long long[::1] order, real[:, ::1] predictions, double total,
+    const double[::1] loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[:, ::1] steps, const double[::1] rule, const double[:, ::1] layer_rules,
     real[:, ::1] slots, long long[::1] clipped, int path,
     int member=0, int size=1, int[::1] team=None,
@@ -281,7 +288,7 @@ def minibatch(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const long long[::1] noise,
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
-    int loss, const long long[::1] order, real[:, ::1] predictions, double total,
+    const double[::1] loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[:, ::1] steps, const double[::1] rule, const double[:, ::1] layer_rules,
     real[:, ::1] slots, long long[::1] clipped, Py_ssize_t batch_size, real[::1] gradient,
     int member=0, int size=1, int[::1] team=None,
@@ -321,7 +328,7 @@ def one_row_length():
 
 def prepare_one_row(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
-    Py_ssize_t block, real[::1] scratch, const long long[::1] noise, int loss,
+    Py_ssize_t block, real[::1] scratch, const long long[::1] noise, const double[::1] loss,
     const double[::1] rule, const double[:, ::1] layer_rules, real[:, ::1] slots,
     long long[::1] clipped, int path, real[::1] kept, bytearray memory,
 ):
@@ -333,7 +340,7 @@ def prepare_one_row(
     one.call.steps.values, one.call.steps.constant = &one.step, True
     one.samples = point_samples(&one.call.net, &one.call.rule, <Path>path, scratch)
     data.X = point_rows(NULL, 0, 0, one.call.net.layers.n_in, normalization)
-    data.y, data.n_targets, data.loss = &one.target, 1, <Loss>loss
+    data.y, data.n_targets, data.loss = &one.target, 1, point_loss(loss)
     data.sample_weight, data.order, data.predictions = NULL, NULL, NULL
     data.key, data.position = noise[0], noise[1]
     one.kept, one.n_kept = &kept[0], kept.shape[0]

@@ -107,8 +107,8 @@ class Descent:
         visited = self.network.no_order if order is None else rows
         predictions = self._predictions[: stop - start]
         arguments.noise[1] = start
-        code = self.loss.code(self.data.y)
-        rest = code, visited, predictions, self.total, *settings
+        kernel = self.loss.kernel(self.data.y)
+        rest = kernel, visited, predictions, self.total, *settings
         self.total = self.team.run(door, *arguments, *data, *rest)
         return Slice(rows, stop - start, self.total, predictions, moved)
 

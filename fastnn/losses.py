@@ -1,25 +1,36 @@
 """Losses: what training makes small. The kernels are in `fastnn/kernels/losses.pxd`.
 
 L = 1/n sum_i w_i l_i over the n rows of a batch, with the sample weights w_i (1 if not given).
-Below, y_j and a_j are target and output j of one row, k is the number of outputs.
+Below, y_j and a_j are target and output j of one row, k is the number of outputs, and z the output
+layer before its activation.
 """
 
 import math
+from dataclasses import InitVar, dataclass
 from typing import ClassVar
 
-from fastnn._validation import Array, TargetKind, lookup
+import numpy as np
+
+from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number
 
 
+@dataclass(frozen=True)
 class Loss:
     """A loss l(a, y) of one row."""
 
     name: ClassVar[str]
+    code: ClassVar[int]  # of `fastnn/kernels/losses.pxd`
     targets: ClassVar[TargetKind]
     outputs: ClassVar[tuple[str, ...]] = ()  # the output activations it needs; () is any
 
-    def code(self, y: Array) -> int:
-        """The code of the kernel for targets of this shape."""
-        raise NotImplementedError
+    @property
+    def setting(self) -> float:
+        """The number that its kernel takes."""
+        return 0.0
+
+    def kernel(self, y: Array) -> Array:
+        """Its code, for targets of this shape, and its setting, as the core takes them."""
+        return np.array([self.code, self.setting])
 
     def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
         """The least and the largest single target of a row, and whether it must be whole."""
@@ -45,47 +56,91 @@ class Loss:
             )
 
 
+@dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """l = 1/k sum_j (a_j - y_j)^2, without a half (Keras's convention); dl/da_j = 2/k (a_j - y_j).
+    """l = 1/k sum_j (a_j - y_j)^2, without a half; dl/da_j = 2/k (a_j - y_j).
 
-    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k).
+    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). Outputs: any. Least
+    squares are Legendre's (1805) and Gauss's (1809); the mean without a half is Keras's.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, MeanSquaredError, Sequential
+    >>> model = Sequential([Dense(2, kernel_initializer="zeros")])
+    >>> model.compile(loss=MeanSquaredError())
+    >>> model.train_on_batch([[1.0]], [[1.0, 3.0]])
+    5.0
     """
 
     name: ClassVar[str] = "mean_squared_error"
+    code: ClassVar[int] = 0
     targets: ClassVar[TargetKind] = "numbers"
 
-    def code(self, y: Array) -> int:
-        return 0
 
-
+@dataclass(frozen=True)
 class MeanAbsoluteError(Loss):
     """l = 1/k sum_j |a_j - y_j|; dl/da_j = 1/k sign(a_j - y_j), 0 where a_j = y_j.
 
-    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). As Keras's.
+    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). Outputs: any. What it
+    fits is the median, not the mean. Source: Keras.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, MeanAbsoluteError, Sequential
+    >>> model = Sequential([Dense(2, kernel_initializer="zeros")])
+    >>> model.compile(loss=MeanAbsoluteError())
+    >>> model.train_on_batch([[1.0]], [[1.0, 3.0]])
+    2.0
     """
 
     name: ClassVar[str] = "mean_absolute_error"
+    code: ClassVar[int] = 4
     targets: ClassVar[TargetKind] = "numbers"
 
-    def code(self, y: Array) -> int:
-        return 4
 
-
+@dataclass(frozen=True)
 class Huber(Loss):
-    """l = 1/k sum_j h(a_j - y_j), h(e) = e^2 / 2 for |e| <= 1, otherwise |e| - 1/2.
+    """l = 1/k sum_j h(a_j - y_j), h(e) = e^2 / 2 for |e| <= delta, else delta |e| - delta^2 / 2.
 
-    dl/da_j = 1/k (a_j - y_j), which is cut off at -1/k and 1/k: an outlier pulls no harder than
-    an error of 1. Targets: any finite numbers, shape (n,) for one output, otherwise (n, k).
-    As Keras's, with its delta = 1.
+    dl/da_j = 1/k (a_j - y_j), cut off at -delta/k and delta/k: an outlier pulls no harder than an
+    error of delta. Targets: any finite numbers, shape (n,) for one output, otherwise (n, k).
+    Outputs: any. Source: Huber 1964, "Robust estimation of a location parameter", with its half;
+    the mean over outputs and the default are Keras's.
+
+    Parameters
+    ----------
+    delta : float
+        The size of an error, greater than 0, from which on it counts in proportion.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `delta` is not a finite number greater than 0.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Huber, Sequential
+    >>> model = Sequential([Dense(2, kernel_initializer="zeros")])
+    >>> model.compile(loss=Huber(delta=2))
+    >>> model.train_on_batch([[1.0]], [[1.0, 3.0]])  # the mean of 1/2 and of 2 * 3 - 2
+    2.25
     """
 
     name: ClassVar[str] = "huber"
+    code: ClassVar[int] = 5
     targets: ClassVar[TargetKind] = "numbers"
 
-    def code(self, y: Array) -> int:
-        return 5
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delta", real_number("delta", self.delta, above=0))
+
+    @property
+    def setting(self) -> float:
+        return self.delta
 
 
+@dataclass(frozen=True)
 class Poisson(Loss):
     """l = 1/k sum_j (a_j - y_j log(a_j + 1e-7)); dl/da_j = 1/k (1 - y_j / (a_j + 1e-7)).
 
@@ -94,73 +149,167 @@ class Poisson(Loss):
     must not be negative (Keras, whose formula this is, lets them be, and gives NaN). Of those
     that fit, softplus is the usual one; sigmoid and softmax give means below 1, and relu has no
     gradient where its mean is 0 and a steep one next to it.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Poisson, Sequential
+    >>> model = Sequential([Dense(1, "softplus", kernel_initializer="zeros")])
+    >>> model.compile(loss=Poisson())
+    >>> round(model.train_on_batch([[1.0]], [2]), 3)  # log 2 - 2 log(log 2)
+    1.426
     """
 
     name: ClassVar[str] = "poisson"
+    code: ClassVar[int] = 6
     targets: ClassVar[TargetKind] = "counts"
     outputs: ClassVar[tuple[str, ...]] = ("softplus", "relu", "sigmoid", "softmax")
 
-    def code(self, y: Array) -> int:
-        return 6
 
-
+@dataclass(frozen=True)
 class Hinge(Loss):
     """l = 1/k sum_j max(1 - y_j a_j, 0); dl/da_j = -1/k y_j where y_j a_j < 1, otherwise 0.
 
     Targets: -1 and 1, or 0 and 1, where 0 stands for -1; shape (n,) for one output, otherwise
-    (n, k). An output above 0 means 1. As Keras's.
+    (n, k). An output above 0 means 1. Outputs: linear or tanh. Source: Cortes, Vapnik 1995,
+    "Support-vector networks"; the mean over outputs and the two codings are Keras's.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Hinge, Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+    >>> model.compile(loss=Hinge())
+    >>> model.train_on_batch([[1.0]], [-1])
+    1.0
     """
 
     name: ClassVar[str] = "hinge"
+    code: ClassVar[int] = 7
     targets: ClassVar[TargetKind] = "signs"
     outputs: ClassVar[tuple[str, ...]] = ("linear", "tanh")
 
-    def code(self, y: Array) -> int:
-        return 7
 
-
+@dataclass(frozen=True)
 class SquaredHinge(Loss):
     """l = 1/k sum_j max(1 - y_j a_j, 0)^2; dl/da_j = -2/k y_j max(1 - y_j a_j, 0).
 
-    Targets and outputs: those of the hinge. As Keras's.
+    Targets and outputs: those of `Hinge`. There is no half before the square, as in Keras.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential, SquaredHinge
+    >>> model = Sequential([Dense(2, use_bias=False, kernel_initializer="zeros")])
+    >>> model.compile(loss=SquaredHinge())
+    >>> model.train_on_batch([[1.0]], [[-1, 1]])
+    1.0
     """
 
     name: ClassVar[str] = "squared_hinge"
+    code: ClassVar[int] = 8
     targets: ClassVar[TargetKind] = "signs"
     outputs: ClassVar[tuple[str, ...]] = ("linear", "tanh")
 
-    def code(self, y: Array) -> int:
-        return 8
+
+@dataclass(frozen=True)
+class Crossentropy(Loss):
+    """What both cross-entropies have: `from_logits` and `label_smoothing` are checked here."""
+
+    from_logits: InitVar[bool] = False
+    label_smoothing: float = 0.0
+
+    def __post_init__(self, from_logits: bool) -> None:
+        if flag("from_logits", from_logits):
+            activation = self.outputs[0]
+            raise ValueError(
+                f"from_logits=True: in fastnn the output layer has the {activation}, and the loss "
+                f"is computed from what goes into it, as exactly as from logits; to put the "
+                f"{activation} on twice is an error. End with "
+                f"{self.example(2 if activation == 'softmax' else 1)} and leave from_logits out: "
+                f"loss={type(self).__name__}()"
+            )
+        smoothing = number_between("label_smoothing", self.label_smoothing, 0, 1, example=0.1)
+        object.__setattr__(self, "label_smoothing", smoothing)
+
+    @property
+    def setting(self) -> float:
+        return self.label_smoothing
 
 
-class BinaryCrossentropy(Loss):
+@dataclass(frozen=True)
+class BinaryCrossentropy(Crossentropy):
     """l = -1/k sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)); dl/dz_j = 1/k (a_j - y_j).
 
     Computed from z, the sigmoid's argument, so that it is exact for outputs near 0 and 1.
-    Targets: 0, 1 or probabilities between; shape (n,) for one output, otherwise (n, k).
+    Targets: 0, 1 or probabilities between; shape (n,) for one output, otherwise (n, k), each
+    output a question of its own. Outputs: sigmoid. The negative log-likelihood of a Bernoulli
+    trial; the mean over outputs is Keras's.
+
+    Parameters
+    ----------
+    from_logits : bool
+        Only False: the output layer has the sigmoid.
+    label_smoothing : float
+        With s from 0 to 1 the targets become y_j (1 - s) + s/2, as in Keras: for s > 0 no finite
+        z is pushed on and on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `from_logits` is not False, or `label_smoothing` not a number from 0 to 1.
+
+    Examples
+    --------
+    >>> from fastnn import BinaryCrossentropy, Dense, Sequential
+    >>> model = Sequential([Dense(1, "sigmoid", kernel_initializer="zeros")])
+    >>> model.compile(loss=BinaryCrossentropy(label_smoothing=0.1))
+    >>> round(float(model.gradient([[1.0]], [1])["dL/db1"][0]), 3)  # 0.5 - 0.95
+    -0.45
     """
 
     name: ClassVar[str] = "binary_crossentropy"
+    code: ClassVar[int] = 1
     targets: ClassVar[TargetKind] = "probabilities"
     outputs: ClassVar[tuple[str, ...]] = ("sigmoid",)
 
-    def code(self, y: Array) -> int:
-        return 1
 
-
-class CategoricalCrossentropy(Loss):
+@dataclass(frozen=True)
+class CategoricalCrossentropy(Crossentropy):
     """l = -sum_j y_j log a_j, with y one-hot or probabilities; dl/dz_j = a_j - y_j.
 
-    Computed from z, the softmax's argument. Targets: labels 0 ... k-1, shape (n,), or one
-    probability for each class, shape (n, k), each row of which sums to 1.
+    The sum over the classes, not their mean. Computed from z, the softmax's argument. Targets:
+    labels 0 ... k-1, shape (n,), or one probability for each class, shape (n, k), each row of
+    which sums to 1. Outputs: softmax. The negative log-likelihood of the class, as in Keras.
+
+    Parameters
+    ----------
+    from_logits : bool
+        Only False: the output layer has the softmax.
+    label_smoothing : float
+        With s from 0 to 1 the targets become y_j (1 - s) + s/k, those of labels too. Source:
+        Szegedy et al. 2016 (arXiv:1512.00567), section 7.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `from_logits` is not False, or `label_smoothing` not a number from 0 to 1.
+
+    Examples
+    --------
+    >>> from fastnn import CategoricalCrossentropy, Dense, Sequential
+    >>> model = Sequential([Dense(4, "softmax", kernel_initializer="zeros")])
+    >>> model.compile(loss=CategoricalCrossentropy(label_smoothing=0.2))
+    >>> model.gradient([[1.0]], [3])["dL/db1"].round(3)  # 0.25 - 0.05, and 0.25 - 0.85
+    array([ 0.2,  0.2,  0.2, -0.6], dtype=float32)
     """
 
     name: ClassVar[str] = "categorical_crossentropy"
+    code: ClassVar[int] = 2
+    labels_code: ClassVar[int] = 3
     targets: ClassVar[TargetKind] = "classes"
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
 
-    def code(self, y: Array) -> int:
-        return 3 if y.shape[1] == 1 else 2
+    def kernel(self, y: Array) -> Array:
+        code = self.labels_code if y.shape[1] == 1 else self.code
+        return np.array([code, self.setting])
 
     def check_output(self, activation: str, units: int) -> None:
         super().check_output(activation, units)
@@ -186,6 +335,13 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
-def get(name: object) -> Loss:
-    """The loss of that name."""
-    return lookup("loss", name, LOSSES)()
+def get(loss: object) -> Loss:
+    """The loss of that name with its default settings, or the loss itself."""
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str):
+        raise TypeError(
+            f"loss={loss!r}: expected a name or a loss, e.g. loss='binary_crossentropy' or "
+            f"loss=Huber(delta=2)"
+        )
+    return lookup("loss", loss, LOSSES)()

@@ -164,7 +164,7 @@ class Sequential:
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "SGD",
-        loss: str | None = None,
+        loss: str | losses.Loss | None = None,
         metrics: Sequence[str] | None = None,
     ) -> None:
         """Say what to minimise, and how. The weights stay as they are; momentum starts anew.
@@ -174,10 +174,11 @@ class Sequential:
         optimizer : str or Optimizer
             "SGD" is `SGD(learning_rate=0.01)`, without momentum; also "Adam", "AdamW", "RMSprop"
             and "Adagrad", or one of these objects with other settings.
-        loss : str
+        loss : str or Loss
             "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows),
             "mean_squared_error" ("mse"), "mean_absolute_error" ("mae"), "huber", "poisson"
-            (counts), "hinge" or "squared_hinge" (targets -1 and 1, or 0 and 1).
+            (counts), "hinge" or "squared_hinge" (targets -1 and 1, or 0 and 1), or one of these
+            objects with other settings: `Huber(delta=2)`.
         metrics : sequence of str, optional
             What to report beside the loss: "accuracy".
 
@@ -722,7 +723,7 @@ class Sequential:
             ],
             "compiled": self._loss
             and {
-                "loss": self._loss.name,
+                "loss": to_config(self._loss),
                 "optimizer": to_config(self._optimizer),
                 "step": self._state.step if self._state else 0,
                 "metrics": [metric.name for metric in self._metrics],
@@ -767,7 +768,8 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     model.epochs_trained = whole_number("epochs_trained", config["epochs_trained"], minimum=0)
     model.metadata = dict(config["metadata"])
     if compiled := config["compiled"]:
-        model.compile(from_config(compiled["optimizer"]), compiled["loss"], compiled["metrics"])
+        optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
+        model.compile(optimizer, loss, compiled["metrics"])
         model._state = _state_from(model, compiled["step"], slots)
     return model
 

@@ -32,6 +32,7 @@ SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a
 # which the predictions are kept if there are metrics.
 SLICE_WORK, SLICE_ROWS = 6e9, 1 << 17
 NOT_STANDARDISED = np.empty((0, 0))
+NO_LOSS = np.zeros(2)  # of rows without targets
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
 
@@ -352,7 +353,7 @@ class Network:
         arguments = self.arguments(len(X.X))
         for start, stop in self.slices(len(X.X)):
             rows = Data(*X.rows(start, stop), nothing.reshape(0, 0), nothing)
-            visited = 0, self.no_order, predictions[start:stop], 0.0
+            visited = NO_LOSS, self.no_order, predictions[start:stop], 0.0
             team.run(self.core.evaluate, *arguments, *rows, *visited)
         self._refuse_overflow("the output", predictions)
         return predictions
@@ -361,7 +362,7 @@ class Network:
         """Loss and outputs of all rows, slice by slice."""
         output = np.empty((min(self.slice_rows, data.n_rows), self.n_outputs), self.dtype)
         arguments, total = self.arguments(data.n_rows), 0.0
-        common = loss.code(data.y), self.no_order
+        common = loss.kernel(data.y), self.no_order
         for start, stop in self.slices(data.n_rows):
             predictions = output[: stop - start]
             rows = data.rows(start, stop)
@@ -371,7 +372,7 @@ class Network:
     def gradient(self, data: Data, loss: Loss, team: Team = ALONE) -> Array:
         """The flat gradient of L = 1/n sum_i w_i l_i, and of the penalty; moves nothing."""
         gradient, arguments = self.new_gradient(), self.arguments(data.n_rows)
-        common = loss.code(data.y), self.no_order, self.no_predictions, 0.0, 1 / data.n_rows
+        common = loss.kernel(data.y), self.no_order, self.no_predictions, 0.0, 1 / data.n_rows
         for start, stop in self.slices(data.n_rows):
             rows = data.rows(start, stop)
             team.run(self.core.gradient, *arguments, *rows, *common, gradient)

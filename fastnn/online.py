@@ -41,8 +41,8 @@ class OneRow:
         arguments = network.arguments(1, stochastic=True)
         kept = np.empty((1 + len(rule.slots)) * len(network.parameters), network.dtype)
         memory = bytearray(network.core.one_row_length())
-        code = self.loss.code(np.empty((1, 1)))
-        network.core.prepare_one_row(*arguments, code, *rule, path, kept, memory)
+        kernel = self.loss.kernel(np.empty((1, 1)))
+        network.core.prepare_one_row(*arguments, kernel, *rule, path, kept, memory)
         self._table, self._memory = arguments.normalization, memory
         self._alive = arguments, rule, kept  # the memory holds their addresses
         self.disturbed = False

@@ -1,6 +1,7 @@
 """A loss of the user's own: a function of a whole block of outputs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,14 +14,19 @@ LossFunction = Callable[[Any, Array], tuple[float, Any]]
 EXAMPLE = "def loss(y_true, y_pred): e = y_pred - y_true; return (e**2).mean(), 2 * e / e.size"
 
 
+@dataclass(frozen=True)
 class OwnLoss(Loss):
     """What `function(y_true, y_pred)` returns: L of the block, and dL/dy_pred."""
 
+    name: ClassVar[str] = "own loss"
     targets: ClassVar[TargetKind] = "anything"
 
-    def __init__(self, function: LossFunction) -> None:
-        self.function = function
-        self.name = getattr(function, "__name__", type(function).__name__)
+    function: LossFunction
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
 
     def value_and_gradient(self, y_true: Array, y_pred: Array) -> tuple[float, Array]:
         """L and dL/dy_pred, in the dtype of y_pred; ValueError unless they are such."""
@@ -29,12 +35,12 @@ class OwnLoss(Loss):
             value, gradient = float(value), np.asarray(gradient, y_pred.dtype)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f"loss={self.name} failed, or did not return (L, dL/dy_pred): {error}; e.g. "
+                f"loss={self.label} failed, or did not return (L, dL/dy_pred): {error}; e.g. "
                 f"{EXAMPLE}"
             ) from error
         if gradient.shape != y_pred.shape:
             raise ValueError(
-                f"loss={self.name} returned dL/dy_pred of shape {gradient.shape}; expected that of "
+                f"loss={self.label} returned dL/dy_pred of shape {gradient.shape}; expected that of "
                 f"y_pred, {y_pred.shape}, e.g. {EXAMPLE}"
             )
         return value, np.ascontiguousarray(gradient)
@@ -95,7 +101,7 @@ def check_loss(
     error = float(errors[worst])
     if not error <= tolerance or not np.isfinite(errors).all():
         raise ValueError(
-            f"loss={loss.name}: dL/dy_pred[{', '.join(map(str, worst))}] is {gradient[worst]:g}, "
+            f"loss={loss.label}: dL/dy_pred[{', '.join(map(str, worst))}] is {gradient[worst]:g}, "
             f"but central differences of L give {expected[worst]:g}"
         )
     return error

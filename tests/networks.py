@@ -4,12 +4,13 @@ import importlib
 from itertools import zip_longest
 
 import numpy as np
+import reference
 
 from fastnn import L2, Dense, Normalization
 from fastnn._backend import DTYPES, ISA_LEVELS, _core, builds_present
 from fastnn._validation import Data, features, sample_weights, targets
 from fastnn.descent import Descent, new_state
-from fastnn.losses import LOSSES
+from fastnn.losses import get
 from fastnn.network import Network
 
 RUNNABLE = [isa for isa in builds_present() if ISA_LEVELS[isa] <= _core.isa_level()]
@@ -72,11 +73,11 @@ def make_rows(network, loss, n_rows, *, seed=0, one_hot=False):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
     n_outputs = network.n_outputs
-    if loss == "categorical_crossentropy":
+    kind = get(loss).targets
+    if kind == "classes":
         labels = rng.integers(0, n_outputs, n_rows)
         return X, np.eye(n_outputs)[labels] if one_hot else labels
     y = rng.random((n_rows, n_outputs))
-    kind = LOSSES[loss].targets
     if kind == "signs":
         y = (y > 0.5) if one_hot else np.where(y > 0.5, 1, -1)
     elif kind != "probabilities":
@@ -86,7 +87,7 @@ def make_rows(network, loss, n_rows, *, seed=0, one_hot=False):
 
 def make_data(network, loss, X, y, weights=None):
     """X, y and weights as the core takes them."""
-    dtype, kind = network.dtype, LOSSES[loss].targets
+    dtype, kind = network.dtype, get(loss).targets
     return Data(
         *features(X, dtype),
         targets(y, dtype, kind=kind, n_rows=len(X), n_outputs=network.n_outputs),
@@ -131,3 +132,34 @@ def assert_same_weights(network, expected, factor=1):
     for W, W_expected in zip(oracle_weights(network), expected, strict=True):
         if W_expected is not None:
             assert_close(W, W_expected, network.dtype, factor)
+
+
+def assert_gradient_agrees(network, loss, X, y, weights=None, factor=1):
+    """Loss and gradient are the oracle's, and nothing moves."""
+    activations = [layer.activation for layer in network.layers]
+    L, expected = reference.gradient(oracle_weights(network), activations, loss, X, y, weights)
+    before = network.parameters.copy()
+    data, kernel = make_data(network, loss, X, y, weights), get(loss)
+    flat = network.gradient(data, kernel)
+    total = total_loss(network, data, kernel)
+    assert_close(total / len(X), L, network.dtype)
+    gradients = [gradient for gradient in expected if gradient is not None]
+    for actual, gradient in zip(network.views(flat).values(), gradients, strict=True):
+        assert_close(actual, gradient, network.dtype, factor)
+    np.testing.assert_array_equal(network.parameters, before)
+
+
+def assert_central_differences(network, data, kernel):
+    """The gradient of a float64 network is what changes of each parameter do to the loss."""
+    step = 1e-5
+    gradient = network.views(network.gradient(data, kernel))
+    for name, view in network.views(network.parameters).items():
+        slopes = np.empty(view.shape)
+        for index in np.ndindex(view.shape):
+            losses = []
+            for change in (step, -2 * step):
+                view[index] += change
+                losses.append(total_loss(network, data, kernel))
+            view[index] += step
+            slopes[index] = (losses[0] - losses[1]) / (2 * step * data.n_rows)
+        np.testing.assert_allclose(gradient[name], slopes, rtol=1e-6, atol=1e-9)

@@ -123,6 +123,7 @@ ACTIVATIONS = {
 }
 
 # Losses l of each row. Under each its delta: dl/da, or dl/dz where fused with an activation.
+# (The smoothing of labels is in `targets`.)
 
 
 def mean_squared_error(z, a, y):
@@ -145,15 +146,15 @@ def mean_absolute_error_delta(a, y):
     return np.sign(a - y) / a.shape[1]
 
 
-def huber(z, a, y):
-    """l = mean_j h(a_j - y_j) with h(e) = e^2 / 2 up to |e| = 1, then |e| - 1/2"""
+def huber(z, a, y, delta=1.0):
+    """l = mean_j h(a_j - y_j), h(e) = e^2 / 2 up to |e| = delta, then delta |e| - delta^2 / 2"""
     e = np.abs(a - y)
-    return np.where(e <= 1.0, e**2 / 2.0, e - 0.5).mean(axis=1)
+    return np.where(e <= delta, e**2 / 2.0, delta * e - delta**2 / 2.0).mean(axis=1)
 
 
-def huber_delta(a, y):
-    """da = (a - y) / n_out, with a - y cut off at -1 and 1"""
-    return np.clip(a - y, -1.0, 1.0) / a.shape[1]
+def huber_delta(a, y, delta=1.0):
+    """da = (a - y) / n_out, with a - y cut off at -delta and delta"""
+    return np.clip(a - y, -delta, delta) / a.shape[1]
 
 
 def poisson(z, a, y):
@@ -222,25 +223,38 @@ LOSSES = {  # value, delta, and the activation the delta is fused with
 }
 
 
+def name_and_settings(loss):
+    """Of a name, or of an object of fastnn."""
+    return (loss, {}) if isinstance(loss, str) else (loss.name, dict(vars(loss)))
+
+
 def targets(y, loss, n_out):
-    """y as float64 (n_rows, n_out); class numbers become one-hot rows, 0 for a hinge -1."""
-    y = np.asarray(y)
-    if loss in ("hinge", "squared_hinge"):
+    """y as float64 (n_rows, n_out); class numbers become one-hot rows, 0 for a hinge -1.
+
+    Label smoothing s makes y (1 - s) + s / n_classes of the y of a cross-entropy.
+    """
+    y, (name, settings) = np.asarray(y), name_and_settings(loss)
+    s = settings.get("label_smoothing", 0.0)
+    if name in ("hinge", "squared_hinge"):
         y = np.where(y > 0, 1.0, -1.0)
-    if loss == "categorical_crossentropy" and (y.ndim == 1 or y.shape[1] != n_out):
-        return np.eye(n_out)[y.astype(int).ravel()]
-    return y.astype(np.float64).reshape(len(y), n_out)
+    if name == "categorical_crossentropy" and (y.ndim == 1 or y.shape[1] != n_out):
+        y = np.eye(n_out)[y.astype(int).ravel()]
+    y = y.astype(np.float64).reshape(len(y), n_out)
+    return y * (1.0 - s) + s / (2 if name == "binary_crossentropy" else n_out)
 
 
-def output_delta(loss, activation, z, a, y):
-    """dl/dz of the output layer, one row for each sample."""
-    _, delta, fused_with = LOSSES[loss]
+def loss_and_delta(loss, activation, z, a, y):
+    """l of each sample, and dl/dz of the output layer, one row for each."""
+    name, settings = name_and_settings(loss)
+    value, delta, fused_with = LOSSES[name]
+    settings.pop("label_smoothing", None)
+    dz = delta(a, y, **settings)
     if fused_with is None:
         _, backward = ACTIVATIONS[activation]
-        return backward(z, delta(a, y))
-    if fused_with != activation:
-        raise ValueError(f"the oracle knows {loss} on {fused_with} only, not on {activation}")
-    return delta(a, y)
+        dz = backward(z, dz)
+    elif fused_with != activation:
+        raise ValueError(f"the oracle knows {name} on {fused_with} only, not on {activation}")
+    return value(z, a, y, **settings), dz
 
 
 def forward(weights, activations, X):
@@ -259,9 +273,9 @@ def gradient(weights, activations, loss, X, y, sample_weight=None):
     n = len(a[0])
     w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
     y = targets(y, loss, a[-1].shape[1])
-    value, _, _ = LOSSES[loss]
-    L = w @ value(z[-1], a[-1], y) / n
-    dz = output_delta(loss, activations[-1], z[-1], a[-1], y) * w[:, None] / n
+    losses, dz = loss_and_delta(loss, activations[-1], z[-1], a[-1], y)
+    L = w @ losses / n
+    dz = dz * w[:, None] / n
     gradients = []
     for k in reversed(range(len(z))):
         W, b = weights[2 * k : 2 * k + 2]

@@ -7,7 +7,9 @@ from networks import (
     BUILDS,
     PAIRS,
     adapted,
+    assert_central_differences,
     assert_close,
+    assert_gradient_agrees,
     make_data,
     make_network,
     make_rows,
@@ -187,20 +189,6 @@ def test_more_outputs_than_are_laid_across(build, loss, output):
     assert_gradient_agrees(network, loss, X, y, weights)
 
 
-def assert_gradient_agrees(network, loss, X, y, weights=None, factor=1):
-    activations = [layer.activation for layer in network.layers]
-    L, expected = reference.gradient(oracle_weights(network), activations, loss, X, y, weights)
-    before = network.parameters.copy()
-    data, kernel = make_data(network, loss, X, y, weights), LOSSES[loss]()
-    flat = network.gradient(data, kernel)
-    total = total_loss(network, data, kernel)
-    assert_close(total / len(X), L, network.dtype)
-    gradients = [gradient for gradient in expected if gradient is not None]
-    for actual, gradient in zip(network.views(flat).values(), gradients, strict=True):
-        assert_close(actual, gradient, network.dtype, factor)
-    np.testing.assert_array_equal(network.parameters, before)
-
-
 @pytest.mark.parametrize("hidden", [name for name in HIDDEN if name != "relu"])
 @pytest.mark.parametrize(("loss", "output"), [pair for pair in PAIRS if pair[1] != "relu"])
 @pytest.mark.parametrize("sizes", [(3, 9, 4), (3, 5, 4)])  # the second is narrow
@@ -209,17 +197,7 @@ def test_gradient_agrees_with_central_differences(hidden, loss, output, sizes):
     assert build[1] == "float64"
     network = make_network(build, sizes, [hidden, output])
     data = make_data(network, loss, *make_rows(network, loss, n_rows=6))
-    kernel, step = LOSSES[loss](), 1e-5
-    gradient = network.views(network.gradient(data, kernel))
-    for name, view in network.views(network.parameters).items():
-        for index in np.ndindex(view.shape):
-            differences = []
-            for change in (step, -2 * step):
-                view[index] += change
-                differences.append(total_loss(network, data, kernel))
-            view[index] += step
-            slope = (differences[0] - differences[1]) / (2 * step * data.n_rows)
-            assert gradient[name][index] == pytest.approx(slope, rel=1e-6, abs=1e-9)
+    assert_central_differences(network, data, LOSSES[loss]())
 
 
 SLOPE_BOUNDS = {  # in eps: of 1, but of the exact slope itself for softplus
@@ -355,8 +333,8 @@ def test_empty_arrays_return_before_any_address_is_taken(build):
     no_rows = np.empty((0, 3), network.dtype).view(np.uint8)
     nothing = np.empty(0, network.dtype)
     arguments = (
-        *network.arguments(1), no_rows, 0, nothing.reshape(0, 1), nothing, 0, network.no_order,
-        network.no_predictions, 7.0,
+        *network.arguments(1), no_rows, 0, nothing.reshape(0, 1), nothing, np.zeros(2),
+        network.no_order, network.no_predictions, 7.0,
     )  # fmt: skip
     core, gradient = network.core, network.new_gradient()
     rule = np.zeros(6), np.empty(0), network.new_slots(0)
@@ -393,7 +371,8 @@ def test_padding_stays_zero(build, sizes):
     data = make_data(network, "categorical_crossentropy", *make_rows(
         network, "categorical_crossentropy", n_rows=40
     ))  # fmt: skip
-    rest = (*data, 3, network.no_order, network.no_predictions, 0.0)
+    kernel = LOSSES["categorical_crossentropy"]().kernel(data.y)
+    rest = (*data, kernel, network.no_order, network.no_predictions, 0.0)
     arguments = (*network.arguments(40), *rest)
     gradient, slots = network.new_gradient(), network.new_slots(1)
     plain = np.full(1, 0.1), np.zeros(6), np.empty(0), network.new_slots(0)
@@ -422,7 +401,9 @@ def test_padding_of_activations_is_zero(build, activation):
             network, "mean_squared_error", n_rows=5
         ))  # fmt: skip
         arguments = network.arguments(5)
-        network.core.evaluate(*arguments, *data, 0, network.no_order, network.no_predictions, 0.0)
+        network.core.evaluate(
+            *arguments, *data, np.zeros(2), network.no_order, network.no_predictions, 0.0
+        )
         # behind the block's losses and its numbers of X
         start = arguments.block * (8 // network.parameters.itemsize + 1)
         hidden = arguments.scratch[start : start + 5 * padded(n)].reshape(5, -1)

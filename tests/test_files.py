@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import SGD, Dense, Normalization, Sequential
+from fastnn import (
+    SGD,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Dense,
+    Huber,
+    Normalization,
+    Sequential,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)) * 10 + 3
@@ -118,6 +126,28 @@ def test_other_names_of_a_loss_come_back(tmp_path, loss):
     y = np.eye(2)[Y]
     loaded = fastnn.load(saved(model, tmp_path))
     assert loaded.evaluate(X, y) == model.evaluate(X, y)
+
+
+@pytest.mark.parametrize(
+    ("loss", "output"),
+    [
+        (Huber(0.1 + 0.2), "linear"),
+        (BinaryCrossentropy(label_smoothing=0.1), "sigmoid"),
+        (CategoricalCrossentropy(label_smoothing=0.1), "softmax"),
+    ],
+    ids=["huber", "binary", "categorical"],
+)
+def test_settings_of_a_loss_come_along(tmp_path, loss, output):
+    model = Sequential([Dense(2, output)], seed=0)
+    model.compile(loss=loss)
+    model.build(5)
+    y = np.eye(2)[Y]
+    others = [fastnn.load(saved(model, tmp_path)), pickle.loads(pickle.dumps(model))]
+    model.fit(X, y)
+    for other in others:
+        other.fit(X, y)
+        assert bits(other) == bits(model)
+        assert other.evaluate(X, y) == model.evaluate(X, y)
 
 
 def test_learning_rate_is_kept_exactly(tmp_path):
@@ -395,6 +425,12 @@ def test_a_config_that_is_not_ours_is_refused(tmp_path, config):
 
 
 DENSE = {"kind": "Dense", "units": 7}
+COMPILED = {
+    "loss": {"name": "binary_crossentropy"},
+    "optimizer": {"name": "SGD"},
+    "step": 0,
+    "metrics": [],
+}
 WRONG_ENTRIES = [
     {"n_features": 6},
     {"n_features": 0},
@@ -417,12 +453,24 @@ WRONG_ENTRIES = [
     {"layers": [DENSE | {"activation": "swish"}]},
     {"layers": [DENSE | {"color": "red"}]},
     {"compiled": 3},
-    {"compiled": {"loss": "binary_crossentropy"}},
-    {"compiled": {"loss": "nothing", "learning_rate": 0.1, "metrics": []}},
-    {"compiled": {"loss": "binary_crossentropy", "learning_rate": -1, "metrics": []}},
-    {"compiled": {"loss": "binary_crossentropy", "learning_rate": 0.1, "metrics": ["f1"]}},
+    {"compiled": {"loss": {"name": "binary_crossentropy"}}},
+    {"compiled": COMPILED | {"loss": "binary_crossentropy"}},
+    {"compiled": COMPILED | {"loss": {"name": "nothing"}}},
+    {"compiled": COMPILED | {"loss": {"name": ["huber"]}}},
+    {"compiled": COMPILED | {"loss": {"label_smoothing": 0.1}}},
+    {"compiled": COMPILED | {"loss": {"name": "binary_crossentropy", "label_smoothing": 2}}},
+    {"compiled": COMPILED | {"loss": {"name": "binary_crossentropy", "delta": 1.0}}},
+    {"compiled": COMPILED | {"optimizer": {"name": "SGD", "learning_rate": -1}}},
+    {"compiled": COMPILED | {"metrics": ["f1"]}},
     {"metadata": 3},
 ]
+
+
+def test_settings_that_are_not_in_the_config_have_their_defaults(tmp_path):
+    path = saved(fitted_model(), tmp_path)
+    config, arrays = contents(path)
+    write(path, config | {"compiled": COMPILED}, arrays)
+    assert fastnn.load(path)._loss == BinaryCrossentropy()
 
 
 @pytest.mark.parametrize("wrong", WRONG_ENTRIES, ids=str)

@@ -10,7 +10,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastnn import SGD, Callback, Dense, Normalization, Sequential
+from fastnn import (
+    SGD,
+    BinaryCrossentropy,
+    Callback,
+    CategoricalCrossentropy,
+    Dense,
+    Huber,
+    Normalization,
+    Sequential,
+)
 
 OUTPUT = {  # last layer, loss
     "binary": (Dense(1, "sigmoid"), "binary_crossentropy"),
@@ -470,6 +479,13 @@ BAD_COMPILE = table(
     ),
     ("loss a function", "binary", {"loss": max}, TypeError, "loss=.*expected a name"),
     (
+        "loss a class",
+        "binary",
+        {"loss": Huber},
+        TypeError,
+        r"loss=.*Huber.*expected a name or a loss, e\.g\. .*Huber\(delta=2\)",
+    ),
+    (
         "optimizer unknown",
         "binary",
         {"optimizer": "adan", "loss": "binary_crossentropy"},
@@ -581,6 +597,46 @@ BAD_COMPILE = table(
 @pytest.mark.parametrize(("kind", "options", "error", "message"), BAD_COMPILE)
 def test_bad_compile_is_refused(kind, options, error, message, state):
     assert_refused(STATES[state](kind), lambda m: m.compile(**options), error, message)
+
+
+BAD_LOSSES = table(
+    ("delta 0", Huber, {"delta": 0}, ValueError, "delta=0.0: expected .* greater than 0"),
+    ("delta negative", Huber, {"delta": -1}, ValueError, "delta=-1.0: expected .* greater than 0"),
+    ("delta NaN", Huber, {"delta": NAN}, ValueError, "delta=nan: expected a finite number"),
+    ("delta infinite", Huber, {"delta": INF}, ValueError, "delta=inf: expected a finite number"),
+    ("delta text", Huber, {"delta": "1"}, TypeError, "delta='1': expected a number"),
+    *(
+        (f"{name} of {loss.__name__}", loss, options, error, message)
+        for loss, activation in (
+            (BinaryCrossentropy, "sigmoid"),
+            (CategoricalCrossentropy, "softmax"),
+        )
+        for name, options, error, message in (
+            (
+                "negative smoothing",
+                {"label_smoothing": -0.1},
+                ValueError,
+                r"label_smoothing=-0\.1: expected .* 0 to 1, e\.g\. label_smoothing=0\.1",
+            ),
+            ("smoothing above 1", {"label_smoothing": 1.1}, ValueError, "from 0 to 1"),
+            ("smoothing NaN", {"label_smoothing": NAN}, ValueError, "label_smoothing=nan"),
+            ("smoothing text", {"label_smoothing": "a"}, TypeError, "='a': expected a number"),
+            ("logits 1", {"from_logits": 1}, TypeError, "from_logits=1: expected True or False"),
+            (
+                "logits",
+                {"from_logits": True},
+                ValueError,
+                rf"{activation} on twice.*Dense\([12], '{activation}'\).*loss={loss.__name__}\(\)",
+            ),
+        )
+    ),
+)
+
+
+@pytest.mark.parametrize(("loss", "options", "error", "message"), BAD_LOSSES)
+def test_bad_settings_of_a_loss_are_refused(loss, options, error, message):
+    with pytest.raises(error, match=message):
+        loss(**options)
 
 
 def test_softmax_over_one_unit_is_refused():

@@ -13,7 +13,7 @@ from fastnn.kernels.activations cimport (
 from fastnn.kernels.elementary cimport exp, log1p
 from fastnn.kernels.losses cimport (
     BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, LABEL_CROSSENTROPY, SQUARED_ERROR, Loss,
-    binary_crossentropy_term, loss_slope, loss_term,
+    binary_crossentropy_term, loss_slope, loss_term, smoothed,
 )
 from fastnn.kernels.simd cimport (
     WIDTH, divide, load_first, real, spread, store_first, vec, where,
@@ -21,11 +21,11 @@ from fastnn.kernels.simd cimport (
 
 # of the rows whose first unit begins at z, y: their losses
 ctypedef vec (*Value)(
-    const real* z, const real* y, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil
 ctypedef void (*Delta)(
-    const real* a, const real* y, vec weight, real* dz, Py_ssize_t n, Py_ssize_t pitch,
-    Py_ssize_t rows,
+    const real* a, const real* y, real smoothing, vec weight, real* dz, Py_ssize_t n,
+    Py_ssize_t pitch, Py_ssize_t rows,
 ) noexcept nogil
 
 
@@ -110,15 +110,16 @@ cdef inline void losses_across(
     Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """row_loss := weight * l, 0 where the weight is 0"""
+    cdef real s = loss.setting
     cdef Py_ssize_t r
-    if loss == SQUARED_ERROR:
+    if loss.kind == SQUARED_ERROR:
         squared_errors(a, y, row_loss, n, pitch, first, last)
-    elif loss == BINARY_CROSSENTROPY:
-        sweep_values(binary_crossentropies, z, y, row_loss, n, pitch, first, last)
-    elif loss == CATEGORICAL_CROSSENTROPY:
-        sweep_values(categorical_crossentropies, z, y, row_loss, n, pitch, first, last)
-    elif loss == LABEL_CROSSENTROPY:
-        sweep_values(label_crossentropies, z, y, row_loss, n, pitch, first, last)
+    elif loss.kind == BINARY_CROSSENTROPY:
+        sweep_values(binary_crossentropies, z, y, s, row_loss, n, pitch, first, last)
+    elif loss.kind == CATEGORICAL_CROSSENTROPY:
+        sweep_values(categorical_crossentropies, z, y, s, row_loss, n, pitch, first, last)
+    elif loss.kind == LABEL_CROSSENTROPY:
+        sweep_values(label_crossentropies, z, y, s, row_loss, n, pitch, first, last)
     else:
         mean_terms(loss, a, y, row_loss, n, pitch, first, last)
     for r in range(first, last):
@@ -130,26 +131,27 @@ cdef inline void deltas_across(
     Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """dz := scale * weight * dl/dz of a fused loss, scale * weight * dl/da of any other"""
-    if loss == SQUARED_ERROR:
-        sweep_deltas(differences, a, y, weight, 2 * scale / n, dz, n, pitch, first, last)
-    elif loss == BINARY_CROSSENTROPY:
-        sweep_deltas(differences, a, y, weight, scale / n, dz, n, pitch, first, last)
-    elif loss == CATEGORICAL_CROSSENTROPY:
-        sweep_deltas(probability_differences, a, y, weight, scale, dz, n, pitch, first, last)
-    elif loss == LABEL_CROSSENTROPY:
-        sweep_deltas(label_differences, a, y, weight, scale, dz, n, pitch, first, last)
+    cdef real s = loss.setting
+    if loss.kind == SQUARED_ERROR:
+        sweep_deltas(differences, a, y, 0, weight, 2 * scale / n, dz, n, pitch, first, last)
+    elif loss.kind == BINARY_CROSSENTROPY:
+        sweep_deltas(differences, a, y, s, weight, scale / n, dz, n, pitch, first, last)
+    elif loss.kind == CATEGORICAL_CROSSENTROPY:
+        sweep_deltas(probability_differences, a, y, s, weight, scale, dz, n, pitch, first, last)
+    elif loss.kind == LABEL_CROSSENTROPY:
+        sweep_deltas(label_differences, a, y, s, weight, scale, dz, n, pitch, first, last)
     else:
         mean_term_deltas(loss, a, y, weight, scale / n, dz, n, pitch, first, last)
 
 
 cdef inline void sweep_values(
-    Value value, const real* z, const real* y, double* row_loss, Py_ssize_t n, Py_ssize_t pitch,
-    Py_ssize_t first, Py_ssize_t last,
+    Value value, const real* z, const real* y, real smoothing, double* row_loss, Py_ssize_t n,
+    Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """row_loss_r := value(z_r, y_r)"""
     cdef Py_ssize_t r = first
     while r < last:
-        store_losses(row_loss + r, value(z + r, y + r, n, pitch, last - r), last - r)
+        store_losses(row_loss + r, value(z + r, y + r, smoothing, n, pitch, last - r), last - r)
         r += WIDTH
 
 
@@ -162,8 +164,8 @@ cdef inline void store_losses(double* row_loss, vec losses, Py_ssize_t rows) noe
 
 
 cdef inline void sweep_deltas(
-    Delta delta, const real* a, const real* y, const real* weight, real scale, real* dz,
-    Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
+    Delta delta, const real* a, const real* y, real smoothing, const real* weight, real scale,
+    real* dz, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """dz_r := delta(a_r, y_r, scale * weight_r)"""
     cdef Py_ssize_t r
@@ -171,7 +173,7 @@ cdef inline void sweep_deltas(
     r = first
     while r < last:
         factor = spread(scale) * load_first(weight + r, last - r, 0)
-        delta(a + r, y + r, factor, dz + r, n, pitch, last - r)
+        delta(a + r, y + r, smoothing, factor, dz + r, n, pitch, last - r)
         r += WIDTH
 
 
@@ -228,26 +230,26 @@ cdef inline void squared_errors(
 
 
 cdef inline void differences(
-    const real* a, const real* y, vec weight, real* dz, Py_ssize_t n, Py_ssize_t pitch,
-    Py_ssize_t rows,
+    const real* a, const real* y, real smoothing, vec weight, real* dz, Py_ssize_t n,
+    Py_ssize_t pitch, Py_ssize_t rows,
 ) noexcept nogil:
-    """dz_j := weight (a_j - y_j)"""
+    """dz_j := weight (a_j - y_j), y smoothed as one class of two"""
     cdef Py_ssize_t j
-    cdef vec error
+    cdef vec y_j
     for j in range(n):
-        error = load_first(a + j * pitch, rows, 0) - load_first(y + j * pitch, rows, 0)
-        store_first(dz + j * pitch, weight * error, rows)
+        y_j = smoothed(load_first(y + j * pitch, rows, 0), smoothing, 2)
+        store_first(dz + j * pitch, weight * (load_first(a + j * pitch, rows, 0) - y_j), rows)
 
 
 cdef inline vec binary_crossentropies(
-    const real* z, const real* y, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """l = 1/n sum_j (softplus(z_j) - y_j z_j)"""
     cdef vec sums = spread(0)
     cdef Py_ssize_t j
     for j in range(n):
         sums = sums + binary_crossentropy_term(
-            load_first(z + j * pitch, rows, 0), load_first(y + j * pitch, rows, 0)
+            load_first(z + j * pitch, rows, 0), load_first(y + j * pitch, rows, 0), smoothing
         )
     return divide(sums, spread(<real>n))
 
@@ -266,55 +268,60 @@ cdef inline vec log_of_others(
 
 
 cdef inline vec categorical_crossentropies(
-    const real* z, const real* y, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
-    """l = sum_j y_j ((z_top - z_j) + log_of_others)"""
+    """l = sum_j y_j ((z_top - z_j) + log_of_others) with the smoothed y"""
     cdef vec top = top_across(z, n, pitch, rows)
-    cdef vec rest = log_of_others(z, top, n, pitch, rows), sums = spread(0)
+    cdef vec rest = log_of_others(z, top, n, pitch, rows), sums = spread(0), y_j
     cdef Py_ssize_t j
     for j in range(n):
-        sums = sums + load_first(y + j * pitch, rows, 0) * (
-            (top - load_first(z + j * pitch, rows, 0)) + rest
-        )
+        y_j = smoothed(load_first(y + j * pitch, rows, 0), smoothing, n)
+        sums = sums + y_j * ((top - load_first(z + j * pitch, rows, 0)) + rest)
     return sums
 
 
 cdef inline void probability_differences(
-    const real* a, const real* y, vec weight, real* dz, Py_ssize_t n, Py_ssize_t pitch,
-    Py_ssize_t rows,
+    const real* a, const real* y, real smoothing, vec weight, real* dz, Py_ssize_t n,
+    Py_ssize_t pitch, Py_ssize_t rows,
 ) noexcept nogil:
-    """dz_j := weight (a_j sum_k y_k - y_j)"""
-    cdef vec total = spread(0), a_j
+    """dz_j := weight (a_j sum_k y_k - y_j) with the smoothed y"""
+    cdef vec total = spread(0), a_j, y_j
     cdef Py_ssize_t j
     for j in range(n):
         total = total + load_first(y + j * pitch, rows, 0)
+    total = smoothed(total, smoothing, 1)
     for j in range(n):
         a_j = load_first(a + j * pitch, rows, 0)
-        store_first(
-            dz + j * pitch, weight * (a_j * total - load_first(y + j * pitch, rows, 0)), rows
-        )
+        y_j = smoothed(load_first(y + j * pitch, rows, 0), smoothing, n)
+        store_first(dz + j * pitch, weight * (a_j * total - y_j), rows)
 
 
 cdef inline vec label_crossentropies(
-    const real* z, const real* y, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
-    """l = (z_top - z_label) + log_of_others"""
-    cdef vec top = top_across(z, n, pitch, rows)
-    cdef vec label = load_first(y, rows, 0), z_label = spread(0)
+    """l = (1 - s) (-log a_label) + s/n sum_j (-log a_j) with the smoothing s
+
+    Here -log a_j = (z_top - z_j) + log_of_others.
+    """
+    cdef vec top = top_across(z, n, pitch, rows), rest = log_of_others(z, top, n, pitch, rows)
+    cdef vec label = load_first(y, rows, 0), z_label = spread(0), total = spread(0), z_j
     cdef Py_ssize_t j
     for j in range(n):
-        z_label = where(label == spread(<real>j), load_first(z + j * pitch, rows, 0), z_label)
-    return (top - z_label) + log_of_others(z, top, n, pitch, rows)
+        z_j = load_first(z + j * pitch, rows, 0)
+        z_label = where(label == spread(<real>j), z_j, z_label)
+        total = total + ((top - z_j) + rest)
+    if smoothing == 0:
+        return (top - z_label) + rest
+    return spread(1 - smoothing) * ((top - z_label) + rest) + spread(smoothing / n) * total
 
 
 cdef inline void label_differences(
-    const real* a, const real* y, vec weight, real* dz, Py_ssize_t n, Py_ssize_t pitch,
-    Py_ssize_t rows,
+    const real* a, const real* y, real smoothing, vec weight, real* dz, Py_ssize_t n,
+    Py_ssize_t pitch, Py_ssize_t rows,
 ) noexcept nogil:
-    """dz_j := weight (a_j - [j is the label])"""
-    cdef vec label = load_first(y, rows, 0), a_j
+    """dz_j := weight (a_j - y_j), where the smoothed y is 1 at the label and 0 elsewhere"""
+    cdef vec label = load_first(y, rows, 0), y_j
     cdef Py_ssize_t j
     for j in range(n):
-        a_j = load_first(a + j * pitch, rows, 0)
-        a_j = where(label == spread(<real>j), a_j - 1, a_j)
-        store_first(dz + j * pitch, weight * a_j, rows)
+        y_j = smoothed(where(label == spread(<real>j), spread(1), spread(0)), smoothing, n)
+        store_first(dz + j * pitch, weight * (load_first(a + j * pitch, rows, 0) - y_j), rows)

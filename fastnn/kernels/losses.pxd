@@ -3,7 +3,8 @@
 z and a are the output layer before and after its activation, y the row's targets, n the number
 of outputs. A cross-entropy is fused with its activation (`is_fused`): its value is taken from z,
 which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y itself.
-Any other loss gives dL/da. The codes are those of `fastnn/losses.py`.
+Any other loss gives dL/da. A loss is its kind, whose codes are those of `fastnn/losses.py`, and one
+setting: the delta of Huber's, the label smoothing of a cross-entropy.
 
 A loss that is the mean of one term for each output is written once, for a vector of outputs:
 `loss_term`, and its derivative `loss_slope`. The mean squared error alone adds up in double
@@ -17,7 +18,7 @@ from fastnn.kernels.simd cimport (
     where,
 )
 
-cdef enum Loss:
+cdef enum LossKind:
     SQUARED_ERROR = 0
     BINARY_CROSSENTROPY = 1
     CATEGORICAL_CROSSENTROPY = 2  # y holds one probability for each class
@@ -28,24 +29,28 @@ cdef enum Loss:
     HINGE = 7
     SQUARED_HINGE = 8
 
+cdef struct Loss:
+    LossKind kind
+    real setting
+
 
 cdef inline bint is_fused(Loss loss) noexcept nogil:
     """Whether the delta of the loss is dL/dz already."""
-    return BINARY_CROSSENTROPY <= loss <= LABEL_CROSSENTROPY
+    return BINARY_CROSSENTROPY <= loss.kind <= LABEL_CROSSENTROPY
 
 
 cdef inline double loss_value(
     Loss loss, const real* z, const real* a, const real* y, Py_ssize_t n
 ) noexcept nogil:
     """l(a, y)"""
-    if loss == SQUARED_ERROR:
+    if loss.kind == SQUARED_ERROR:
         return squared_error(a, y, n)
-    if loss == BINARY_CROSSENTROPY:
-        return binary_crossentropy(z, y, n)
-    if loss == CATEGORICAL_CROSSENTROPY:
-        return categorical_crossentropy(z, y, n)
-    if loss == LABEL_CROSSENTROPY:
-        return log_sum_exp(z, n) - z[<Py_ssize_t>y[0]]
+    if loss.kind == BINARY_CROSSENTROPY:
+        return binary_crossentropy(z, y, loss.setting, n)
+    if loss.kind == CATEGORICAL_CROSSENTROPY:
+        return categorical_crossentropy(z, y, loss.setting, n)
+    if loss.kind == LABEL_CROSSENTROPY:
+        return label_crossentropy(z, y, loss.setting, n)
     return mean_term(loss, a, y, n)
 
 
@@ -53,14 +58,14 @@ cdef inline void loss_delta(
     Loss loss, const real* a, const real* y, real* delta, real weight, Py_ssize_t n
 ) noexcept nogil:
     """delta := weight * dl/dz of a fused loss, weight * dl/da of any other"""
-    if loss == SQUARED_ERROR:
+    if loss.kind == SQUARED_ERROR:
         squared_error_delta(a, y, delta, weight, n)
-    elif loss == BINARY_CROSSENTROPY:
-        binary_crossentropy_delta(a, y, delta, weight, n)
-    elif loss == CATEGORICAL_CROSSENTROPY:
-        categorical_crossentropy_delta(a, y, delta, weight, n)
-    elif loss == LABEL_CROSSENTROPY:
-        label_crossentropy_delta(a, y, delta, weight, n)
+    elif loss.kind == BINARY_CROSSENTROPY:
+        binary_crossentropy_delta(a, y, loss.setting, delta, weight, n)
+    elif loss.kind == CATEGORICAL_CROSSENTROPY:
+        categorical_crossentropy_delta(a, y, loss.setting, delta, weight, n)
+    elif loss.kind == LABEL_CROSSENTROPY:
+        label_crossentropy_delta(a, y, loss.setting, delta, weight, n)
     else:
         mean_term_delta(loss, a, y, delta, weight, n)
 
@@ -88,26 +93,26 @@ cdef inline void squared_error_delta(
 
 cdef inline vec loss_term(Loss loss, vec a, vec y) noexcept nogil:
     """t(a_j, y_j) of l = 1/n sum_j t(a_j, y_j)"""
-    if loss == ABSOLUTE_ERROR:
+    if loss.kind == ABSOLUTE_ERROR:
         return absolute(a - y)
-    if loss == HUBER:
-        return huber(a - y)
-    if loss == POISSON:
+    if loss.kind == HUBER:
+        return huber(a - y, spread(loss.setting))
+    if loss.kind == POISSON:
         return a - y * log(a + spread(1e-7))
-    if loss == HINGE:
+    if loss.kind == HINGE:
         return hinge(a, sign(y))
     return hinge(a, sign(y)) * hinge(a, sign(y))
 
 
 cdef inline vec loss_slope(Loss loss, vec a, vec y) noexcept nogil:
     """dt/da_j; 0 at the corner of |e| and of the hinge"""
-    if loss == ABSOLUTE_ERROR:
+    if loss.kind == ABSOLUTE_ERROR:
         return absolute_slope(a - y)
-    if loss == HUBER:
-        return huber_slope(a - y)
-    if loss == POISSON:
+    if loss.kind == HUBER:
+        return huber_slope(a - y, spread(loss.setting))
+    if loss.kind == POISSON:
         return 1 - divide(y, a + spread(1e-7))
-    if loss == HINGE:
+    if loss.kind == HINGE:
         return hinge_slope(a, sign(y))
     return 2 * hinge(a, sign(y)) * hinge_slope(a, sign(y))
 
@@ -117,16 +122,19 @@ cdef inline vec absolute_slope(vec e) noexcept nogil:
     return where(e > spread(0), spread(1), where(e < spread(0), spread(-1), e))
 
 
-cdef inline vec huber(vec e) noexcept nogil:
-    """e^2 / 2 for |e| < 1, otherwise |e| - 1/2: c (|e| - c/2) with c = min(|e|, 1)"""
+cdef inline vec huber(vec e, vec delta) noexcept nogil:
+    """e^2 / 2 for |e| < delta, otherwise delta |e| - delta^2 / 2
+
+    Both are c (|e| - c/2) with c = min(|e|, delta).
+    """
     cdef vec size = absolute(e)
-    cdef vec c = where(size < spread(1), size, spread(1))
+    cdef vec c = where(size < delta, size, delta)
     return c * (size - c * spread(0.5))
 
 
-cdef inline vec huber_slope(vec e) noexcept nogil:
-    """e for |e| < 1, otherwise its sign"""
-    return where(e > spread(1), spread(1), where(e < spread(-1), spread(-1), e))
+cdef inline vec huber_slope(vec e, vec delta) noexcept nogil:
+    """e for |e| < delta, otherwise delta with the sign of e"""
+    return where(e > delta, delta, where(e < -delta, -delta, e))
 
 
 cdef inline vec sign(vec y) noexcept nogil:
@@ -149,7 +157,7 @@ cdef inline double mean_term(
     Loss loss, const real* a, const real* y, Py_ssize_t n
 ) noexcept nogil:
     """l = 1/n sum_j t(a_j, y_j); behind the row a = y is such that t = 0"""
-    cdef real rest = 1 if loss == HINGE or loss == SQUARED_HINGE else 0
+    cdef real rest = 1 if loss.kind == HINGE or loss.kind == SQUARED_HINGE else 0
     cdef vec sums = spread(0)
     cdef Py_ssize_t j = 0
     while j < n:
@@ -180,40 +188,52 @@ cdef inline void mean_term_delta(
 
 # ---- cross-entropies --------------------------------------------------------------------------
 
-cdef inline vec binary_crossentropy_term(vec z, vec y) noexcept nogil:
-    """softplus(z) - y z, the cross-entropy of sigmoid(z) and y
+cdef inline vec smoothed(vec y, real smoothing, Py_ssize_t n_classes) noexcept nogil:
+    """y (1 - smoothing) + smoothing / n_classes; y itself without smoothing, to the last bit"""
+    return y * spread(1 - smoothing) + spread(smoothing / n_classes)
+
+
+cdef inline real smoothed_target(real y, real smoothing, Py_ssize_t n_classes) noexcept nogil:
+    """The same of one number"""
+    return y * (1 - smoothing) + smoothing / n_classes
+
+
+cdef inline vec binary_crossentropy_term(vec z, vec y, real smoothing) noexcept nogil:
+    """softplus(z) - y z, the cross-entropy of sigmoid(z) and the smoothed y
 
     Written as softplus(-|z|) + |z| * (y if z < 0 else 1 - y): no term is negative, nothing
-    cancels.
+    cancels. Smoothing 1 - y gives 1 - the smoothed y.
     """
-    cdef vec wrong = where(z < spread(0), y, 1 - y)
+    cdef vec wrong = smoothed(where(z < spread(0), y, 1 - y), smoothing, 2)
     cdef vec linear = where(wrong == spread(0), spread(0), wrong * absolute(z))  # not 0 * inf
     return softplus(-absolute(z)) + linear
 
 
-cdef inline double binary_crossentropy(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
+cdef inline double binary_crossentropy(
+    const real* z, const real* y, real smoothing, Py_ssize_t n
+) noexcept nogil:
     """l = -1/n sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)) = 1/n sum_j (softplus(z_j) - y_j z_j)
 
-    Beyond the row z = -inf and y = 0 add nothing.
+    Beyond the row y = -1, which is no target, adds nothing.
     """
-    cdef vec sums = spread(0)
+    cdef vec sums = spread(0), y_j, term
     cdef Py_ssize_t j = 0
     while j < n:
-        sums = sums + binary_crossentropy_term(
-            load_first(z + j, n - j, -INFINITE), load_first(y + j, n - j, 0)
-        )
+        y_j = load_first(y + j, n - j, -1)
+        term = binary_crossentropy_term(load_first(z + j, n - j, 0), y_j, smoothing)
+        sums = sums + where(y_j < spread(0), spread(0), term)
         j += WIDTH
     return <double>lane_sum(sums) / n
 
 
 cdef inline void binary_crossentropy_delta(
-    const real* a, const real* y, real* dz, real weight, Py_ssize_t n
+    const real* a, const real* y, real smoothing, real* dz, real weight, Py_ssize_t n
 ) noexcept nogil:
-    """dz_j := weight * 1/n (a_j - y_j)"""
+    """dz_j := weight * 1/n (a_j - y_j) with the smoothed y"""
     cdef real factor = weight / n
     cdef Py_ssize_t j
     for j in range(n):
-        dz[j] = factor * (a[j] - y[j])
+        dz[j] = factor * (a[j] - smoothed_target(y[j], smoothing, 2))
 
 
 cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
@@ -234,33 +254,52 @@ cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double categorical_crossentropy(
-    const real* z, const real* y, Py_ssize_t n
+    const real* z, const real* y, real smoothing, Py_ssize_t n
 ) noexcept nogil:
-    """l = -sum_j y_j log a_j = sum_j y_j (log_sum_exp(z) - z_j)"""
+    """l = -sum_j y_j log a_j = sum_j y_j (log_sum_exp(z) - z_j) with the smoothed y"""
     cdef double normaliser = log_sum_exp(z, n), total = 0
     cdef Py_ssize_t j
     for j in range(n):
-        total += y[j] * (normaliser - z[j])
+        total += smoothed_target(y[j], smoothing, n) * (normaliser - z[j])
     return total
 
 
 cdef inline void categorical_crossentropy_delta(
-    const real* a, const real* y, real* dz, real weight, Py_ssize_t n
+    const real* a, const real* y, real smoothing, real* dz, real weight, Py_ssize_t n
 ) noexcept nogil:
-    """dz_j := weight * (a_j sum_k y_k - y_j); the sum is 1 up to the rounding of the targets"""
+    """dz_j := weight * (a_j sum_k y_k - y_j) with the smoothed y
+
+    The sum is 1 up to the rounding of the targets.
+    """
     cdef real total = 0
     cdef Py_ssize_t j
     for j in range(n):
         total += y[j]
+    total = total * (1 - smoothing) + smoothing
     for j in range(n):
-        dz[j] = weight * (a[j] * total - y[j])
+        dz[j] = weight * (a[j] * total - smoothed_target(y[j], smoothing, n))
+
+
+cdef inline double label_crossentropy(
+    const real* z, const real* y, real smoothing, Py_ssize_t n
+) noexcept nogil:
+    """l = (1 - s) (-log a_label) + s/n sum_j (-log a_j) with the smoothing s"""
+    cdef double normaliser = log_sum_exp(z, n), total = 0
+    cdef double at_label = normaliser - z[<Py_ssize_t>y[0]]
+    cdef Py_ssize_t j
+    if smoothing == 0:
+        return at_label
+    for j in range(n):
+        total += normaliser - z[j]
+    return (1 - smoothing) * at_label + smoothing / n * total
 
 
 cdef inline void label_crossentropy_delta(
-    const real* a, const real* y, real* dz, real weight, Py_ssize_t n
+    const real* a, const real* y, real smoothing, real* dz, real weight, Py_ssize_t n
 ) noexcept nogil:
-    """dz_j := weight * (a_j - [j is the label])"""
+    """dz_j := weight * (a_j - s/n - (1 - s) [j is the label]) with the smoothing s"""
+    cdef real share = smoothing / n
     cdef Py_ssize_t j
     for j in range(n):
-        dz[j] = weight * a[j]
-    dz[<Py_ssize_t>y[0]] -= weight
+        dz[j] = weight * (a[j] - share)
+    dz[<Py_ssize_t>y[0]] -= weight * (1 - smoothing)

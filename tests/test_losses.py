@@ -1,0 +1,187 @@
+"""Losses with settings: against the oracle, by central differences, far out, and in all modes."""
+
+import numpy as np
+import pytest
+import reference
+from networks import (
+    BUILDS,
+    assert_central_differences,
+    assert_close,
+    assert_gradient_agrees,
+    assert_same_weights,
+    descent_for,
+    make_data,
+    make_network,
+    make_rows,
+    oracle_weights,
+    total_loss,
+)
+
+import fastnn
+from fastnn import (
+    SGD,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Dense,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Sequential,
+)
+from fastnn.descent import epoch_slices
+from fastnn.losses import LOSSES
+
+CASES = {  # loss, output
+    "huber": (Huber(0.3), "linear"),
+    "wide huber": (Huber(2.5), "tanh"),
+    "binary": (BinaryCrossentropy(label_smoothing=0.2), "sigmoid"),
+    "categorical": (CategoricalCrossentropy(label_smoothing=0.3), "softmax"),
+    "all smoothed": (CategoricalCrossentropy(label_smoothing=1), "softmax"),
+}
+# One output, outputs in a narrow network and across; outputs that are not, of several vectors.
+SIZES = [(7, 17, 1), (7, 6, 5), (7, 17, 5), (6, 20, 21)]
+
+each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
+each_case = pytest.mark.parametrize("case", CASES)
+
+
+def sizes_for(case):
+    return SIZES[1:] if CASES[case][1] == "softmax" else SIZES
+
+
+def probabilities(n_rows, n_outputs):
+    y = np.random.default_rng(2).random((n_rows, n_outputs))
+    return y / y.sum(axis=1, keepdims=True)
+
+
+@each_build
+@each_case
+def test_value_and_gradient_agree_with_the_oracle(build, case):
+    loss, output = CASES[case]
+    for sizes in sizes_for(case):
+        network = make_network(build, sizes, ["tanh", output])
+        for one_hot in (True, False):
+            X, y = make_rows(network, loss, 37, one_hot=one_hot)
+            assert_gradient_agrees(network, loss, X, y, factor=20)
+        if output == "softmax":
+            y = probabilities(37, sizes[-1])
+        weights = np.random.default_rng(1).integers(0, 3, 37)
+        assert_gradient_agrees(network, loss, X, y, weights, factor=20)
+
+
+@each_case
+def test_gradient_agrees_with_central_differences(case):
+    build, (loss, output) = BUILDS[-1], CASES[case]
+    assert build[1] == "float64"
+    for sizes in ((3, 9, 4), (3, 5, 4), (2, 18)):
+        network = make_network(build, sizes, ["tanh"] * (len(sizes) - 2) + [output])
+        assert_central_differences(
+            network, make_data(network, loss, *make_rows(network, loss, 6)), loss
+        )
+
+
+@each_build
+@each_case
+@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 7, 3), (30, 40, 20)])  # the second is tiny
+def test_all_modes_agree_with_the_oracle(build, case, sizes):
+    loss, output = CASES[case]
+    for batch_size in (1, 16, 50):
+        network = make_network(build, sizes, ["relu", output])
+        X, y = make_rows(network, loss, 50)
+        weights = np.random.default_rng(1).integers(0, 3, 50)
+        data, order = make_data(network, loss, X, y, weights), np.arange(50)[::-1].copy()
+        descent, start = descent_for(network, SGD(0.05), loss, data), oracle_weights(network)
+        *_, last = epoch_slices(descent, order, batch_size)
+        visited = np.arange(50) if batch_size == 50 else order
+        expected, L = reference.descend(
+            start, ["relu", output], loss, X, y, 0.05, batch_size, visited, weights
+        )
+        assert_close(last.loss / 50, L, network.dtype, factor=10)
+        assert_same_weights(network, expected, factor=10)
+
+
+def identity(build, n, activation):
+    """A network whose z is its row of X."""
+    network = make_network(build, [n, n], [activation], use_bias=False)
+    network.views(network.parameters)["W1"][...] = np.eye(n)
+    return network
+
+
+@each_build
+@pytest.mark.parametrize("n", [1, 3, 20])
+@pytest.mark.parametrize("y", [0.0, 0.25, 1.0])
+def test_smoothed_binary_crossentropy_is_exact_for_large_z(build, n, y):
+    network, loss = identity(build, n, "sigmoid"), BinaryCrossentropy(label_smoothing=0.1)
+    target = 0.9 * y + 0.05
+    for z in (-1e4, -100.0, -80.5, 0.0, 80.5, 100.0, 1e4):
+        data = make_data(network, loss, np.full((1, n), z), np.full((1, n), y))
+        exact = target * np.logaddexp(0, -z) + (1 - target) * np.logaddexp(0, z)
+        np.testing.assert_allclose(total_loss(network, data, loss), exact, rtol=1e-6)
+        dz = np.diag(network.views(network.gradient(data, loss))["W1"]) * n / (z or 1)
+        expected = (reference.sigmoid(z) - target) * (z != 0)
+        np.testing.assert_allclose(dz, np.full(n, expected), rtol=2e-6)
+
+
+@each_build
+@pytest.mark.parametrize("n", [3, 20])
+def test_smoothed_categorical_crossentropy_is_exact_for_large_z(build, n):
+    network, loss = identity(build, n, "softmax"), CategoricalCrossentropy(label_smoothing=0.1)
+    X = np.zeros((3, n))
+    X[:, 0], X[:, 1] = [100.0, -100.0, 1e4], [-100.0, 100.0, 0.0]
+    labels = np.array([0, 0, 2])
+    for row, label in zip(X, labels, strict=True):
+        for y in ([label], np.eye(n)[[label]]):
+            data = make_data(network, loss, row[None], y)
+            log_a = reference.log_softmax(row[None])[0]
+            target = 0.9 * np.eye(n)[label] + 0.1 / n
+            np.testing.assert_allclose(total_loss(network, data, loss), -target @ log_a, rtol=1e-6)
+            dz = network.views(network.gradient(data, loss))["W1"][0] / row[0]
+            np.testing.assert_allclose(dz, np.exp(log_a) - target, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_object_is_what_its_name_stands_for(name):
+    assert LOSSES[name]() == fastnn.losses.get(name)
+    face = [cls for cls in vars(fastnn).values() if isinstance(cls, type)]
+    assert LOSSES[name] in face
+
+
+def test_a_huber_of_large_delta_is_half_a_squared_error_and_of_small_delta_an_absolute_one():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    values = {}
+    for loss in (Huber(1e30), MeanSquaredError(), Huber(1e-3), MeanAbsoluteError()):
+        model = Sequential([Dense(2)], seed=0)
+        model.compile(loss=loss)
+        model.build(3)
+        values[loss] = model.evaluate(X, X[:, :2])
+    large, squared, small, absolute = values.values()
+    assert large == pytest.approx(squared / 2, rel=1e-6)
+    assert small / 1e-3 == pytest.approx(absolute, abs=1e-3)
+
+
+@pytest.mark.parametrize("loss", [Huber(0.2), BinaryCrossentropy(label_smoothing=0.3)], ids=repr)
+def test_a_row_that_arrives_alone_meets_the_settings(loss):
+    X, y = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32), np.arange(10) % 2
+    output = Dense(1, "sigmoid" if loss.outputs else "linear")
+    online, fitted = (Sequential([Dense(5, "tanh"), output], seed=0) for _ in range(2))
+    for model in (online, fitted):
+        model.compile(SGD(0.1), loss)
+        model.build(4)
+    for i in range(10):
+        before = online.train_on_batch(X[i : i + 1], y[i])
+        assert fitted.fit(X[i : i + 1], y[i : i + 1]).history["loss"] == [before]
+    assert online._one_row is not None
+    for one, other in zip(online.get_weights(), fitted.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_smoothing_keeps_the_weights_of_a_separable_problem_small():
+    X = np.array([[-1.0], [1.0]])
+    found = []
+    for smoothing in (0, 0.2):
+        model = Sequential([Dense(1, "sigmoid", use_bias=False)], seed=0)
+        model.compile(SGD(1.0), BinaryCrossentropy(label_smoothing=smoothing))
+        model.fit(X, [0, 1], epochs=400, mode="batch")
+        found.append(model.predict([[1.0]]).item())
+    assert found[0] > 0.99
+    assert found[1] == pytest.approx(0.9, abs=1e-5)
