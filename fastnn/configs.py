@@ -9,8 +9,10 @@ from typing import Any
 
 from fastnn import initializers
 from fastnn.layers import Dense, Dropout
+from fastnn.losses import LOSSES
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.regularizers import REGULARIZERS
+from fastnn.schedules import SCHEDULES
 
 Kinds = Mapping[str, Callable[..., Any]]
 
@@ -19,6 +21,8 @@ CLASSES: list[type[Any]] = [
     Dense,
     Dropout,
     *OPTIMIZERS.values(),
+    *LOSSES.values(),
+    *SCHEDULES.values(),
     *map(type, NAMED),
     initializers.Stored,
 ]

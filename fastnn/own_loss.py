@@ -40,8 +40,8 @@ class OwnLoss(Loss):
             ) from error
         if gradient.shape != y_pred.shape:
             raise ValueError(
-                f"loss={self.label} returned dL/dy_pred of shape {gradient.shape}; expected that of "
-                f"y_pred, {y_pred.shape}, e.g. {EXAMPLE}"
+                f"loss={self.label} returned dL/dy_pred of shape {gradient.shape}; expected that "
+                f"of y_pred, {y_pred.shape}, e.g. {EXAMPLE}"
             )
         return value, np.ascontiguousarray(gradient)
 

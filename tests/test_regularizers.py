@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastnn import L2, SGD, Adagrad, Adam, Dense, RMSprop, Sequential, load
+from fastnn import L1, L1L2, L2, SGD, Adagrad, Adam, Dense, RMSprop, Sequential, load
 
 X = np.random.default_rng(0).normal(size=(60, 4))
 Y = X[:, 0] * X[:, 1] > 0
@@ -168,3 +168,79 @@ def test_l2_takes_a_factor_of_at_least_zero():
     for wrong in (-1, np.inf):
         with pytest.raises(ValueError, match="l2"):
             L2(wrong)
+
+
+# ---- L1 and L1L2: what they add to loss and gradient ---------------------------------------------
+
+
+FACTORS = {L1(0.3): (0.3, 0.0), L2(0.2): (0.0, 0.2), L1L2(0.3, 0.2): (0.3, 0.2)}
+
+
+def l1_l2_model(regularizer, dtype="float64"):
+    layers = [Dense(6, "tanh", kernel_regularizer=regularizer), Dense(1, "sigmoid")]
+    model = Sequential(layers, seed=1, dtype=dtype)
+    model.compile("SGD", "binary_crossentropy")
+    model.build(4)
+    return model
+
+
+@pytest.mark.parametrize("regularizer", FACTORS, ids=repr)
+def test_the_loss_holds_what_a_regulariser_adds(regularizer):
+    l1, l2 = FACTORS[regularizer]
+    model, plain = l1_l2_model(regularizer), l1_l2_model(None)
+    W1 = model.get_weights()[0]
+    penalty = l1 * np.sum(np.abs(W1)) + l2 * np.sum(W1**2)
+    np.testing.assert_allclose(model.evaluate(X, Y), plain.evaluate(X, Y) + penalty, rtol=1e-12)
+
+
+@pytest.mark.parametrize("regularizer", FACTORS, ids=repr)
+def test_the_gradient_by_central_differences(regularizer):
+    model = l1_l2_model(regularizer)
+    weights, step = model.get_weights(), 1e-6
+    found = model.gradient(X, Y)
+    for number, name in enumerate(("W1", "b1", "W2", "b2")):
+        expected = np.empty_like(weights[number])
+        for place in np.ndindex(expected.shape):
+            losses = []
+            for sign in (1, -1):
+                moved = [W.copy() for W in weights]
+                moved[number][place] += sign * step
+                model.set_weights(moved)
+                losses.append(model.evaluate(X, Y))
+            expected[place] = (losses[0] - losses[1]) / (2 * step)
+        np.testing.assert_allclose(found[f"dL/d{name}"], expected, atol=1e-8)
+        model.set_weights(weights)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_l1_does_not_pull_at_a_weight_that_is_zero(dtype):
+    model, plain = l1_l2_model(L1(0.5), dtype), l1_l2_model(None, dtype)
+    for each in (model, plain):
+        W1, *rest = each.get_weights()
+        W1[1] = 0
+        each.set_weights([W1, *rest])
+    added = model.gradient(X, Y)["dL/dW1"] - plain.gradient(X, Y)["dL/dW1"]
+    np.testing.assert_allclose(added, 0.5 * np.sign(W1), atol=1e-6)
+    assert not added[1].any()
+
+
+def test_regularisers_by_name():
+    layers = [Dense(3, kernel_regularizer=name) for name in ("l1", "L2", "l1_l2", None)]
+    expected = [L1(0.01), L2(0.01), L1L2(0.01, 0.01), None]
+    assert [layer.kernel_regularizer for layer in layers] == expected
+    assert [(layer.l1, layer.l2) for layer in layers] == [
+        (0.01, 0),
+        (0, 0.01),
+        (0.01, 0.01),
+        (0, 0),
+    ]
+    assert (L1L2().l1, L1L2().l2) == (0, 0)
+
+
+@pytest.mark.parametrize("make", [L1, lambda wrong: L1L2(l1=wrong), lambda wrong: L1L2(0.1, wrong)])
+@pytest.mark.parametrize(
+    ("wrong", "error"), [(-1, ValueError), (np.nan, ValueError), ("x", TypeError)]
+)
+def test_factors_are_numbers_of_at_least_zero(make, wrong, error):
+    with pytest.raises(error, match="l[12]="):
+        make(wrong)
