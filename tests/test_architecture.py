@@ -22,7 +22,7 @@ FLOORS = [
     [f"loops/{name}" for name in LOOPS.split()],
     ["_core"],
     ["_version", "_threads", "_team", "_backend", "_validation"],
-    ["activations", "losses", "initializers", "regularizers", "optimizers", "metrics"],
+    ["activations", "losses", "initializers", "regularizers", "schedules", "optimizers", "metrics"],
     ["layers", "network"],
     ["configs", "files", "paths", "descent", "online"],
     ["history", "callbacks", "training"],
