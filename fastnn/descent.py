@@ -17,7 +17,7 @@ from fastnn._threads import thread_count
 from fastnn._validation import Array, Data, Features
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice, dropout_key
-from fastnn.optimizers import Optimizer, Rule, State
+from fastnn.optimizers import Optimizer, Rule, State, remedy
 from fastnn.own_loss import OwnLoss
 from fastnn.passes import Pass
 from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
@@ -148,8 +148,7 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
     door, arguments = descent.network.core.minibatch, descent.batch_arguments
     n_rows = descent.data.n_rows
     if batch_size > descent.network.slice_rows:
-        for start in range(0, n_rows, batch_size):
-            yield from _one_step(descent, order, start, min(start + batch_size, n_rows))
+        yield from by_batches(descent, order, batch_size)
         return
     length = descent.network.slice_rows // batch_size * batch_size
     for start in range(0, n_rows, length):
@@ -162,6 +161,16 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
 def batch(descent: Descent) -> Iterator[Slice]:
     """One update along the mean gradient of all rows, visited in their natural order."""
     return _one_step(descent, None, 0, descent.data.n_rows)
+
+
+def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
+    """One update after every batch, of which each ends a slice."""
+    if isinstance(descent.loss, OwnLoss):
+        yield from by_own_loss(descent, descent.loss, order, batch_size)
+        return
+    n_rows = descent.data.n_rows
+    for start in range(0, n_rows, batch_size):
+        yield from _one_step(descent, order, start, min(start + batch_size, n_rows))
 
 
 def by_own_loss(
@@ -214,6 +223,24 @@ def move(descent: Descent) -> None:
         table, parameters, *_ = descent.batch_arguments
         update = descent.network.core.update
         update(table, parameters, descent.gradient, steps, *descent.rule)
+
+
+def apply_gradient(network: Network, optimizer: Optimizer, state: State, gradient: Array) -> None:
+    """One step along a gradient to which regularisers have added; FloatingPointError, and no step,
+    if it leads out of the finite numbers."""
+    layers = network.layer_rules * [1, 0, 0]
+    rule = optimizer.rule(layers, state)
+    kept = [network.parameters.copy(), state.slots.copy()]
+    steps = optimizer.steps(state.step, 1)
+    table, parameters, *_ = network.arguments(1)
+    network.core.update(table, parameters, gradient, steps, *rule)
+    if not network.core.all_finite(parameters):
+        parameters[:], state.slots[:] = kept
+        raise FloatingPointError(
+            f"the step leads to weights that are not finite; the model keeps its own. "
+            f"{remedy(optimizer, state.step, network.layer_rules)}"
+        )
+    state.step += 1
 
 
 def follow_cost(descent: Descent) -> None:

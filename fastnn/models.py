@@ -1,8 +1,9 @@
 """Sequential: the engine in Keras's words."""
 
+import copy
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -24,12 +25,15 @@ from fastnn._validation import (
 )
 from fastnn.callbacks import Callback, progress
 from fastnn.configs import KINDS, from_config, to_config
-from fastnn.descent import Descent, new_state
+from fastnn.descent import Descent, apply_gradient, new_state
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Layer, Normalization
-from fastnn.network import Network, weight_shapes
+from fastnn.network import Network, dropout_key, weight_shapes
 from fastnn.online import OneRow
+from fastnn.own_loss import LossFunction, OwnLoss
+from fastnn.passes import Pass
 from fastnn.paths import has_own_paths, path_for
+from fastnn.rate_search import LearningRateCurve, range_test
 from fastnn.training import (
     Fit,
     Plan,
@@ -107,6 +111,7 @@ class Sequential:
         self._metrics: list[metrics.Accuracy] = []
         self._state: optimizers.State | None = None
         self._one_row: OneRow | None = None  # made by `train_on_batch`
+        self._pass: Pass | None = None  # made by `forward`
 
     # ---- building and compiling -------------------------------------------------------------
 
@@ -164,21 +169,26 @@ class Sequential:
     def compile(
         self,
         optimizer: str | optimizers.Optimizer = "SGD",
-        loss: str | losses.Loss | None = None,
+        loss: str | losses.Loss | LossFunction | None = None,
         metrics: Sequence[str] | None = None,
     ) -> None:
-        """Say what to minimise, and how. The weights stay as they are; momentum starts anew.
+        """Say what to minimise, and how. The weights stay as they are; the optimiser starts anew.
 
         Parameters
         ----------
         optimizer : str or Optimizer
-            "SGD" is `SGD(learning_rate=0.01)`, without momentum; also "Adam", "AdamW", "RMSprop"
-            and "Adagrad", or one of these objects with other settings.
-        loss : str or Loss
+            "SGD" is `SGD(learning_rate=0.01)`, without momentum; also "Adam", "AdamW", "RMSprop",
+            "Adagrad" and "LBFGS", or one of these objects with other settings. The model keeps a
+            copy of its own, `model.optimizer`.
+        loss : str, Loss or callable, optional
             "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows),
             "mean_squared_error" ("mse"), "mean_absolute_error" ("mae"), "huber", "poisson"
             (counts), "hinge" or "squared_hinge" (targets -1 and 1, or 0 and 1), or one of these
-            objects with other settings: `Huber(delta=2)`.
+            objects with other settings: `Huber(delta=2)`. Or a loss of your own, a function
+            `loss(y_true, y_pred) -> (L, dL/dy_pred)` of the rows of a batch, in minibatch and
+            batch mode: y_true as `fit` got it, y_pred of shape (n_rows, n_outputs), L the mean
+            over the rows. `fastnn.own_loss.check_loss` compares the two with each other. Without
+            a loss `forward`, `backward` and `apply` still work.
         metrics : sequence of str, optional
             What to report beside the loss: "accuracy".
 
@@ -186,14 +196,35 @@ class Sequential:
         ------
         TypeError, ValueError
             If a name is unknown, or the output layer's activation does not fit the loss.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Dense, Sequential
+        >>> def log_cosh(y_true, y_pred):
+        ...     e = y_pred - y_true[:, None]
+        ...     return np.log(np.cosh(e)).mean(), np.tanh(e) / e.size
+        >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("SGD", log_cosh)
+        >>> history = model.fit([[1.0], [2.0]], [1.0, 2.0], epochs=100, mode="batch")
+        >>> history.history["loss"][-1] < 0.1
+        True
         """
-        new_loss = losses.get(loss)
-        output = self._dense_layers[-1]
-        new_loss.check_output(output.activation, output.units)
+        new_loss = self._loss_for(loss)
         new_optimizer = optimizers.get(optimizer)
         new_metrics = _metrics_for(metrics, new_loss)
         self._loss, self._optimizer, self._metrics = new_loss, new_optimizer, new_metrics
-        self._state = self._one_row = None
+        self._state = self._one_row = self._pass = None
+
+    def _loss_for(self, loss: object) -> losses.Loss | None:
+        """The loss of that name, or the loss itself; it fits the output layer."""
+        if loss is None:
+            return None
+        if callable(loss) and not isinstance(loss, type | losses.Loss):
+            return OwnLoss(loss)
+        found, output = losses.get(loss), self._dense_layers[-1]
+        found.check_output(output.activation, output.units)
+        return found
 
     # ---- training ---------------------------------------------------------------------------
 
@@ -274,8 +305,8 @@ class Sequential:
         data, validation = self._split(data, validation_data, validation_split)
         wanted = _checked_threads(threads)
         plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
-        self._check_optimizer(mode_of(plan.batch_size, data.n_rows))
-        self._disturb_one_row()
+        self._check_mode(mode_of(plan.batch_size, data.n_rows))
+        self._disturb()
         hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
         self.stop_training = False
@@ -341,15 +372,81 @@ class Sequential:
                 loss = self._one_row.learn(X, y)
                 if loss is not None:
                     return loss
-        self._disturb_one_row()
-        self._check_optimizer("minibatch")
+        self._disturb()
+        self._check_mode("minibatch")
         data = self._data(X, np.atleast_1d(y), sample_weight)
         self.build(data.n_features)
         scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
         return self._as_asked(scores, return_dict)
 
-    def _disturb_one_row(self) -> None:
-        """Weights are about to change in another way."""
+    def find_learning_rate(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        lowest: float = 1e-6,
+        highest: float = 10.0,
+        n_steps: int = 100,
+        mode: str | None = None,
+        batch_size: int | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> LearningRateCurve:
+        """Try learning rates that grow from step to step, on a copy: this model stays as it is.
+
+        Parameters
+        ----------
+        X, y, sample_weight, mode, batch_size, threads
+            As in `fit`. The rows are visited in random order, again and again if they are few.
+        lowest, highest : float
+            The rates of the first and the last step; each is a constant factor above the one
+            before.
+        n_steps : int
+            How many steps to make, at least 2; fewer if the loss explodes.
+
+        Returns
+        -------
+        LearningRateCurve
+            `rates`, `losses` (running means, before each step) and a `suggestion`: a tenth of the
+            rate at which the loss was lowest.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled with a loss, its optimiser has no learning rate, or an
+            argument is not as said above.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Dense, Sequential
+        >>> X = np.random.default_rng(0).normal(size=(500, 3))
+        >>> model = Sequential([Dense(1)], seed=0)
+        >>> model.compile("SGD", "mean_squared_error")
+        >>> curve = model.find_learning_rate(X, X.sum(axis=1))
+        >>> 0.001 < curve.suggestion < 1
+        True
+        """
+        twin = copy.deepcopy(self)
+        if isinstance(twin._optimizer, optimizers.LBFGS):
+            raise ValueError("optimizer=LBFGS has no learning rate; compile with SGD, for example")
+        data = twin._data(X, y, sample_weight)
+        plan = twin._plan(data.n_rows, 1, mode, batch_size, True, None)
+        low = real_number("lowest", lowest, above=0)
+        high = real_number("highest", highest, above=low)
+        rates = np.geomspace(low, high, whole_number("n_steps", n_steps, minimum=2))
+        twin._optimizer.learning_rate = low
+        twin.build(data.n_features)
+        descent = twin._descent(data, max(plan.batch_size, 2), _checked_threads(threads))
+        order = plan.order(0, data.n_rows)
+        with descent.team:
+            return range_test(
+                descent, np.arange(data.n_rows) if order is None else order, plan.batch_size, rates
+            )
+
+    def _disturb(self) -> None:
+        """Weights are about to change; what was made for the old ones is of no use."""
+        self._pass = None
         if self._one_row is not None:
             self._one_row.disturbed = True
 
@@ -357,6 +454,8 @@ class Sequential:
         """The short way for single rows; None if this model cannot take it."""
         network, loss = self._network, self._loss
         if network is None or loss is None or self._metrics or network.has_penalty:
+            return None
+        if isinstance(loss, OwnLoss):
             return None
         state, optimizer = self._optimizer_state(network), self._optimizer
         if optimizer.follows_cost:
@@ -399,8 +498,13 @@ class Sequential:
         descent.team = descent.team_for(threads, batch_size)
         return descent
 
-    def _check_optimizer(self, mode: str) -> None:
-        """Raise if the optimiser cannot work in this mode."""
+    def _check_mode(self, mode: str) -> None:
+        """Raise if loss or optimiser cannot work in this mode."""
+        if mode == "stochastic" and isinstance(self._loss, OwnLoss):
+            raise ValueError(
+                "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or "
+                "mode='batch'"
+            )
         if not self._optimizer.needs_all_rows:
             return
         if mode != "batch":
@@ -427,7 +531,8 @@ class Sequential:
     def _compiled_loss(self) -> losses.Loss:
         if self._loss is None:
             raise ValueError(
-                "the model is not compiled; first call model.compile(loss='binary_crossentropy')"
+                "the model is not compiled with a loss; first call "
+                "model.compile(loss='binary_crossentropy')"
             )
         return self._loss
 
@@ -443,6 +548,11 @@ class Sequential:
         rows = features(X, self.dtype, n_features=n_features, name=f"{name}X")
         self._check_normalization(rows.n_features)
         n_rows = len(rows.X)
+        if isinstance(loss, OwnLoss) and weight is not None:
+            raise ValueError(
+                f"{name}sample_weight: a loss of your own sees y_true and y_pred only; put the "
+                f"weights into y, as a column, and use them there"
+            )
         y_checked = targets(
             y,
             self.dtype,
@@ -612,9 +722,135 @@ class Sequential:
         loss = self._compiled_loss()
         network, wanted = self._built(), _checked_threads(threads)
         data = self._data(X, y, sample_weight)
+        if isinstance(loss, OwnLoss):
+            outputs = self.forward(X)
+            return self.backward(loss.value_and_gradient(data.y, outputs)[1])
         with network.training_team(wanted, data.n_rows) as team:
             flat = network.gradient(data, loss, team)
-        return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
+        return _named(network, flat)
+
+    def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
+        """The outputs for every row of X, which then wait for `backward`.
+
+        With `backward` and `apply` the three steps of gradient descent, for losses that are
+        computed elsewhere: reinforcement learning, physics, another library's derivatives. Each
+        row's outputs of all layers are kept until the weights change, so memory grows with the
+        rows.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        training : bool
+            Whether Dropout layers leave out units, others for every step that has been made.
+
+        Returns
+        -------
+        array of shape (n_samples, n_outputs)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model has no weights yet, or X is not as the model needs it.
+        FloatingPointError
+            If a result overflows the model's dtype.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Dense, Sequential
+        >>> X, y = np.array([[1.0], [2.0]]), np.array([[2.0], [4.0]])
+        >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("SGD")
+        >>> model.build(1)
+        >>> for _ in range(500):
+        ...     error = model.forward(X) - y  # dL/dy of L = 1/2 sum (y_pred - y)^2
+        ...     model.apply(model.backward(error))
+        >>> model.predict(X).round(1)
+        array([[2.],
+               [4.]], dtype=float32)
+        """
+        network = self._built()
+        rows = features(X, self.dtype, n_features=network.n_features)
+        noise = None
+        if flag("training", training):
+            noise = dropout_key(self.seed, self._optimizer_state(network).step), 0
+        passed = Pass(network, rows, noise)
+        if not network.core.all_finite(passed.outputs.ravel()):
+            raise FloatingPointError(
+                f"the output is too large for {self.dtype}: the weights or the features are huge"
+            )
+        self._pass = passed
+        return passed.outputs.copy()
+
+    def backward(self, dL_dy: npt.ArrayLike, *, inputs: bool = False) -> dict[str, Array]:
+        """Backpropagation from dL/dy of the rows that `forward` took. No weight moves.
+
+        Parameters
+        ----------
+        dL_dy : array of shape (n_samples, n_outputs)
+            How the loss changes with each output; of a mean over rows with its 1/n.
+        inputs : bool
+            Whether to return dL/dX too.
+
+        Returns
+        -------
+        dict of str to array
+            "dL/dW1", "dL/db1", "dL/dW2", ... with what regularisers add, as `gradient` returns
+            them; and "dL/dX" of shape (n_samples, n_features) if asked for.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If nothing went forward since the weights last changed, or dL_dy is not finite or not
+            of the outputs' shape.
+        """
+        network, passed = self._built(), self._pass
+        if passed is None:
+            raise ValueError(
+                "nothing has gone forward since the weights last changed; call "
+                "y = model.forward(X), then model.backward(dL_dy)"
+            )
+        given = layer_weights("dL_dy", dL_dy, passed.outputs.shape, self.dtype)
+        flat = network.new_gradient()
+        dL_dX = passed.input_gradient(given, flat) if flag("inputs", inputs) else None
+        if dL_dX is None:
+            passed.backward(given, flat)
+        network.add_penalty_gradient(flat)
+        found = _named(network, flat)
+        return found if dL_dX is None else found | {"dL/dX": dL_dX}
+
+    def apply(self, gradient: Mapping[str, npt.ArrayLike]) -> None:
+        """One step of the optimiser along a gradient, whatever it is the gradient of.
+
+        Parameters
+        ----------
+        gradient : dict of str to array
+            "dL/dW1", "dL/db1", ... as `gradient` and `backward` return them, with what regularisers
+            add; other names are left aside. Layers that are not trained do not move.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array is missing, or not finite, or has another shape. The model is then as it
+            was.
+        FloatingPointError
+            If weights would no longer be finite. The model keeps its weights.
+        """
+        network, optimizer = self._built(), self._optimizer
+        if optimizer.needs_all_rows:
+            raise ValueError(
+                f"optimizer={optimizer} looks for the length of its steps itself; compile with "
+                f"another one, e.g. model.compile('SGD')"
+            )
+        flat = network.new_gradient()
+        for name, view in network.views(flat).items():
+            if (key := f"dL/d{name}") not in gradient:
+                raise ValueError(
+                    f"gradient has no {key!r}; expected {', '.join(_named(network, flat))}"
+                )
+            view[...] = layer_weights(key, gradient[key], view.shape, self.dtype)
+        self._disturb()
+        apply_gradient(network, optimizer, self._optimizer_state(network), flat)
 
     # ---- weights ----------------------------------------------------------------------------
 
@@ -641,7 +877,7 @@ class Sequential:
         ]
         for view, array in zip(views.values(), checked, strict=True):
             view[...] = array
-        self._disturb_one_row()
+        self._disturb()
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters.
@@ -691,11 +927,12 @@ class Sequential:
         files.save(path, self._config(), self._arrays())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self._config(), "arrays": self._arrays(), "history": self.history}
+        parts = {"config": self._config(), "arrays": self._arrays(), "history": self.history}
+        return parts | {"loss": self._loss}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(_model_from(state["config"], state["arrays"]).__dict__)
-        self.history = state["history"]
+        self.history, self._loss = state["history"], state["loss"]
 
     def _arrays(self) -> dict[str, Array]:
         """Copies of the weights, the optimiser's slots, and the statistics of a Normalization."""
@@ -721,11 +958,11 @@ class Sequential:
                 {"kind": "Normalization"} if isinstance(layer, Normalization) else to_config(layer)
                 for layer in self.layers
             ],
-            "compiled": self._loss
-            and {
-                "loss": to_config(self._loss),
+            "compiled": {
+                "loss": None if isinstance(self._loss, OwnLoss) else to_config(self._loss),
                 "optimizer": to_config(self._optimizer),
                 "step": self._state.step if self._state else 0,
+                "rate": self._state.rate if self._state else 0.5,
                 "metrics": [metric.name for metric in self._metrics],
             },
             "metadata": self.metadata,
@@ -767,22 +1004,22 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
         model.set_weights([weights[name] for name in shapes])
     model.epochs_trained = whole_number("epochs_trained", config["epochs_trained"], minimum=0)
     model.metadata = dict(config["metadata"])
-    if compiled := config["compiled"]:
-        optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
-        model.compile(optimizer, loss, compiled["metrics"])
-        model._state = _state_from(model, compiled["step"], slots)
+    compiled = config["compiled"]
+    optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
+    model.compile(optimizer, loss, compiled["metrics"])
+    model._state = _state_from(model, compiled, slots)
     return model
 
 
 def _state_from(
-    model: Sequential, step: object, arrays: dict[str, Array]
+    model: Sequential, compiled: dict[str, Any], arrays: dict[str, Array]
 ) -> optimizers.State | None:
     """What the optimiser remembered, None if it had made no step."""
-    network, step = model._network, whole_number("step", step, minimum=0)
+    network, step = model._network, whole_number("step", compiled["step"], minimum=0)
     if network is None or not (step or arrays):
         return None
     state = new_state(network, model._optimizer)
-    state.step = step
+    state.step, state.rate = step, real_number("rate", compiled.get("rate", 0.5), above=0)
     views = {
         f"slot{number}.{name}": view
         for number, slot in enumerate(state.slots)
@@ -793,6 +1030,11 @@ def _state_from(
     for name, view in views.items():
         view[...] = layer_weights(name, arrays[name], view.shape, model.dtype)
     return state
+
+
+def _named(network: Network, flat: Array) -> dict[str, Array]:
+    """Copies of the arrays of a gradient, by name."""
+    return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
 
 
 def _shown(number: int | None) -> str:
@@ -831,8 +1073,15 @@ def _checked_dtype(dtype: npt.DTypeLike) -> str:
     return name
 
 
-def _metrics_for(names: Sequence[str] | None, loss: losses.Loss) -> list[metrics.Accuracy]:
+def _metrics_for(names: Sequence[str] | None, loss: losses.Loss | None) -> list[metrics.Accuracy]:
     checked = items("metrics", () if names is None else names, "['accuracy']")
+    if loss is None or isinstance(loss, OwnLoss):
+        if checked:
+            raise ValueError(
+                f"metrics={checked!r}: they need a loss of fastnn's, which says what a target "
+                f"means; leave them out"
+            )
+        return []
     found = [metrics.get(name, loss) for name in checked]
     if len({metric.name for metric in found}) < len(found):
         raise ValueError(f"metrics={checked!r} names a metric twice; say each once")

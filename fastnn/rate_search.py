@@ -1,0 +1,73 @@
+"""Which learning rate to take: a run with rates that grow from step to step."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn._validation import Array
+from fastnn.descent import Descent, by_batches
+
+SMOOTHING = 0.9  # how much of the running mean of the losses stays at a step
+HOPELESS = 4  # times the lowest loss so far, where the run ends
+SAFETY = 10  # how far below the rate of the lowest loss the suggestion lies
+
+
+@dataclass(frozen=True)
+class LearningRateCurve:
+    """What `Sequential.find_learning_rate` found.
+
+    Attributes
+    ----------
+    rates : array of shape (n_steps,)
+        The learning rate of each step, each a constant factor above the one before.
+    losses : array of shape (n_steps,)
+        The loss before each step, as a running mean.
+    suggestion : float
+        A tenth of the rate at which the loss was lowest.
+    """
+
+    rates: Array
+    losses: Array
+    suggestion: float
+
+
+def range_test(descent: Descent, order: Array, batch_size: int, rates: Array) -> LearningRateCurve:
+    """One update after the other along the rows, over and over, until the loss explodes.
+
+    Source: Smith 2017, "Cyclical learning rates for training neural networks" (arXiv:1506.01186).
+    """
+    means: list[float] = []
+    mean = 0.0
+    for t, loss in enumerate(_losses(descent, order, batch_size, rates), 1):
+        mean += (1 - SMOOTHING) * (loss - mean)
+        if not math.isfinite(mean):
+            break
+        means.append(mean / (1 - SMOOTHING**t))
+        if means[-1] > HOPELESS * min(means):
+            break
+    if not means:
+        raise FloatingPointError(
+            "the loss is not finite before the first step; scale features and targets"
+        )
+    lowest = rates[int(np.argmin(means))]
+    return LearningRateCurve(rates[: len(means)], np.array(means), float(lowest / SAFETY))
+
+
+def _losses(descent: Descent, order: Array, batch_size: int, rates: Array) -> Iterator[float]:
+    """The loss before each step, of which as many are made as there are rates."""
+    step, optimizer = 0, descent.optimizer
+    while True:
+        descent.begin_epoch()
+        before, n_rows = 0.0, 0
+        optimizer.learning_rate = float(rates[step])
+        for piece in by_batches(descent, order, batch_size):
+            n_rows += piece.n_rows
+            if not piece.moved:
+                continue
+            yield (piece.loss - before) / n_rows
+            before, n_rows, step = piece.loss, 0, step + 1
+            if step == len(rates):
+                return
+            optimizer.learning_rate = float(rates[step])
