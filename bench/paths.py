@@ -107,7 +107,7 @@ def chosen(widths: Sequence[int], density: float, momentum: float = 0.0) -> str:
     network = fastnn.Sequential(layers, seed=0)
     network.build(widths[0])
     optimizer, built = fastnn.SGD(momentum=momentum), network._built()
-    rule = optimizer.rule(built.decay, new_state(built, optimizer))
+    rule = optimizer.rule(built.layer_rules, new_state(built, optimizer))
     return path_for(built, density, rule).name
 
 

@@ -357,10 +357,10 @@ class CosineDecayRestarts(Schedule):
         if self.t_mul == 1:
             period = np.floor(passed)
             return period, passed - period
-        growth = np.log(self.t_mul)
-        period = np.floor(np.log1p(passed * (self.t_mul - 1)) / growth + 1e-12)
-        begin = np.expm1(period * growth) / (self.t_mul - 1)
-        return period, (passed - begin) / self.t_mul**period
+        growth = self.t_mul - 1
+        period = np.floor(np.log1p(passed * growth) / np.log(self.t_mul) + 1e-12)
+        scale = self.t_mul**period
+        return period, (passed - (scale - 1) / growth) / scale
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """Networks for tests: any shape, on any build of the core, with the oracle's view of them."""
 
 import importlib
-from itertools import zip_longest
 
 import numpy as np
 import reference
 
-from fastnn import L2, Dense, Normalization
+from fastnn import L1L2, Dense, Normalization
 from fastnn._backend import DTYPES, ISA_LEVELS, _core, builds_present
 from fastnn._validation import Data, features, sample_weights, targets
 from fastnn.descent import Descent, new_state
@@ -45,14 +44,21 @@ def core_of(isa, dtype):
     return importlib.import_module(f"fastnn.{name}")
 
 
-def make_network(build, sizes, activations, *, use_bias=True, normalization=None, l2=()):
+def make_network(
+    build, sizes, activations, *, use_bias=True, normalization=None, l1=(), l2=(), factors=(),
+    dropout=None,
+):  # fmt: skip
     """A network with random weights and biases, on one build of the core."""
     isa, dtype = build
+    nothing = [0.0] * len(activations)
     layers = [
-        Dense(n, f, use_bias, kernel_regularizer=L2(factor))
-        for n, f, factor in zip_longest(sizes[1:], activations, l2[: len(activations)], fillvalue=0)
-    ]
-    network = Network(sizes[0], layers, dtype, normalization)
+        Dense(n, f, use_bias, kernel_regularizer=L1L2(*penalty), learning_rate_multiplier=factor)
+        for n, f, factor, *penalty in zip(
+            sizes[1:], activations, factors or [1.0] * len(activations), l1 or nothing,
+            l2 or nothing, strict=True,
+        )
+    ]  # fmt: skip
+    network = Network(sizes[0], layers, dtype, normalization, dropout)
     network.core = core_of(isa, dtype)
     rng = np.random.default_rng(sum(sizes))
     for view in network.views(network.parameters).values():

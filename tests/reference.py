@@ -257,51 +257,128 @@ def loss_and_delta(loss, activation, z, a, y):
     return value(z, a, y, **settings), dz
 
 
-def forward(weights, activations, X):
-    """Lists z = [z1, ..., zL] and a = [X, a1, ..., aL]: layer k turns a[k] into z[k], a[k + 1]."""
+def forward(weights, activations, X, masks=None):
+    """Lists z = [z1, ..., zL] and a = [X, a1, ..., aL]: layer k turns a[k] into z[k], a[k + 1].
+
+    `masks` holds, for each layer, what dropout multiplies its inputs by; then a holds the products.
+    """
+    masks = [1.0] * len(activations) if masks is None else masks
     z, a = [], [np.asarray(X, np.float64)]
-    for W, b, name in zip(weights[::2], weights[1::2], activations, strict=True):
+    for W, b, name, mask in zip(weights[::2], weights[1::2], activations, masks, strict=True):
         f, _ = ACTIVATIONS[name]
+        a[-1] = a[-1] * mask
         z.append(a[-1] @ W + (0.0 if b is None else b))
         a.append(f(z[-1]))
     return z, a
 
 
-def gradient(weights, activations, loss, X, y, sample_weight=None):
+def gradient(weights, activations, loss, X, y, sample_weight=None, masks=None):
     """Backpropagation: L = sum_i w_i l_i / n, and [dL/dW1, dL/db1, ...]. No weight moves."""
-    z, a = forward(weights, activations, X)
+    z, a = forward(weights, activations, X, masks)
     n = len(a[0])
     w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
     y = targets(y, loss, a[-1].shape[1])
     losses, dz = loss_and_delta(loss, activations[-1], z[-1], a[-1], y)
     L = w @ losses / n
-    dz = dz * w[:, None] / n
+    return L, backward(weights, activations, z, a, dz * w[:, None] / n, masks)[0]
+
+
+def backward(weights, activations, z, a, dz, masks=None):
+    """[dL/dW1, dL/db1, ...] and dL/dX, given dL/dz of the output layer."""
+    masks = [1.0] * len(z) if masks is None else masks
     gradients = []
     for k in reversed(range(len(z))):
         W, b = weights[2 * k : 2 * k + 2]
         gradients = [a[k].T @ dz, None if b is None else dz.sum(axis=0), *gradients]
+        da = dz @ np.transpose(W) * masks[k]
         if k > 0:
-            _, backward = ACTIVATIONS[activations[k - 1]]
-            dz = backward(z[k - 1], dz @ np.transpose(W))
-    return L, gradients
+            _, activation_backward = ACTIVATIONS[activations[k - 1]]
+            dz = activation_backward(z[k - 1], da)
+    return gradients, da
+
+
+def dropout_mask(key, positions, layer, n_in, rate):
+    """What dropout multiplies the inputs of a layer by, for rows at these positions of an epoch.
+
+    Each unit draws 32 bits: SplitMix64 mixes key, layer and position, then the two halves of that
+    and the unit are mixed in 32 bits. Below 2^32 rate it is left out.
+    """
+    mask32, mask64 = 2**32 - 1, 2**64 - 1
+    draws = np.empty((len(positions), n_in))
+    for r, position in enumerate(positions):
+        h = ((key & mask64) ^ (layer << 56)) + int(position) * 0x9E3779B97F4A7C15 & mask64
+        h = (h ^ h >> 30) * 0xBF58476D1CE4E5B9 & mask64
+        h = (h ^ h >> 27) * 0x94D049BB133111EB & mask64
+        h ^= h >> 31
+        for j in range(n_in):
+            u = (j + (h & mask32)) & mask32
+            u = (u ^ u >> 16) * 0x7FEB352D & mask32
+            u = (u ^ u >> 15 ^ h >> 32) * 0x846CA68B & mask32
+            draws[r, j] = u ^ u >> 16
+    threshold = round(rate * 2**32)
+    return np.where(draws >= threshold, 2**32 / (2**32 - threshold), 0.0)
 
 
 class Momentum:
     """v := momentum v - rate dW; W := W + v, or Nesterov's W + momentum v - rate dW.
 
-    l2, one factor a layer, adds 2 l2 W to dW, not to db. Keeps v from call to call.
+    l1 and l2, one factor a layer, add l1 sign(W) + 2 l2 W to dW, not to db; factors, one a layer,
+    multiply the rate, and 0 leaves the layer as it is. What is kept stays from call to call.
     """
 
-    def __init__(self, momentum=0.0, nesterov=False, l2=(), weight_decay=0.0):
-        self.momentum, self.nesterov, self.l2 = momentum, nesterov, l2
+    def __init__(
+        self, momentum=0.0, nesterov=False, l1=(), l2=(), factors=(), weight_decay=0.0,
+        clipvalue=None, clipnorm=None, global_clipnorm=None, use_ema=False, ema_momentum=0.99,
+    ):  # fmt: skip
+        self.momentum, self.nesterov = momentum, nesterov
+        self.l1, self.l2, self.factors = l1, l2, factors
         self.weight_decay = weight_decay
-        self.velocity = {}
+        self.clipvalue, self.clipnorm, self.global_clipnorm = clipvalue, clipnorm, global_clipnorm
+        self.use_ema, self.ema_momentum = use_ema, ema_momentum
+        self.velocity, self.average, self.t, self.clipped_steps = {}, {}, 0, 0
 
-    def step(self, i, W, dW, rate):
-        """The i-th array after a step; even ones are W, odd ones b."""
-        if i % 2 == 0 and i // 2 < len(self.l2):
+    def factor(self, i):
+        return self.factors[i // 2] if self.factors else 1.0
+
+    def penalised(self, i, W, dW):
+        """The i-th gradient with what regularisers add; even ones are dW, odd ones db."""
+        if i % 2 == 0 and self.l1:
+            dW = dW + self.l1[i // 2] * np.sign(W)
+        if i % 2 == 0 and self.l2:
             dW = dW + 2 * self.l2[i // 2] * W
-        return self.move(i, W - rate * self.weight_decay * W, dW, rate)
+        return dW
+
+    def clipped(self, gradients):
+        """The gradients, cut off or scaled; counts the steps in which any is."""
+        norms = {i: np.sqrt(np.sum(g**2)) for i, g in gradients.items()}
+        if self.clipvalue is not None:
+            limit = self.clipvalue
+            self.clipped_steps += any(np.abs(g).max() > limit for g in gradients.values())
+            return {i: np.clip(g, -limit, limit) for i, g in gradients.items()}
+        if self.clipnorm is not None:
+            limit = self.clipnorm
+            self.clipped_steps += max(norms.values()) > limit
+            return {i: g * limit / max(norms[i], limit) for i, g in gradients.items()}
+        if self.global_clipnorm is not None:
+            limit, norm = self.global_clipnorm, np.sqrt(sum(n**2 for n in norms.values()))
+            self.clipped_steps += norm > limit
+            return {i: g * limit / max(norm, limit) for i, g in gradients.items()}
+        return gradients
+
+    def step(self, weights, gradients, rate):
+        """The weights after a step; the rate may be a function of the steps before."""
+        rate = rate(self.t) if callable(rate) else rate
+        self.t += 1
+        moving = [i for i, W in enumerate(weights) if W is not None and self.factor(i)]
+        dW = self.clipped({i: self.penalised(i, weights[i], gradients[i]) for i in moving})
+        weights = list(weights)
+        for i in moving:
+            own_rate = rate * self.factor(i)
+            W = weights[i] - own_rate * self.weight_decay * weights[i]
+            weights[i] = self.move(i, W, dW[i], own_rate)
+            keep = self.ema_momentum if self.t > 1 else 0.0
+            self.average[i] = keep * self.average.get(i, 0.0) + (1 - keep) * weights[i]
+        return weights
 
     def move(self, i, W, dW, rate):
         v = self.momentum * self.velocity.get(i, 0.0) - rate * dW
@@ -357,31 +434,23 @@ class Adagrad(Momentum):
         return W - rate * dW / np.sqrt(v + self.epsilon)
 
 
-def rule_for(optimizer, l2=()):
-    """The oracle's rule with the settings of an optimiser."""
-    settings = {**vars(optimizer), "l2": l2}
+def rule_for(optimizer, **layers):
+    """The oracle's rule with the settings of an optimiser; l1, l2 and factors are the layers'."""
+    settings = {**vars(optimizer), **layers}
     settings.pop("learning_rate")
     kind = {"SGD": Momentum, "AdamW": Adam}.get(type(optimizer).__name__)
     return (kind or globals()[type(optimizer).__name__])(**settings)
 
 
 def descend(
-    weights,
-    activations,
-    loss,
-    X,
-    y,
-    learning_rate,
-    batch_size,
-    order,
-    sample_weight=None,
-    rule=None,
-):
+    weights, activations, loss, X, y, learning_rate, batch_size, order, sample_weight=None,
+    rule=None, dropout=None,
+):  # fmt: skip
     """Gradient descent, one epoch in the given order: new weights and the running mean loss.
 
     W := W - learning_rate * dW after every batch, or what the rule makes of it. The last batch may
     be smaller: its mean is over its own rows. The loss of a batch is taken before its update.
-    batch_size=1 is stochastic.
+    batch_size=1 is stochastic. `dropout` is the epoch's key and a rate for each layer.
     """
     rule = Momentum() if rule is None else rule
     weights = [None if W is None else np.array(W, np.float64) for W in weights]
@@ -390,10 +459,15 @@ def descend(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         w = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        L, gradients = gradient(weights, activations, loss, X[rows], y[rows], w)
+        masks = None
+        if dropout is not None:
+            key, rates = dropout
+            positions = np.arange(start, start + len(rows))
+            masks = [
+                dropout_mask(key, positions, k, len(W), rate) if rate else 1.0
+                for k, (W, rate) in enumerate(zip(weights[::2], rates, strict=True))
+            ]
+        L, gradients = gradient(weights, activations, loss, X[rows], y[rows], w, masks)
         total += L * len(rows)
-        weights = [
-            None if W is None else rule.step(i, W, dW, learning_rate)
-            for i, (W, dW) in enumerate(zip(weights, gradients, strict=True))
-        ]
+        weights = rule.step(weights, gradients, learning_rate)
     return weights, total / len(order)

@@ -18,7 +18,7 @@ from networks import (
     total_loss,
 )
 
-from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential
+from fastnn import SGD, Dense, Sequential
 from fastnn.descent import batch, epoch_slices, minibatch, stochastic
 from fastnn.losses import LOSSES
 
@@ -95,6 +95,7 @@ def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(buil
 @each_build
 def test_learning_rates_by_step(build):
     rates = np.linspace(0.0, 0.2, 50)
+    steps = np.column_stack([rates, np.zeros((50, 2))])
     network, X, y, descent = start(build)
     expected = oracle_weights(network)
     for row, rate in enumerate(rates):
@@ -102,38 +103,8 @@ def test_learning_rates_by_step(build):
             expected, ["tanh", "linear"], "mean_squared_error", X, y, rate, 1, [row]
         )
     arguments = descent.sample_arguments
-    settings = rates, *descent.rule, descent.path.code
+    settings = steps, *descent.rule, descent.path.code
     descent.visit(network.core.stochastic, arguments, None, 0, 50, *settings)
-    assert_same_weights(network, expected, factor=10)
-
-
-OPTIMIZERS = [
-    SGD(RATE / 20, 0.9), SGD(RATE / 20, 0.8, nesterov=True), SGD(RATE / 20), SGD(weight_decay=0.1),
-    Adam(), Adam(0.01, 0.8, 0.9, 1e-3, amsgrad=True), AdamW(0.01, weight_decay=0.1), RMSprop(),
-    RMSprop(0.001, 0.8, 0.5, weight_decay=0.1), Adagrad(0.01), Adagrad(weight_decay=0.1),
-]  # fmt: skip
-each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-
-
-@each_build
-@each_mode
-@each_optimizer
-@pytest.mark.parametrize("l2", [(), (0.01, 0.02)])
-@pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 7, 3), (40, 33, 1)])
-def test_every_optimiser_agrees_with_the_oracle(build, mode, optimizer, l2, sizes):
-    activations, loss = ["tanh", "linear"], "mean_squared_error"
-    network = make_network(build, sizes, activations, l2=l2)
-    X, y = make_rows(network, loss, 50)
-    descent = descent_for(network, optimizer, LOSSES[loss](), make_data(network, loss, X, y))
-    expected, rule = oracle_weights(network), reference.rule_for(optimizer, l2)
-    rate = optimizer.learning_rate
-    size = BATCH_SIZES[mode]
-    for _ in range(4):
-        *_, last = epoch_slices(descent, None, size)
-        expected, L = reference.descend(
-            expected, activations, loss, X, y, rate, size, range(50), rule=rule
-        )
-        assert_close(last.loss / 50, L, network.dtype, factor=10)
     assert_same_weights(network, expected, factor=10)
 
 

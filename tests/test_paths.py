@@ -32,7 +32,7 @@ each_path = pytest.mark.parametrize("path", WIDE)
 
 
 def rule_of(network, optimizer=PLAIN):
-    return optimizer.rule(network.decay, new_state(network, optimizer))
+    return optimizer.rule(network.layer_rules, new_state(network, optimizer))
 
 
 def descent_on(
@@ -54,7 +54,7 @@ def assert_textbook(path, build, sizes, activations, loss, *, weights=None, **se
     X, y, descent = descent_on(path, build, sizes, activations, loss, weights=weights, **settings)
     network = descent.network
     expected = oracle_weights(network)
-    rule = reference.rule_for(descent.optimizer, settings.get("l2", ()))
+    rule = reference.rule_for(descent.optimizer, l2=settings.get("l2", ()))
     rate = descent.optimizer.learning_rate
     # Of the norm, since in float32 a relu may be on here and off there, whatever the path.
     bound = 1e-12 if network.dtype == "float64" else 1e-3

@@ -1,0 +1,138 @@
+"""Every optimiser in every mode and build, with everything that bears on a step, by the oracle."""
+
+import numpy as np
+import pytest
+import reference
+from networks import (
+    BUILDS,
+    assert_close,
+    assert_same_weights,
+    descent_for,
+    make_data,
+    make_network,
+    make_rows,
+    oracle_weights,
+)
+
+from fastnn import SGD, Adagrad, Adam, AdamW, RMSprop
+from fastnn._team import Team
+from fastnn.descent import adopt_average, epoch_slices
+from fastnn.losses import LOSSES
+from fastnn.network import dropout_key
+from fastnn.schedules import ExponentialDecay
+
+ACTIVATIONS, LOSS = ["tanh", "relu", "linear"], "mean_squared_error"
+BATCH_SIZES = {"stochastic": 1, "minibatch": 16, "batch": 50}  # of 50 rows: 16 leaves a short one
+EPOCHS = 3
+
+RATES = {SGD: 0.01, Adagrad: 0.01}  # where steps are long, rounding decides the sign of a weight
+OPTIMIZERS = {
+    "SGD": (SGD, {}),
+    "momentum": (SGD, {"momentum": 0.9}),
+    "Nesterov": (SGD, {"momentum": 0.8, "nesterov": True}),
+    "Adam": (Adam, {}),
+    "AMSGrad": (Adam, {"beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-3, "amsgrad": True}),
+    "AdamW": (AdamW, {"weight_decay": 0.1}),
+    "RMSprop": (RMSprop, {}),
+    "RMSprop with momentum": (RMSprop, {"rho": 0.8, "momentum": 0.5}),
+    "Adagrad": (Adagrad, {}),
+}
+LAYERS = {"l1": (0.01, 0.0, 0.02), "l2": (0.01, 0.02, 0.0)}
+DROPOUT = (0.2, 0.0, 0.5)
+FROZEN = (0.5, 0.0, 2.0)
+MIXES = {  # settings of the optimiser, of the layers, and dropout
+    "plain": ({}, {}, None),
+    "schedule": ({"learning_rate": "schedule"}, {}, None),
+    "weight decay": ({"learning_rate": "schedule", "weight_decay": 0.1}, {}, None),
+    "clipvalue": ({"clipvalue": 0.3}, LAYERS, None),
+    "clipnorm": ({"clipnorm": 1.0}, LAYERS, None),
+    "global_clipnorm": ({"global_clipnorm": 2.0}, {"factors": FROZEN}, None),
+    "average": ({"use_ema": True, "ema_momentum": 0.9}, {}, None),
+    "penalties": ({}, LAYERS, None),
+    "factors": ({}, {"factors": FROZEN}, None),
+    "penalties and factors": ({}, LAYERS | {"factors": (0.5, 1.0, 2.0)}, None),
+    "dropout": ({}, {}, DROPOUT),
+    "all": (
+        {"learning_rate": "schedule", "weight_decay": 0.1, "global_clipnorm": 2.0, "use_ema": True},
+        LAYERS | {"factors": FROZEN},
+        DROPOUT,
+    ),
+}
+each_mode = pytest.mark.parametrize("mode", BATCH_SIZES)
+each_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
+each_mix = pytest.mark.parametrize("mix", MIXES)
+
+
+def start(build, sizes, name, mix):
+    """A network, its rows and the descent on them; the same at every call."""
+    cls, settings = OPTIMIZERS[name]
+    more, layers, dropout = MIXES[mix]
+    network = make_network(build, sizes, ACTIVATIONS, **layers, dropout=dropout)
+    X, y = make_rows(network, LOSS, 50)
+    rate = RATES.get(cls, 0.002)
+    if "learning_rate" in more:
+        rate = ExponentialDecay(2 * rate, 10, 0.9)
+    optimizer = cls(**(settings | more | {"learning_rate": rate}))
+    descent = descent_for(network, optimizer, LOSSES[LOSS](), make_data(network, LOSS, X, y))
+    return network, X, y, descent
+
+
+def oracle(network, X, y, descent, mode, layers, dropout):
+    """Weights and losses after some epochs, and the rule with what it keeps."""
+    optimizer, weights, losses = descent.optimizer, oracle_weights(network), []
+    rule = reference.rule_for(optimizer, **layers)
+    rate = optimizer.learning_rate
+    for _ in range(EPOCHS):
+        drop = None if dropout is None else (dropout_key(descent.seed, rule.t), dropout)
+        weights, L = reference.descend(
+            weights, ACTIVATIONS, LOSS, X, y, rate, BATCH_SIZES[mode], range(50), rule=rule,
+            dropout=drop,
+        )  # fmt: skip
+        losses.append(L)
+    return weights, losses, rule
+
+
+@pytest.mark.parametrize("build", BUILDS, ids="-".join)
+@each_mode
+@each_optimizer
+@each_mix
+@pytest.mark.parametrize("sizes", [(4, 9, 5, 3), (4, 7, 5, 3)])  # the second is narrow
+def test_every_step_agrees_with_the_oracle(build, mode, name, mix, sizes):
+    _, layers, dropout = MIXES[mix]
+    network, X, y, descent = start(build, sizes, name, mix)
+    expected, losses, rule = oracle(network, X, y, descent, mode, layers, dropout)
+    for L in losses:
+        *_, last = epoch_slices(descent, None, BATCH_SIZES[mode])
+        assert_close(last.loss / 50, L, network.dtype, factor=20)
+    assert_same_weights(network, expected, factor=20)
+    assert descent.state.clipped[0] == rule.clipped_steps
+    if descent.optimizer.use_ema:
+        adopt_average(descent)
+        expected = [rule.average.get(i, W) for i, W in enumerate(expected)]
+        assert_same_weights(network, expected, factor=20)
+
+
+@pytest.mark.parametrize("build", BUILDS, ids="-".join)
+@each_mode
+@each_optimizer
+@pytest.mark.parametrize("mix", ["clipnorm", "all"])
+def test_threads_leave_no_trace_in_the_bits(build, mode, name, mix):
+    results = []
+    for threads in (1, 3):
+        network, _, _, descent = start(build, (20, 70, 40, 3), name, mix)
+        descent.team = Team(threads)
+        with descent.team:
+            for _ in range(EPOCHS):
+                list(epoch_slices(descent, None, BATCH_SIZES[mode]))
+        results.append((network.parameters, descent.state.slots, descent.state.clipped))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_clipping_is_not_always_on_nor_always_off():
+    """The matrix above would not see the border otherwise."""
+    for mix in ("clipvalue", "clipnorm", "global_clipnorm"):
+        _, layers, dropout = MIXES[mix]
+        network, X, y, descent = start(BUILDS[0], (4, 9, 5, 3), "SGD", mix)
+        *_, rule = oracle(network, X, y, descent, "stochastic", layers, dropout)
+        assert 0 < rule.clipped_steps < rule.t
