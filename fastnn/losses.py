@@ -261,6 +261,7 @@ class BinaryCrossentropy(Crossentropy):
     >>> from fastnn import BinaryCrossentropy, Dense, Sequential
     >>> model = Sequential([Dense(1, "sigmoid", kernel_initializer="zeros")])
     >>> model.compile(loss=BinaryCrossentropy(label_smoothing=0.1))
+    >>> model.build(n_features=1)
     >>> round(float(model.gradient([[1.0]], [1])["dL/db1"][0]), 3)  # 0.5 - 0.95
     -0.45
     """
@@ -297,6 +298,7 @@ class CategoricalCrossentropy(Crossentropy):
     >>> from fastnn import CategoricalCrossentropy, Dense, Sequential
     >>> model = Sequential([Dense(4, "softmax", kernel_initializer="zeros")])
     >>> model.compile(loss=CategoricalCrossentropy(label_smoothing=0.2))
+    >>> model.build(n_features=1)
     >>> model.gradient([[1.0]], [3])["dL/db1"].round(3)  # 0.25 - 0.05, and 0.25 - 0.85
     array([ 0.2,  0.2,  0.2, -0.6], dtype=float32)
     """

@@ -139,6 +139,15 @@ def test_smoothed_categorical_crossentropy_is_exact_for_large_z(build, n):
             np.testing.assert_allclose(dz, np.exp(log_a) - target, rtol=2e-6, atol=1e-7)
 
 
+@each_build
+@pytest.mark.parametrize("n", [3, 20])
+def test_smoothing_of_targets_that_sum_to_one_but_for_rounding(build, n):
+    loss = CategoricalCrossentropy(label_smoothing=0.3)
+    network = make_network(build, [4, n], ["softmax"])
+    X, _ = make_rows(network, loss, 9)
+    assert_gradient_agrees(network, loss, X, np.full((9, n), 1.0009 / n))
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_an_object_is_what_its_name_stands_for(name):
     assert LOSSES[name]() == fastnn.losses.get(name)
