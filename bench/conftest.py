@@ -77,7 +77,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     about = [*machine.description(), *notes]
     if results:
-        about.append(f"float32, plain SGD, one thread: {versions(results)}")
+        about.append(f"float32, one thread, plain SGD unless a mode says Adam: {versions(results)}")
     if config.getoption("quick"):
         about.append("--quick: rounds so short that a fit's fixed costs show")
     terminalreporter.write_line(as_text(about, found))

@@ -18,7 +18,12 @@ from bench.workloads import (
 )
 
 # float32 peers stay below 1e-4; a learning rate wrong by 1 % is above 8e-3, a missed bias near 1.
-TOLERANCE = 5e-4
+# A unit within 3e-6 of relu's kink may fall on its other side, and Adam makes small gradients count
+# as much as large ones: 2e-3 then.
+TOLERANCES = {"sgd": 5e-4, "adam": 5e-3}
+
+# What Adam keeps, most libraries (fastnn too) allocate at the first step: a rate is to hide it.
+LEAST_SECONDS = {"sgd": 0.0, "adam": 0.2}
 
 
 @dataclass
@@ -54,7 +59,8 @@ def checked_error(peer: Peer, reference: Sequence[Array]) -> float:
     peer.load_weights(initial_weights(peer.net))
     peer.train_epoch()
     error = update_error(peer.net, peer.weights(), reference)
-    assert error < TOLERANCE, f"{type(peer).__name__}'s update is off by {error:.1e}"
+    tolerance = TOLERANCES[peer.mode.optimizer]
+    assert error < tolerance, f"{type(peer).__name__}'s update is off by {error:.1e}"
     return error
 
 
@@ -64,7 +70,7 @@ def prepare(peer: Peer, seconds: float) -> Round:
     A slow peer gets fewer rows (its figure is a rate), a quick one several epochs. In batch mode
     the number of rows is part of the work, so only the epochs vary.
     """
-    seconds = max(seconds, peer.least_seconds)
+    seconds = max(seconds, peer.least_seconds, LEAST_SECONDS[peer.mode.optimizer])
     X, y = dataset(peer.net)
     peer.load_data(X[:N_CHECKED_ROWS], y[:N_CHECKED_ROWS])
     error = checked_error(peer, reference_weights(peer.net, peer.mode))

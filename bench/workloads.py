@@ -14,6 +14,10 @@ Weights = list[Array]  # [W1, b1, W2, b2, ...], every W is (n_in, n_out)
 # Ragged on purpose: 300 = 9 * 32 + 12 = 256 + 44, so the last, smaller batch is checked too.
 N_CHECKED_ROWS = 300
 
+# Adam's, for all: the means' usual factors, and an epsilon so small that it does not matter where a
+# library places it (beside the corrected root or the uncorrected one).
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-12
+
 
 @dataclass(frozen=True)
 class Net:
@@ -49,6 +53,7 @@ class Mode:
     name: str
     batch_size: int | None
     rate: float | None = None
+    optimizer: str = "sgd"  # or "adam"
 
 
 NETS = (
@@ -62,6 +67,7 @@ MODES = (
     Mode("minibatch 32", 32),
     Mode("minibatch 256", 256),
     Mode("batch", None),
+    Mode("minibatch 32, Adam", 32, rate=0.001, optimizer="adam"),
 )
 CELLS = tuple((net, mode) for net in NETS for mode in MODES)
 
@@ -132,16 +138,30 @@ def _gradients(weights: Weights, x: Array, t: Array, is_binary: bool) -> Weights
     return gradients
 
 
+def _adam_directions(gradients: Weights, m: Weights, v: Weights, t: int) -> Weights:
+    """Kingma, Ba 2015, algorithm 1: what the rate multiplies at step t = 1, 2, ...; moves m, v."""
+    directions = []
+    for g, mean, square in zip(gradients, m, v, strict=True):
+        mean += (1 - BETA_1) * (g - mean)
+        square += (1 - BETA_2) * (g**2 - square)
+        root = np.sqrt(square / (1 - BETA_2**t))
+        directions.append(mean / (1 - BETA_1**t) / (root + EPSILON))
+    return directions
+
+
 def descended(net: Net, mode: Mode, X: Array, y: NDArray[np.int64]) -> Weights:
     """The initial weights after one epoch over the given rows, all arithmetic in float64."""
     x, t = X.astype(np.float64), targets(y, net.widths[-1])
     weights = [w.astype(np.float64) for w in initial_weights(net)]
+    m, v = ([np.zeros_like(w) for w in weights] for _ in range(2))
     step = mode.batch_size or len(x)
-    for start in range(0, len(x), step):
+    for k, start in enumerate(range(0, len(x), step), start=1):
         rows = slice(start, start + step)
-        gradients = _gradients(weights, x[rows], t[rows], net.is_binary)
-        for w, g in zip(weights, gradients, strict=True):
-            w -= learning_rate(net, mode) * g
+        directions = _gradients(weights, x[rows], t[rows], net.is_binary)
+        if mode.optimizer == "adam":
+            directions = _adam_directions(directions, m, v, k)
+        for w, direction in zip(weights, directions, strict=True):
+            w -= learning_rate(net, mode) * direction
     return weights
 
 

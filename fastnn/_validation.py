@@ -128,12 +128,12 @@ def number_between(
 ) -> float:
     """`value` as a finite float from `low` to `high`, if there is a `high`."""
     try:
-        number = real_number(name, value, above=math.nextafter(low, -math.inf))
+        number = real_number(name, value, above=-math.inf)
     except TypeError:
         raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}={example:g}") from None
     except ValueError:
         number = math.nan
-    if not number <= (math.inf if high is None else high):
+    if not low <= number <= (math.inf if high is None else high):
         expected = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
         raise ValueError(f"{name}={value}: expected a number {expected}, e.g. {name}={example:g}")
     return number

@@ -33,13 +33,21 @@ def build_flags(dtype: str) -> tuple[str, ...]:
 
 @cache
 def compiled(name: str, flags: tuple[str, ...]) -> CDLL:
-    """The functions of ``name``.h; CompilerMissing says why there are none."""
+    """The functions of ``name``.h; CompilerMissing says why there are none.
+
+    Linked by a command of its own: one that knew of -ffast-math would make the whole process, other
+    peers included, take subnormals for zero.
+    """
     compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    command = shlex.split(compiler)
     library = Path(_FOLDER.name, f"{name}{abs(hash(flags))}.so")
-    command = [*shlex.split(compiler), *flags, "-shared", "-fPIC", f"-I{KERNELS}"]
-    command += ["-x", "c", str(SOURCES / f"{name}.h"), "-o", str(library), "-lm"]
+    made = str(library.with_suffix(".o"))
+    source = ["-x", "c", str(SOURCES / f"{name}.h"), f"-I{KERNELS}"]
+    compile_it = [*command, *flags, "-fPIC", "-c", *source, "-o", made]
+    link_it = [*command, "-shared", made, "-o", str(library), "-lm"]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        for step in (compile_it, link_it):
+            subprocess.run(step, check=True, capture_output=True, text=True)
     except FileNotFoundError:
         raise CompilerMissing(
             f"no C compiler: {command[0]!r} was not found. Install gcc or set CC"

@@ -13,6 +13,8 @@ PEERS = {
     "jax": ("with_jax", "JaxPeer"),
     "torch": ("with_torch", "TorchPeer"),
     "torch nn": ("with_torch", "TorchModulePeer"),
+    "torch fused": ("with_torch", "TorchFusedPeer"),
+    "torch foreach": ("with_torch", "TorchForeachPeer"),
     "tf": ("with_tensorflow", "TensorflowPeer"),
     "tf xla": ("with_tensorflow", "XlaPeer"),
     "keras": ("with_keras", "KerasPeer"),

@@ -8,13 +8,14 @@ from bench.workloads import Array, Mode, Net, Weights, learning_rate
 
 
 class Peer(ABC):
-    """One library on one net and mode: plain SGD, float32, rows in the order given.
+    """One library on one net and mode: float32, rows in the order given.
 
     Only ``train`` is timed. Whatever a user does once per data set (conversion to the
     library's own arrays, one-hot targets, compilation) belongs to the loading methods.
     """
 
     version: ClassVar[str]
+    optimizers: ClassVar[tuple[str, ...]] = ("sgd",)  # those that it has
     least_seconds: ClassVar[float] = 0.0  # of a round, where a call's fixed costs are high
 
     def __init__(self, net: Net, mode: Mode) -> None:
@@ -22,10 +23,10 @@ class Peer(ABC):
         self.mode = mode
         self.learning_rate = learning_rate(net, mode)
 
-    @staticmethod
-    def supports(mode: Mode) -> bool:
+    @classmethod
+    def supports(cls, mode: Mode) -> bool:
         """Whether this way of training exists in that mode."""
-        return True
+        return mode.optimizer in cls.optimizers
 
     @abstractmethod
     def load_data(self, X: Array, y: Array) -> None:
@@ -33,7 +34,7 @@ class Peer(ABC):
 
     @abstractmethod
     def load_weights(self, weights: Sequence[Array]) -> None:
-        """Start again from copies of [W1, b1, W2, b2, ...]."""
+        """Start again from copies of [W1, b1, W2, b2, ...]; the optimiser remembers nothing."""
 
     @abstractmethod
     def train_epoch(self) -> None:

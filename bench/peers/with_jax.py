@@ -1,4 +1,4 @@
-"""JAX: the whole epoch is one compiled ``lax.scan`` over batches, gradients by ``jax.grad``."""
+"""JAX: the whole epoch is one compiled ``lax.scan`` over batches, its steps by optax."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,9 +6,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from bench.peers.base import Peer
-from bench.workloads import Array, Weights, targets
+from bench.workloads import BETA_1, BETA_2, EPSILON, Array, Mode, Net, Weights, targets
 
 Layers = list[tuple[jax.Array, jax.Array]]
 
@@ -24,22 +25,36 @@ def mean_loss(layers: Layers, x: jax.Array, t: jax.Array) -> jax.Array:
     return -jnp.mean(jnp.sum(t * jax.nn.log_softmax(z), axis=1))
 
 
-@partial(jax.jit, static_argnames="rate", donate_argnames="layers")
-def epoch(layers: Layers, whole: tuple, ragged: tuple, rate: float) -> Layers:
-    """SGD over the equal batches ``whole``, then over the shorter last one if it has rows."""
+@partial(jax.jit, static_argnames="optimizer", donate_argnames="carry")
+def epoch(
+    carry: tuple, whole: tuple, ragged: tuple, optimizer: optax.GradientTransformation
+) -> tuple:
+    """A step for each of the equal batches ``whole``, then for the last one if it has rows.
 
-    def step(layers: Layers, batch: tuple) -> tuple[Layers, None]:
+    ``carry`` holds the layers and what the optimiser keeps.
+    """
+
+    def step(carry: tuple, batch: tuple) -> tuple[tuple, None]:
+        layers, state = carry
         gradient = jax.grad(mean_loss)(layers, *batch)
-        return jax.tree.map(lambda w, g: w - rate * g, layers, gradient), None
+        updates, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(layers, updates), state), None
 
-    layers, _ = jax.lax.scan(step, layers, whole)
+    carry, _ = jax.lax.scan(step, carry, whole)
     if len(ragged[0]):
-        layers, _ = step(layers, ragged)
-    return layers
+        carry, _ = step(carry, ragged)
+    return carry
 
 
 class JaxPeer(Peer):
-    version = jax.__version__
+    version = f"{jax.__version__} (optax {optax.__version__})"
+    optimizers = ("sgd", "adam")
+
+    def __init__(self, net: Net, mode: Mode) -> None:
+        super().__init__(net, mode)
+        self.optimizer = optax.sgd(self.learning_rate)
+        if mode.optimizer == "adam":
+            self.optimizer = optax.adam(self.learning_rate, BETA_1, BETA_2, EPSILON)
 
     def load_data(self, X: Array, y: Array) -> None:
         m = self.batch_size(len(X))
@@ -51,11 +66,12 @@ class JaxPeer(Peer):
     def load_weights(self, weights: Sequence[Array]) -> None:
         # Copies, because every epoch donates its input buffers to its output.
         w = [jnp.array(w, copy=True) for w in weights]
-        self.layers = list(zip(w[0::2], w[1::2], strict=True))
+        layers = list(zip(w[0::2], w[1::2], strict=True))
+        self.carry = layers, self.optimizer.init(layers)
 
     def train_epoch(self) -> None:
-        rate = self.learning_rate
-        self.layers = jax.block_until_ready(epoch(self.layers, self.whole, self.ragged, rate))
+        carry = epoch(self.carry, self.whole, self.ragged, self.optimizer)
+        self.carry = jax.block_until_ready(carry)
 
     def weights(self) -> Weights:
-        return [np.asarray(w) for layer in self.layers for w in layer]
+        return [np.asarray(w) for layer in self.carry[0] for w in layer]

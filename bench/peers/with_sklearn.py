@@ -7,24 +7,28 @@ import sklearn
 from sklearn.neural_network import MLPClassifier
 
 from bench.peers.base import Peer
-from bench.workloads import Array, Mode, Weights
+from bench.workloads import BETA_1, BETA_2, EPSILON, Array, Mode, Weights
 
 
 class SklearnPeer(Peer):
     """One ``partial_fit`` call is one epoch."""
 
     version = sklearn.__version__
+    optimizers = ("sgd", "adam")
 
     def load_data(self, X: Array, y: Array) -> None:
         self.X, self.y = X, y
         self.model = MLPClassifier(
             self.net.widths[1:-1],
-            solver="sgd",
+            solver=self.mode.optimizer,
             alpha=0.0,
             batch_size=1,
             learning_rate_init=self.learning_rate,
             momentum=0.0,
             nesterovs_momentum=False,
+            beta_1=BETA_1,
+            beta_2=BETA_2,
+            epsilon=EPSILON,
             shuffle=False,
             random_state=0,
         )
@@ -35,6 +39,7 @@ class SklearnPeer(Peer):
     def load_weights(self, weights: Sequence[Array]) -> None:
         for own, given in zip(self.weights(), weights, strict=True):
             own[...] = given
+        vars(self.model).pop("_optimizer", None)  # the next call makes a new one
 
     def train_epoch(self) -> None:
         self.model.partial_fit(self.X, self.y)
@@ -47,8 +52,8 @@ class SklearnPeer(Peer):
 class SklearnRowsPeer(SklearnPeer):
     """One ``partial_fit`` call per row, as online learners use it."""
 
-    @staticmethod
-    def supports(mode: Mode) -> bool:
+    @classmethod
+    def supports(cls, mode: Mode) -> bool:
         return mode.batch_size == 1
 
     def train_epoch(self) -> None:

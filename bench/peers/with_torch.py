@@ -1,11 +1,12 @@
-"""PyTorch, twice: backpropagation written out with updates in place, and as most people use it."""
+"""PyTorch: backpropagation written out with updates in place, and as most people use it."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 
 from bench.peers.base import Peer
-from bench.workloads import Array, Mode, Net, Weights, targets
+from bench.workloads import BETA_1, BETA_2, EPSILON, Array, Mode, Net, Weights, targets
 
 torch.set_num_threads(1)
 
@@ -55,7 +56,10 @@ class TorchPeer(Peer):
 
 
 class TorchModulePeer(TorchPeer):
-    """``nn.Module``, autograd and ``optim.SGD``."""
+    """``nn.Module``, autograd and ``torch.optim``."""
+
+    optimizers = ("sgd", "adam")
+    implementation: ClassVar[dict[str, bool]] = {}  # of the optimiser: a loop unless told otherwise
 
     def load_weights(self, weights: Sequence[Array]) -> None:
         layers: list[torch.nn.Module] = []
@@ -66,9 +70,16 @@ class TorchModulePeer(TorchPeer):
                 layer.bias.copy_(torch.from_numpy(b))
             layers += [layer, torch.nn.ReLU()]
         self.model = torch.nn.Sequential(*layers[:-1])
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=self.learning_rate)
+        self.optimizer = self.new_optimizer()
         binary = self.net.is_binary
         self.loss = torch.nn.BCEWithLogitsLoss() if binary else torch.nn.CrossEntropyLoss()
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        parameters, options = self.model.parameters(), self.implementation
+        if self.mode.optimizer == "sgd":
+            return torch.optim.SGD(parameters, self.learning_rate, **options)
+        betas = (BETA_1, BETA_2)
+        return torch.optim.Adam(parameters, self.learning_rate, betas, EPSILON, **options)
 
     def train_epoch(self) -> None:
         for x, t in self.batches:
@@ -79,3 +90,17 @@ class TorchModulePeer(TorchPeer):
     def weights(self) -> Weights:
         arrays = [p.detach().numpy() for p in self.model.parameters()]
         return [a.T for a in arrays]  # a transposed bias is itself
+
+
+class TorchFusedPeer(TorchModulePeer):
+    """The same, one kernel for a step of all parameters."""
+
+    optimizers = ("adam",)
+    implementation: ClassVar[dict[str, bool]] = {"fused": True}
+
+
+class TorchForeachPeer(TorchModulePeer):
+    """The same, one call for each operation on all parameters."""
+
+    optimizers = ("adam",)
+    implementation: ClassVar[dict[str, bool]] = {"foreach": True}
