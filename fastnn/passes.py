@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastnn._validation import Array, Data, Features
-from fastnn.network import Network, Slice, aligned_empty, padded
+from fastnn.network import NO_LOSS, Network, Slice, aligned_empty, padded
 from fastnn.own_loss import OwnLoss
 
 
@@ -26,7 +26,7 @@ class Pass:
         nothing = np.empty(0, network.dtype)
         data = Data(*rows, nothing.reshape(0, 0), nothing)
         self.outputs = np.empty((self._n_rows, network.n_outputs), network.dtype)
-        visited = 0, network.no_order, self.outputs, 0.0
+        visited = NO_LOSS, network.no_order, self.outputs, 0.0
         network.core.evaluate(*self._arguments, *data, *visited)
 
     def backward(self, dL_dy: Array, gradient: Array) -> None:

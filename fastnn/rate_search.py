@@ -11,6 +11,7 @@ from fastnn.descent import Descent, by_batches
 
 SMOOTHING = 0.9  # how much of the running mean of the losses stays at a step
 HOPELESS = 4  # times the lowest loss so far, where the run ends
+EARLY = 0.2  # the share of the steps whose means say more of the first batches than of the rate
 SAFETY = 10  # how far below the rate of the lowest loss the suggestion lies
 
 
@@ -51,7 +52,8 @@ def range_test(descent: Descent, order: Array, batch_size: int, rates: Array) ->
         raise FloatingPointError(
             "the loss is not finite before the first step; scale features and targets"
         )
-    lowest = rates[int(np.argmin(means))]
+    early = int(EARLY * len(means))
+    lowest = rates[early + int(np.argmin(means[early:]))]
     return LearningRateCurve(rates[: len(means)], np.array(means), float(lowest / SAFETY))
 
 
