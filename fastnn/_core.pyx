@@ -19,7 +19,7 @@ from cpython.buffer cimport (
 )
 from libc.math cimport NAN
 
-from fastnn.kernels.activations cimport elu, selu
+from fastnn.kernels.activations cimport elu, gelu, gelu_slope, selu, silu, silu_slope
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss, LossKind
@@ -403,7 +403,8 @@ def all_finite(const real[::1] values):
 def elementwise(int function, const real[::1] x, real[::1] y):
     """y := f(x), for tests and measurements
 
-    f is one of exp, log, sigmoid, tanh, softplus, elu, selu (0 to 6).
+    f is one of exp, log, sigmoid, tanh, softplus, elu, selu, gelu, gelu_slope, silu, silu_slope
+    (0 to 10).
     """
     cdef float_mode mode_before
     cdef Py_ssize_t n = x.shape[0]
@@ -423,8 +424,16 @@ def elementwise(int function, const real[::1] x, real[::1] y):
             sweep(softplus, &x[0], &y[0], n)
         elif function == 5:
             sweep(elu, &x[0], &y[0], n)
-        else:
+        elif function == 6:
             sweep(selu, &x[0], &y[0], n)
+        elif function == 7:
+            sweep(gelu, &x[0], &y[0], n)
+        elif function == 8:
+            sweep(gelu_slope, &x[0], &y[0], n)
+        elif function == 9:
+            sweep(silu, &x[0], &y[0], n)
+        else:
+            sweep(silu_slope, &x[0], &y[0], n)
         restore_float_mode(mode_before)
 
 

@@ -12,19 +12,49 @@ import pytest
 from networks import BUILDS, core_of
 
 CODES = {"exp": 0, "log": 1, "sigmoid": 2, "tanh": 3, "softplus": 4, "elu": 5, "selu": 6}
+CODES |= {"gelu": 7, "gelu_slope": 8, "silu": 9, "silu_slope": 10}
 BOUNDS = {  # in ulp
     "exp": 1.1, "log": 1.0, "sigmoid": 2.6, "tanh": 2.6, "softplus": 2.8, "elu": 1.2, "selu": 2.3,
+    "gelu": 3.9, "gelu_slope": 4.2, "silu": 2.6, "silu_slope": 3.4,
 }  # fmt: skip
 SCALE = mpmath.mpf("1.0507009873554804934193349852946")  # selu's constants, as Keras gives them
 ALPHA = mpmath.mpf("1.6732632423543772848170429916717")
+
+
+def normal(x):
+    """The normal distribution function; from 1000 on there is nothing left in either tail"""
+    return mpmath.erfc(min(max(-x, -1000), 1000) / mpmath.sqrt(2)) / 2
+
+
+def density(x):
+    """Its derivative"""
+    return mpmath.exp(-x * x / 2) / mpmath.sqrt(2 * mpmath.pi)
+
+
+def logistic(x):
+    return 1 / (1 + mpmath.exp(-x))
+
+
+def logistic_slope(x):
+    return logistic(x) * logistic(-x)
+
+
 EXACT = {
     "exp": mpmath.exp,
     "log": lambda x: mpmath.log(x) if x > 0 else -mpmath.inf if x == 0 else mpmath.nan,
-    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "sigmoid": logistic,
     "tanh": mpmath.tanh,
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "elu": lambda x: x if x > 0 else mpmath.expm1(x),
     "selu": lambda x: SCALE * (x if x > 0 else ALPHA * mpmath.expm1(x)),
+    "gelu": lambda x: x * normal(x),
+    "gelu_slope": lambda x: normal(x) + x * density(x),
+    "silu": lambda x: x * logistic(x),
+    "silu_slope": lambda x: logistic(x) + x * logistic_slope(x),
+}
+SCALES = {  # a sum that passes through 0 is as exact as its terms are
+    "gelu_slope": lambda x: normal(x) + abs(x) * density(x),
+    "silu_slope": lambda x: logistic(x) + abs(x) * logistic_slope(x),
 }
 SPECIAL = {  # of -inf, -0, 0, inf and NaN
     "exp": [0, 1, 1, np.inf, np.nan],
@@ -34,6 +64,10 @@ SPECIAL = {  # of -inf, -0, 0, inf and NaN
     "softplus": [0, np.log(2), np.log(2), np.inf, np.nan],
     "elu": [-1, 0, 0, np.inf, np.nan],
     "selu": [-1.7580993408473768, 0, 0, np.inf, np.nan],
+    "gelu": [-0.0, -0.0, 0, np.inf, np.nan],
+    "gelu_slope": [-0.0, 0.5, 0.5, 1, np.nan],
+    "silu": [-0.0, -0.0, 0, np.inf, np.nan],
+    "silu_slope": [-0.0, 0.5, 0.5, 1, np.nan],
 }
 
 each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
@@ -53,15 +87,18 @@ def sweep(dtype):
     limits, rng = np.finfo(dtype), np.random.default_rng(0)
     exponents = np.arange(limits.minexp, limits.maxexp)
     sizes = np.ldexp(rng.uniform(1, 2, (2, len(exponents))), exponents).ravel()
-    middle = np.concatenate([rng.uniform(0, top, 500) for top in (1, 3, 20, 90, 745)])
+    tops = (1, 3, 14, 20, 40, 90, 745)
+    middle = np.concatenate([rng.uniform(0, top, 500) for top in tops])
     ln2 = np.log(2)
     steps = np.arange(0.5, 140 if dtype == "float32" else 1100) * ln2  # exp's n changes here
     roots = np.ldexp(np.sqrt(0.5), np.arange(-20, 20))  # log's k changes here
+    bells = np.sqrt(2 * steps)  # n of exp(-x^2 / 2) changes here
     ends = np.array([
         0.25 * ln2, np.log(limits.max), -np.log(limits.tiny), -np.log(limits.eps), 9.01, 10,
-        19.06, 20, 2**-0.5, 1, 2, limits.tiny, limits.max, limits.eps,
+        19.06, 20, 2**-0.5, 1, 2, limits.tiny, limits.max, limits.eps, 16, 40, 104, 760,
+        0.7517915247, 1.2784645427,  # minus these the slopes of gelu and silu are 0
     ])  # fmt: skip
-    borders = np.concatenate([steps, roots, ends]).astype(dtype)
+    borders = np.concatenate([steps, roots, bells, ends]).astype(dtype)
     above, below = borders, borders
     near = [sizes.astype(dtype), middle.astype(dtype), borders]
     for _ in range(3):
@@ -76,24 +113,26 @@ def sweep(dtype):
 
 @cache
 def exact(function, dtype):
-    """f(x) as the sum of two float64, infinite from half an ulp above the largest of the dtype"""
-    high, low = [], []
+    """f(x) as the sum of two float64, infinite from half an ulp above the largest of the dtype;
+    and the size whose ulp counts, that of f(x) unless `SCALES` says otherwise"""
+    high, low, scale = [], [], []
     with mpmath.workprec(160):
         for x in sweep(dtype).tolist():
             y = EXACT[function](mpmath.mpf(x))
+            scale.append(float(SCALES[function](mpmath.mpf(x)) if function in SCALES else y))
             high.append(float(y))
             low.append(float(y - high[-1]) if mpmath.isfinite(y) and abs(high[-1]) < np.inf else 0)
-    return np.array(high), np.array(low)
+    return np.array(high), np.array(low), np.array(scale)
 
 
-def error_in_ulp(y, high, low):
-    """|y - (high + low)| in ulp of y's dtype; 0 for the right infinity or NaN, and for a 0 that
-    stands for a subnormal number"""
+def error_in_ulp(y, high, low, scale):
+    """|y - (high + low)| in ulp of `scale` in y's dtype; 0 for the right infinity or NaN, and for
+    a 0 that stands for a subnormal number"""
     tiny = np.finfo(y.dtype).tiny
     with np.errstate(over="ignore", invalid="ignore"):
         rounded = high.astype(y.dtype)
         error = np.abs((y.astype(np.float64) - high) - low)
-        error /= np.spacing(np.abs(rounded)).astype(np.float64)
+        error /= np.spacing(np.abs(scale.astype(y.dtype))).astype(np.float64)
     same = (y == rounded) & np.isinf(y) | np.isnan(y) & np.isnan(rounded)
     flushed = (np.abs(high) < tiny) & (y == 0)
     return np.where(same | flushed, 0, np.where(np.isnan(error), np.inf, error))

@@ -57,6 +57,11 @@ cdef inline vec with_sign_of(vec x, vec size) noexcept nogil:
     return from_bits(to_bits(size) | (to_bits(x) & to_bits(spread(-0.0))))
 
 
+cdef inline vec size_up_to(vec most, vec x) noexcept nogil:
+    """min(|x|, most)"""
+    return where(absolute(x) > most, most, absolute(x))
+
+
 # ---- exp and its kin: 2^n * exp(r) with the integer n nearest to x / log 2 --------------------
 
 cdef inline vec nearest_power(vec x) noexcept nogil:
@@ -64,13 +69,14 @@ cdef inline vec nearest_power(vec x) noexcept nogil:
     return x * spread(1.4426950408889634) + rounder()
 
 
-cdef inline vec expm1_of_rest(vec x, vec n) noexcept nogil:
-    """exp(r) - 1 for r = x - n log 2, |r| <= log(2) / 2
-
-    n times the first part of log 2 is exact. r + r^2 q(r), q of least relative error (Remez).
-    """
+cdef inline vec rest(vec x, vec n) noexcept nogil:
+    """r = x - n log 2, |r| <= log(2) / 2: n times the first part of log 2 is exact"""
     cdef vec r = x - n * either(0.693359375, 0.6931471803691238)
-    r = r - n * either(-2.12194440e-4, 1.9082149292705877e-10)
+    return r - n * either(-2.12194440e-4, 1.9082149292705877e-10)
+
+
+cdef inline vec expm1_of_rest(vec r) noexcept nogil:
+    """exp(r) - 1 = r + r^2 q(r) for a rest r, q of least relative error (Remez)"""
     if sizeof(real) == 4:
         return r + r * r * polynomial(
             r, 0.5000000062, 0.1666654307, 0.04166628241, 0.008366578095, 0.001394643253
@@ -86,7 +92,7 @@ cdef inline vec expm1_of_rest(vec x, vec n) noexcept nogil:
 cdef inline vec exp(vec x) noexcept nogil:
     """e^x = 2^n (1 + expm1(r)); 1.1 ulp"""
     cdef vec n = nearest_power(x)
-    cdef vec y = times_power_of_2(1 + expm1_of_rest(x, n - rounder()), n)
+    cdef vec y = times_power_of_2(1 + expm1_of_rest(rest(x, n - rounder())), n)
     y = where(x <= either(88.72283, 709.782712893384), y, x + INFINITE)
     return where(x < either(-87.33654, -708.3964185322641), spread(0), y)
 
@@ -95,7 +101,7 @@ cdef inline vec expm1(vec x) noexcept nogil:
     """e^x - 1 = 2^n expm1(r) + (2^n - 1), which loses nothing near 0, for |x| <= 40 or NaN"""
     cdef vec n = nearest_power(x)
     cdef vec power = times_power_of_2(spread(1), n)
-    return power * expm1_of_rest(x, n - rounder()) + (power - 1)
+    return power * expm1_of_rest(rest(x, n - rounder())) + (power - 1)
 
 
 cdef inline vec sigmoid(vec x) noexcept nogil:
@@ -108,8 +114,67 @@ cdef inline vec tanh(vec x) noexcept nogil:
 
     From 20 on tanh is 1.
     """
-    cdef vec e = expm1(2 * where(absolute(x) > spread(20), spread(20), absolute(x)))
+    cdef vec e = expm1(2 * size_up_to(spread(20), x))
     return with_sign_of(x, divide(e, e + 2))
+
+
+# ---- y e^x for x <= 0, a normal number although e^x alone may be subnormal ---------------------
+
+cdef inline vec times_exp_of_parts(vec y, vec r, vec n) noexcept nogil:
+    """y exp(r) 2^n, 0 where it is subnormal, for an n that rounder() was added to
+
+    2^n would be subnormal below -126 (-1022): it is multiplied in as 2^(n + 64) 2^-64.
+    """
+    cdef vec power = times_power_of_2(spread(1), n + either(64, 512))
+    y = (y + y * expm1_of_rest(r)) * power
+    return y * either(5.421010862427522e-20, 7.458340731200207e-155)
+
+
+cdef inline vec times_exp(vec y, vec x) noexcept nogil:
+    """y e^x for -130 <= x <= 0, in float64 -1060 <= x <= 0"""
+    cdef vec n = nearest_power(x)
+    return times_exp_of_parts(y, rest(x, n - rounder()), n)
+
+
+cdef inline vec times_bell(vec y, vec z) noexcept nogil:
+    """y exp(-z^2 / 2) for 0 <= z <= 16, in float64 0 <= z <= 40
+
+    z^2 = h^2 + (z - h) (z + h), where h, the upper half of z's digits, has an exact square: what
+    z^2 alone loses in rounding is up to hundreds of ulp of the result.
+    """
+    cdef int lower_half = (MANTISSA_BITS >> 1) + 1
+    cdef vec h = from_bits((to_bits(z) >> lower_half) << lower_half)
+    cdef vec n = nearest_power(z * z * spread(-0.5))
+    cdef vec r = rest(h * h * spread(-0.5), n - rounder()) - (z - h) * (z + h) * spread(0.5)
+    return times_exp_of_parts(y, r, n)
+
+
+cdef inline vec tail_over_bell(vec y, vec z) noexcept nogil:
+    """y Q(z) exp(z^2 / 2) for 0 <= z <= 16, in float64 0 <= z <= 40
+
+    Q is the upper tail of the normal distribution, the chance of more than z. y p(t) w for
+    w = 4 / (z + k) and t = (z - k) / (z + k); p is from `tools/fit_tail.py`.
+    """
+    cdef vec w = divide(spread(4), z + either(3.4375, 5.5))  # so y * w is normal if the result is
+    cdef vec t = z * w * spread(0.5) - 1  # so what rounding w does to p(t) goes against w
+    cdef vec p
+    if sizeof(real) == 4:
+        p = polynomial(
+            t, 0.1856960811, -0.1398472745, 0.07637739189, -0.02680036095, 3.233794175e-3,
+            1.81713523e-3, -6.829775085e-4, -1.719427566e-4, 9.081942429e-5, 3.00490858e-5,
+        )
+    else:
+        p = polynomial(
+            t, 0.193442408569101692, -0.171295855143584528, 0.133899122265623673,
+            -0.0917622663234049493, 0.0544681082144896746, -0.0274257724896794995,
+            0.011274395203727227, -3.48087764142064535e-3, 6.10745668590083229e-4,
+            6.74010002256208143e-5, -8.11306627190059755e-5, 1.78537127195999767e-5,
+            4.07999487950355588e-6, -3.02972472748253496e-6, 1.11588183779393701e-7,
+            3.70966202250426126e-7, -6.69439921267085975e-8, -4.43986561821944669e-8,
+            1.25629674672552403e-8, 5.73490446138298591e-9, -1.41330254065163658e-9,
+            -6.45029222865565724e-10,
+        )
+    return y * w * p
 
 
 # ---- log and its kin: k log 2 + log(1 + f) with sqrt(1/2) <= 1 + f < sqrt(2) ------------------
