@@ -21,8 +21,8 @@ class Dense:
     units : int
         Number of outputs, n_out.
     activation : str, optional
-        The function f: "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "selu"
-        or "softplus". None is "linear".
+        The function f: "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu",
+        "selu", "softplus", "gelu" or "silu". None is "linear".
     use_bias : bool
         Whether the layer has the bias b, shape (n_out,).
     kernel_initializer : str, Initializer or array of shape (n_in, n_out)

@@ -24,6 +24,7 @@ PAIRS = [
     ("mean_squared_error", "softmax"),
     ("mean_squared_error", "elu"),
     ("mean_squared_error", "softplus"),
+    ("mean_squared_error", "gelu"),
     ("mean_absolute_error", "linear"),
     ("mean_absolute_error", "relu"),
     ("huber", "linear"),
@@ -54,8 +55,8 @@ def make_network(
     layers = [
         Dense(n, f, use_bias, kernel_regularizer=L1L2(*penalty), learning_rate_multiplier=factor)
         for n, f, factor, *penalty in zip(
-            sizes[1:], activations, factors or [1.0] * len(activations), l1 or nothing,
-            l2 or nothing, strict=True,
+            sizes[1:], activations, factors or [1.0] * len(activations), (*l1, *nothing),
+            (*l2, *nothing), strict=False,
         )
     ]  # fmt: skip
     network = Network(sizes[0], layers, dtype, normalization, dropout)

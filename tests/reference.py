@@ -4,6 +4,8 @@
 one function a layer. z, a, y, dz, da are (n_rows, n_out), one row for each sample.
 """
 
+import math
+
 import numpy as np
 
 # Activations a = f(z). Under each its chain rule: dz from z and da; with da = 1 that is f'(z).
@@ -110,6 +112,31 @@ def softplus_backward(z, da):
     return da * sigmoid(z)
 
 
+def normal_distribution(z):
+    """Phi(z) = (1 + erf(z / sqrt 2)) / 2"""
+    return np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)), otypes=[float])(z)
+
+
+def gelu(z):
+    """a = z Phi(z)"""
+    return z * normal_distribution(z)
+
+
+def gelu_backward(z, da):
+    """dz = da (Phi(z) + z phi(z))"""
+    return da * (normal_distribution(z) + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
+
+
+def silu(z):
+    """a = z sigmoid(z)"""
+    return z * sigmoid(z)
+
+
+def silu_backward(z, da):
+    """dz = da s (1 + z (1 - s)), s = sigmoid(z)"""
+    return da * sigmoid(z) * (1 + z * sigmoid(-z))
+
+
 ACTIVATIONS = {
     "linear": (linear, linear_backward),
     "relu": (relu, relu_backward),
@@ -120,6 +147,8 @@ ACTIVATIONS = {
     "elu": (elu, elu_backward),
     "selu": (selu, selu_backward),
     "softplus": (softplus, softplus_backward),
+    "gelu": (gelu, gelu_backward),
+    "silu": (silu, silu_backward),
 }
 
 # Losses l of each row. Under each its delta: dl/da, or dl/dz where fused with an activation.

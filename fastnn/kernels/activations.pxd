@@ -26,8 +26,10 @@ cdef enum Activation:
     ELU = 6
     SELU = 7
     SOFTPLUS = 8
+    GELU = 9
+    SILU = 10
 
-ctypedef vec (*Derivative)(vec a, vec da) noexcept nogil
+ctypedef vec (*Derivative)(vec kept, vec da) noexcept nogil
 
 
 cdef inline void activate(Activation f, real* z, Py_ssize_t n) noexcept nogil:
@@ -48,12 +50,16 @@ cdef inline void activate(Activation f, real* z, Py_ssize_t n) noexcept nogil:
         sweep(selu, z, z, n)
     elif f == SOFTPLUS:
         sweep(softplus, z, z, n)
+    elif f == GELU:
+        sweep(gelu, z, z, n)
+    elif f == SILU:
+        sweep(silu, z, z, n)
 
 
 cdef inline void activate_backward(
     Activation f, const real* a, real* da, Py_ssize_t n
 ) noexcept nogil:
-    """dz := da * f'(z) of one row of n units"""
+    """dz := da * f'(z) of one row of n units; of gelu and silu a is z"""
     if f == RELU:
         sweep_backward(relu_backward, a, da, n)
     elif f == SIGMOID:
@@ -70,6 +76,10 @@ cdef inline void activate_backward(
         sweep_backward(selu_backward, a, da, n)
     elif f == SOFTPLUS:
         sweep_backward(softplus_backward, a, da, n)
+    elif f == GELU:
+        sweep_backward(gelu_backward, a, da, n)
+    elif f == SILU:
+        sweep_backward(silu_backward, a, da, n)
 
 
 cdef inline void activate_block(
@@ -195,6 +205,11 @@ cdef inline vec gelu_slope(vec z) noexcept nogil:
     return where(z < spread(0), below, 1 - below)
 
 
+cdef inline vec gelu_backward(vec z, vec da) noexcept nogil:
+    """dz := da f'(z)"""
+    return da * gelu_slope(z)
+
+
 cdef inline vec silu(vec z) noexcept nogil:
     """a := z sigmoid(z) = z / (1 + exp(-z)), below 0 z exp(z) / (1 + exp(z)); 2.6 ulp
 
@@ -215,6 +230,11 @@ cdef inline vec silu_slope(vec z) noexcept nogil:
     cdef vec e = times_exp(spread(1), -size)
     cdef vec below = divide(times_exp(1 - size + e, -size), (1 + e) * (1 + e))
     return where(z < spread(0), below, 1 - below)
+
+
+cdef inline vec silu_backward(vec z, vec da) noexcept nogil:
+    """dz := da f'(z)"""
+    return da * silu_slope(z)
 
 
 cdef inline real largest(const real* z, Py_ssize_t n) noexcept nogil:

@@ -125,19 +125,15 @@ cdef inline real pass_unit(
     return dz
 
 
-cdef void descend_above(
-    const Samples* s, Py_ssize_t r, Step step, real rate
-) noexcept nogil:
-    """dz of the first layer from that of the output; all layers between take their step.
-
-    The rate is that of the step or, above a single output, what `pass_unit` has to say to it.
-    """
+cdef void descend_above(const Samples* s, Py_ssize_t r, Step step) noexcept nogil:
+    """dz of the first layer from that of the output; all layers between take their step."""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.output
     cdef const real* x
     cdef const real* dz
     cdef const real* below
     cdef real* dz_below
+    cdef real rate = <real>step.rate
     cdef Py_ssize_t i
     while layer != net.layers:
         x = inputs(net, layer) + r * layer.in_stride

@@ -133,7 +133,7 @@ cdef inline void foresee_step(const Samples* s, Py_ssize_t r, Step step) noexcep
     s.one_hot[r] = 0
 
 
-cdef void descend_first(const Samples* s, Py_ssize_t r, Step step, real rate) noexcept nogil:
+cdef void descend_first(const Samples* s, Py_ssize_t r, Step step) noexcept nogil:
     """step := -rate dz of row r; W or at least b moves along it, unless BLOCKED."""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
@@ -146,7 +146,7 @@ cdef void descend_first(const Samples* s, Py_ssize_t r, Step step, real rate) no
         foresee_step(s, r, step)
         move_bias(s, layer, dz, step)
         return
-    scale_row(-rate, dz, width)
+    scale_row(-<real>step.rate, dz, width)
     if s.path == LISTED:
         move_rows(
             net.parameters + layer.W, layer.stride, s.units, s.values, s.n_units[0], dz, width

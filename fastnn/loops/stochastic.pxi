@@ -33,20 +33,18 @@ cdef inline void pass_rows(
     """Forward, backward and step of one row after the other"""
     cdef Py_ssize_t r
     cdef Step step
-    cdef real rate
     if s.path == BLOCKED and not is_plain(s.rule):
         begin_foreseen(s)
     for r in range(m):
         step = step_at(steps, k + r)
-        rate = <real>step.rate
         forward_first(s, r)
         forward_above(s, r)
         if has_one_output(s):
-            rate *= pass_unit(s, data, k, r)
+            step.rate = <real>step.rate * pass_unit(s, data, k, r)
         else:
             delta_of_sample(s, data, k, r)
-        descend_above(s, r, step, rate)
-        descend_first(s, r, step, rate)
+        descend_above(s, r, step)
+        descend_first(s, r, step)
 
 
 cdef double stochastic_rows(
