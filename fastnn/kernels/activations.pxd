@@ -223,7 +223,7 @@ cdef inline vec silu(vec z) noexcept nogil:
 cdef inline vec silu_slope(vec z) noexcept nogil:
     """f'(z) = s (1 + z (1 - s)) = 1 - f'(-z), s = sigmoid(z)
 
-    Below 0 it is e (1 + z + e) / (1 + e)^2 with e = exp(z). 3.4 ulp of s (1 + |z| (1 - s)), which
+    Below 0 it is e (1 + z + e) / (1 + e)^2 with e = exp(z). 3.7 ulp of s (1 + |z| (1 - s)), which
     does not pass through 0 with f'.
     """
     cdef vec size = size_up_to(either(104, 760), z)
