@@ -8,6 +8,7 @@ import reference
 from fastnn import L1L2, Dense, Normalization
 from fastnn._backend import DTYPES, ISA_LEVELS, _core, builds_present
 from fastnn._validation import Data, features, sample_weights, targets
+from fastnn.activations import ACTIVATIONS
 from fastnn.descent import Descent, new_state
 from fastnn.losses import get
 from fastnn.network import Network
@@ -37,6 +38,13 @@ PAIRS = [
     ("squared_hinge", "tanh"),
     ("binary_crossentropy", "sigmoid"),
     ("categorical_crossentropy", "softmax"),
+]
+
+# Every activation of a hidden layer and every pair, one of the two the usual one; all of them with
+# each other only bear on the gradient, in test_core.py.
+COMBINATIONS = [
+    *((hidden, *PAIRS[0]) for hidden in ACTIVATIONS),
+    *((hidden, *pair) for hidden in ("relu", "tanh") for pair in PAIRS[1:]),
 ]
 
 

@@ -337,14 +337,21 @@ def test_empty_arrays_return_before_any_address_is_taken(build):
         network.no_order, network.no_predictions, 7.0,
     )  # fmt: skip
     core, gradient = network.core, network.new_gradient()
-    rule = np.zeros(6), np.empty(0), network.new_slots(0)
+    steps = np.array([[1.0, 0.0, 0.0]])
+    rule = np.zeros(9), np.empty((0, 3)), network.new_slots(0), np.zeros(1, np.int64)
     assert core.evaluate(*arguments) == 7
     assert core.gradient(*arguments, 1.0, gradient) == 7
-    assert core.stochastic(*arguments, np.ones(1), *rule, 0) == 7
-    assert core.minibatch(*arguments, np.ones(1), *rule, 8, gradient) == 7
+    assert core.stochastic(*arguments, steps, *rule, 0) == 7
+    assert core.minibatch(*arguments, steps, *rule, 8, gradient) == 7
     assert core.first_nonfinite(no_rows, 0, 3) == (-1, -1)
     assert core.all_finite(nothing)
-    core.update(arguments[0], nothing, nothing, 0.1, *rule)
+    core.update(arguments[0], nothing, nothing, steps, *rule)
+    layers, parameters, _, block, scratch, noise = network.open_arguments(1, drop=False)
+    no_outputs = nothing.reshape(0, 1)
+    core.backward(
+        layers, parameters, block, scratch, noise, no_outputs, gradient, nothing, no_outputs
+    )
+    assert not gradient.any()
 
 
 @each_build
@@ -374,10 +381,15 @@ def test_padding_stays_zero(build, sizes):
     kernel = LOSSES["categorical_crossentropy"]().kernel(data.y)
     rest = (*data, kernel, network.no_order, network.no_predictions, 0.0)
     arguments = (*network.arguments(40), *rest)
-    gradient, slots = network.new_gradient(), network.new_slots(1)
-    plain = np.full(1, 0.1), np.zeros(6), np.empty(0), network.new_slots(0)
-    numbers = np.array(Constants(METHODS["momentum"][0], first=0.5, nesterov=1.0, shrink=0.1))
-    moving = np.full(1, 0.1), numbers, np.full(len(sizes) - 1, 0.1), slots
+    gradient, slots = network.new_gradient(), network.new_slots(2)
+    steps, clipped = np.array([[0.1, 0.1, 0.5]]), np.zeros(1, np.int64)
+    plain = steps, np.zeros(9), np.empty((0, 3)), network.new_slots(0), clipped
+    rules = np.tile([0.5, 0.1, 0.1], (len(sizes) - 1, 1))
+    settings = {"first": 0.5, "nesterov": 1.0, "shrinks": 1.0}
+    numbers = np.array(Constants(METHODS["momentum"][0], **settings))
+    moving = steps, numbers, rules, slots, clipped
+    more = settings | {"clip": 2.0, "limit": 0.1, "averages": 1.0}
+    clipping = steps, np.array(Constants(METHODS["momentum"][0], **more)), rules, slots, clipped
     fitting = [name for name in NAMES if name != "tiny" or network.is_tiny]
     calls = [(plain, NAMES.index(name)) for name in fitting]
     calls += [(moving, NAMES.index(name)) for name in ("blocked", "fused")]
@@ -386,7 +398,9 @@ def test_padding_stays_zero(build, sizes):
         network.core.stochastic(*samples, *rest, *settings, path)
     network.core.minibatch(*arguments, *plain, 8, gradient)
     network.core.minibatch(*arguments, *moving, 8, gradient)
-    for flat in (network.parameters, gradient, slots[0]):
+    network.core.minibatch(*arguments, *clipping, 8, gradient)
+    assert clipped[0] == 5
+    for flat in (network.parameters, gradient, *slots):
         used = sum(np.count_nonzero(view) for view in network.views(flat).values())
         assert np.count_nonzero(flat) == used
         assert flat.ctypes.data % 64 == 0

@@ -15,6 +15,7 @@ from fastnn import (
     L1,
     L1L2,
     L2,
+    LBFGS,
     SGD,
     Adagrad,
     Adam,
@@ -22,10 +23,17 @@ from fastnn import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     Dense,
+    Dropout,
+    Hinge,
     Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
     Normalization,
+    Poisson,
     RMSprop,
     Sequential,
+    SquaredHinge,
+    schedules,
 )
 from fastnn import initializers as init
 from fastnn.configs import KINDS, from_config, to_config
@@ -226,6 +234,26 @@ OBJECTS = [
     init.Orthogonal(0.5),
     init.Stored((3, 2)),
     Dense(3, "elu", False, init.Constant(2), init.Ones(), L1L2(0.1, 0.2)),
+    LBFGS(5),
+    Dropout(0.1),
+    Huber(2),
+    BinaryCrossentropy(label_smoothing=0.1),
+    CategoricalCrossentropy(label_smoothing=0.1),
+    MeanSquaredError(),
+    MeanAbsoluteError(),
+    Poisson(),
+    Hinge(),
+    SquaredHinge(),
+    SGD("auto"),
+    Adam(schedules.ExponentialDecay(0.1, 10, 0.5, staircase=True), global_clipnorm=2.0),
+    RMSprop(use_ema=True, ema_momentum=0.5, clipvalue=1.0),
+    schedules.PiecewiseConstantDecay([1, 5], [0.1, 0.2, 0.3]),
+    schedules.PolynomialDecay(0.1, 10, 0.01, 2.0, cycle=True),
+    schedules.CosineDecay(0.0, 10, 0.1, warmup_target=0.1, warmup_steps=3),
+    schedules.CosineDecayRestarts(0.1, 10, 2.0, 0.5, 0.1),
+    schedules.InverseTimeDecay(0.1, 10, 0.5),
+    schedules.InverseScaling(0.1, 0.25),
+    schedules.OneCycle(0.1, 100),
 ]
 
 
@@ -276,11 +304,12 @@ def test_every_initialiser_survives_a_file(tmp_path, initializer):
 def test_every_optimiser_survives_a_file(tmp_path, optimizer):
     model = Sequential([Dense(2, "tanh"), Dense(1, "sigmoid")], seed=0)
     model.compile(optimizer, "binary_crossentropy")
-    model.fit(X, Y)
+    mode = "batch" if optimizer.needs_all_rows else "minibatch"
+    model.fit(X, Y, mode=mode)
     loaded = fastnn.load(saved(model, tmp_path))
-    assert loaded._optimizer == optimizer
+    assert loaded.optimizer == optimizer
     for each in (model, loaded):
-        each.fit(X, Y)
+        each.fit(X, Y, mode=mode)
     assert bits(loaded) == bits(model)
 
 

@@ -185,6 +185,7 @@ def test_history_has_one_number_an_epoch_under_the_known_names(mode):
         "val_accuracy",
         "seconds",
         "samples_per_second",
+        "learning_rate",
     }
     for values in history.history.values():
         assert len(values) == 4
@@ -193,7 +194,7 @@ def test_history_has_one_number_an_epoch_under_the_known_names(mode):
 
 def test_history_without_metrics_and_validation_has_the_loss_and_the_timing():
     history = model_for().fit(X, Y["binary"])
-    assert list(history.history) == ["loss", "seconds", "samples_per_second"]
+    assert list(history.history) == ["loss", "seconds", "samples_per_second", "learning_rate"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from networks import BUILDS, PAIRS, descent_for, make_data, make_network, make_rows
-from reference import ACTIVATIONS
+from networks import BUILDS, COMBINATIONS, descent_for, make_data, make_network, make_rows
 
 import fastnn
 from fastnn import SGD, Adagrad, Adam, AdamW, Callback, Dense, RMSprop, Sequential, _team, _threads
@@ -23,7 +22,6 @@ from fastnn.losses import LOSSES
 from fastnn.network import Network
 
 SIZES = [2, 3, 4, 7]
-HIDDEN = list(ACTIVATIONS)
 FASTEST = BUILDS[-2:]  # one of each number type
 N_ROWS = 300
 
@@ -91,8 +89,7 @@ def test_any_optimiser(build, optimizer, batch_size):
 
 
 @each_fast_build
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize(("loss", "output"), PAIRS)
+@pytest.mark.parametrize(("hidden", "loss", "output"), COMBINATIONS)
 def test_any_activation_and_loss_with_sample_weights(build, hidden, loss, output):
     weights = np.random.default_rng(3).integers(0, 3, 90)
     case = build, [19, 35, 3], [hidden, output], loss, 37
