@@ -245,6 +245,7 @@ OBJECTS = [
     Hinge(),
     SquaredHinge(),
     SGD("auto"),
+    schedules.ExponentialDecay(0.1, 10, 0.5),
     Adam(schedules.ExponentialDecay(0.1, 10, 0.5, staircase=True), global_clipnorm=2.0),
     RMSprop(use_ema=True, ema_momentum=0.5, clipvalue=1.0),
     schedules.PiecewiseConstantDecay([1, 5], [0.1, 0.2, 0.3]),
