@@ -320,8 +320,8 @@ class Adam(Optimizer):
     Each weight keeps m and v, zero at first. With g = dL/dW a step t = 1, 2, ... is
     m := m + (1 - beta_1) (g - m), v := v + (1 - beta_2) (g^2 - v), then
     W := W - learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon).
-    This is Keras's formula, with epsilon beside the uncorrected root; scikit-learn's and PyTorch's
-    place it otherwise. In stochastic mode every row is a step. Source: Kingma, Ba 2015
+    This is Keras's formula, and scikit-learn's, with epsilon beside the uncorrected root; in
+    PyTorch's the root is corrected. In stochastic mode every row is a step. Source: Kingma, Ba 2015
     (arXiv:1412.6980), end of section 2.
 
     Parameters

@@ -14,7 +14,9 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fastnn"
 
-KERNELS = "elementary rows activations losses across tiles dense unit narrow update sample tiny"
+KERNELS = (
+    "elementary rows activations losses across tiles dense unit narrow dropout update sample tiny"
+)
 LOOPS = "network narrow passes descent samples above first tiny stochastic"
 FLOORS = [
     ["kernels/simd", "kernels/team"],
@@ -22,10 +24,11 @@ FLOORS = [
     [f"loops/{name}" for name in LOOPS.split()],
     ["_core"],
     ["_version", "_threads", "_team", "_backend", "_validation"],
-    ["activations", "losses", "initializers", "regularizers", "schedules", "optimizers", "metrics"],
-    ["layers", "network"],
-    ["configs", "files", "paths", "descent", "online"],
-    ["history", "callbacks", "training"],
+    ["activations", "losses", "own_loss"]
+    + ["initializers", "regularizers", "schedules", "optimizers", "metrics"],
+    ["layers", "network", "passes"],
+    ["configs", "files", "paths", "descent", "rate_search", "online"],
+    ["history", "callbacks", "training", "lbfgs"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],
 ]
