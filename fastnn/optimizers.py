@@ -264,7 +264,7 @@ class SGD(Optimizer):
     learning_rate : float, Schedule or "auto"
         The step size, greater than 0, or a schedule that gives it from step to step. "auto", for
         batch mode, follows the cost L: Armijo's rule. A step is tried with twice the rate of the
-        last one (1 at first); while L(W - rate * g) > L(W) - rate / 2 * |g|^2 for the gradient
+        last one (1 at first); while L(W - rate * g) > L(W) - rate / 2 * sum g^2 for the gradient
         g, the rate is halved. So L falls at every step, or the weights stay. Without momentum,
         decay, clipping, average and dropout. Source: Armijo 1966, with the factor 1/2.
     momentum : float
