@@ -14,7 +14,8 @@ class History:
     history : dict of str to list of float
         One number for each finished epoch: ``"loss"``, each metric, both again as ``"val_..."`` if
         there was validation data, and ``"seconds"`` (spent training, validation not counted) and
-        ``"samples_per_second"``.
+        ``"samples_per_second"``; ``"learning_rate"``, that of the epoch's last step, unless the
+        optimiser has none; ``"clipped_steps"``, how many were, if it clips gradients.
 
         The loss is the running mean of the epoch, sum_i w_i l_i / n with each l_i taken before the
         update of its step; so are the metrics. Validation numbers are taken after the epoch.

@@ -83,7 +83,7 @@ class Dense:
 
     @property
     def l1(self) -> float:
-        """The factor of sum_ij |W_ij| in the loss."""
+        """The factor of sum_ij abs(W_ij) in the loss."""
         regularizer = self.kernel_regularizer
         return regularizer.l1 if isinstance(regularizer, regularizers.Regularizer) else 0.0
 

@@ -79,7 +79,7 @@ class MeanSquaredError(Loss):
 
 @dataclass(frozen=True)
 class MeanAbsoluteError(Loss):
-    """l = 1/k sum_j |a_j - y_j|; dl/da_j = 1/k sign(a_j - y_j), 0 where a_j = y_j.
+    """l = 1/k sum_j abs(a_j - y_j); dl/da_j = 1/k sign(a_j - y_j), 0 where a_j = y_j.
 
     Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). Outputs: any. What it
     fits is the median, not the mean. Source: Keras.
@@ -100,7 +100,8 @@ class MeanAbsoluteError(Loss):
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """l = 1/k sum_j h(a_j - y_j), h(e) = e^2 / 2 for |e| <= delta, else delta |e| - delta^2 / 2.
+    """l = 1/k sum_j h(a_j - y_j), h(e) = e^2 / 2 up to abs(e) = delta, from there on
+    delta abs(e) - delta^2 / 2.
 
     dl/da_j = 1/k (a_j - y_j), cut off at -delta/k and delta/k: an outlier pulls no harder than an
     error of delta. Targets: any finite numbers, shape (n,) for one output, otherwise (n, k).

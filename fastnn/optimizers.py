@@ -264,7 +264,7 @@ class SGD(Optimizer):
     learning_rate : float, Schedule or "auto"
         The step size, greater than 0, or a schedule that gives it from step to step. "auto", for
         batch mode, follows the cost L: Armijo's rule. A step is tried with twice the rate of the
-        last one (1 at first); while L(W - rate * g) > L(W) - rate / 2 * |g|^2 for the gradient
+        last one (1 at first); while L(W - rate * g) > L(W) - rate / 2 * sum g^2 for the gradient
         g, the rate is halved. So L falls at every step, or the weights stay. Without momentum,
         decay, clipping, average and dropout. Source: Armijo 1966, with the factor 1/2.
     momentum : float
@@ -320,8 +320,8 @@ class Adam(Optimizer):
     Each weight keeps m and v, zero at first. With g = dL/dW a step t = 1, 2, ... is
     m := m + (1 - beta_1) (g - m), v := v + (1 - beta_2) (g^2 - v), then
     W := W - learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon).
-    This is Keras's formula, with epsilon beside the uncorrected root; scikit-learn's and PyTorch's
-    place it otherwise. In stochastic mode every row is a step. Source: Kingma, Ba 2015
+    This is Keras's formula, and scikit-learn's, with epsilon beside the uncorrected root; in
+    PyTorch's the root is corrected. In stochastic mode every row is a step. Source: Kingma, Ba 2015
     (arXiv:1412.6980), end of section 2.
 
     Parameters

@@ -51,7 +51,7 @@ def check_loss(
 ) -> float:
     """Compare the dL/dy_pred that a loss returns with central differences of its L.
 
-    Each output in turn moves by h = 1e-5 * max(1, |y|) to both sides, in float64. It takes two
+    Each output in turn moves by h = 1e-5 * max(1, abs(y)) to both sides, in float64. It takes two
     calls of the loss for each output: check a few rows.
 
     Parameters
@@ -63,7 +63,7 @@ def check_loss(
     y_pred : array of shape (n_rows, n_outputs)
         Outputs, away from corners of the loss.
     tolerance : float
-        The largest error allowed, relative to the largest |dL/dy_pred|.
+        The largest error allowed, relative to the largest abs(dL/dy_pred).
 
     Returns
     -------

@@ -6,7 +6,7 @@ from fastnn._validation import lookup, number_between
 
 
 class Regularizer:
-    """Adds l1 * sum_ij |W_ij| + l2 * sum_ij W_ij^2 to the loss; the factors are checked here."""
+    """Adds l1 * sum_ij abs(W_ij) + l2 * sum_ij W_ij^2 to the loss; the factors are checked here."""
 
     l1: float = 0.0
     l2: float = 0.0
@@ -19,7 +19,7 @@ class Regularizer:
 
 @dataclass(frozen=True)
 class L1(Regularizer):
-    """Adds l1 * sum_ij |W_ij| to the loss, as in Keras: many weights become 0, or nearly so.
+    """Adds l1 * sum_ij abs(W_ij) to the loss, as in Keras: many weights become 0, or nearly so.
 
     So every step counts l1 * sign(W) with dL/dW, sign(0) = 0, whatever the batch size; biases are
     left alone. Source: Tibshirani 1996 (the lasso).
@@ -74,7 +74,7 @@ class L2(Regularizer):
 
 @dataclass(frozen=True)
 class L1L2(Regularizer):
-    """Adds l1 * sum_ij |W_ij| + l2 * sum_ij W_ij^2 to the loss: `L1` and `L2` together.
+    """Adds l1 * sum_ij abs(W_ij) + l2 * sum_ij W_ij^2 to the loss: `L1` and `L2` together.
 
     The name "l1_l2" is `L1L2(0.01, 0.01)`, as in Keras before 3, since zeros would add nothing.
     Source: Zou, Hastie 2005 (the elastic net).

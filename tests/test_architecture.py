@@ -12,9 +12,13 @@ from typing import NamedTuple
 
 import pytest
 
+import fastnn
+
 PACKAGE = Path(__file__).resolve().parent.parent / "fastnn"
 
-KERNELS = "elementary rows activations losses across tiles dense unit narrow update sample tiny"
+KERNELS = (
+    "elementary rows activations losses across tiles dense unit narrow dropout update sample tiny"
+)
 LOOPS = "network narrow passes descent samples above first tiny stochastic"
 FLOORS = [
     ["kernels/simd", "kernels/team"],
@@ -22,10 +26,11 @@ FLOORS = [
     [f"loops/{name}" for name in LOOPS.split()],
     ["_core"],
     ["_version", "_threads", "_team", "_backend", "_validation"],
-    ["activations", "losses", "initializers", "regularizers", "schedules", "optimizers", "metrics"],
-    ["layers", "network"],
-    ["configs", "files", "paths", "descent", "online"],
-    ["history", "callbacks", "training"],
+    ["activations", "losses", "own_loss"]
+    + ["initializers", "regularizers", "schedules", "optimizers", "metrics"],
+    ["layers", "network", "passes"],
+    ["configs", "files", "paths", "descent", "rate_search", "online"],
+    ["history", "callbacks", "training", "lbfgs"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],
 ]
@@ -188,6 +193,19 @@ def test_every_room_of_the_table_has_a_file():
 def test_file_imports_only_from_below(path):
     source = path.read_text(encoding="utf-8")
     assert violations(source, room_at(path), path.suffix) == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
+def test_tables_of_the_floors_know_every_python_file(page):
+    text = (PACKAGE.parent / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"^\| \d .*", text, re.M))))
+    assert {room for room in PLACE if "/" not in room} - named <= {"__main__"}
+
+
+def test_page_about_python_names_all_that_the_face_shows():
+    page = (PACKAGE.parent / "docs/api.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\.\. auto\w+:: fastnn\.(\w+)$", page, re.M)
+    assert set(fastnn.__all__) - {"__version__"} == set(listed) - {"activations"}
 
 
 # The checker itself: made-up files that must be caught, and some that must not
