@@ -31,7 +31,7 @@ from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, dropout_key, weight_shapes
 from fastnn.online import OneRow
 from fastnn.own_loss import LossFunction, OwnLoss
-from fastnn.passes import Pass
+from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths, path_for
 from fastnn.rate_search import LearningRateCurve, range_test
 from fastnn.training import (
@@ -723,8 +723,11 @@ class Sequential:
         network, wanted = self._built(), _checked_threads(threads)
         data = self._data(X, y, sample_weight)
         if isinstance(loss, OwnLoss):
-            outputs = self.forward(X)
-            return self.backward(loss.value_and_gradient(data.y, outputs)[1])
+            flat = network.new_gradient()
+            own_gradient(network, data, loss, flat)
+            network.add_penalty_gradient(flat)
+            network.refuse_overflow("the gradient", flat)
+            return _named(network, flat)
         with network.training_team(wanted, data.n_rows) as team:
             flat = network.gradient(data, loss, team)
         return _named(network, flat)
