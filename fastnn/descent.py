@@ -239,17 +239,17 @@ def move(descent: Descent) -> None:
 
 def apply_gradient(network: Network, optimizer: Optimizer, state: State, gradient: Array) -> None:
     """One step along a gradient to which regularisers have added; FloatingPointError, and no step,
-    if it leads out of the finite numbers."""
+    if it leads weights, or what the optimiser keeps, out of the finite numbers."""
     layers = network.layer_rules * [1, 0, 0]
     rule = optimizer.rule(layers, state)
     kept = [network.parameters.copy(), state.slots.copy()]
     steps = optimizer.steps(state.step, 1)
     table, parameters, *_ = network.arguments(1)
     network.core.update(table, parameters, gradient, steps, *rule)
-    if not network.core.all_finite(parameters):
+    if not all(network.core.all_finite(array.ravel()) for array in (parameters, state.slots)):
         parameters[:], state.slots[:] = kept
         raise FloatingPointError(
-            f"the step leads to weights that are not finite; the model keeps its own. "
+            f"the step leads to numbers that are not finite; the model keeps its own. "
             f"{remedy(optimizer, state.step, network.layer_rules)}"
         )
     state.step += 1

@@ -369,6 +369,7 @@ class Sequential:
             if self._one_row is None and isinstance(X, np.ndarray) and len(X) == 1:
                 self._one_row = self._new_one_row()
             if self._one_row is not None:
+                self._pass = None
                 loss = self._one_row.learn(X, y)
                 if loss is not None:
                     return loss
@@ -837,7 +838,8 @@ class Sequential:
             If an array is missing, or not finite, or has another shape. The model is then as it
             was.
         FloatingPointError
-            If weights would no longer be finite. The model keeps its weights.
+            If weights, or what the optimiser keeps for them, would no longer be finite. The model
+            is then as it was.
         """
         network, optimizer = self._built(), self._optimizer
         if optimizer.needs_all_rows:
