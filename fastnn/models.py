@@ -459,7 +459,7 @@ class Sequential:
         if isinstance(loss, OwnLoss):
             return None
         state, optimizer = self._optimizer_state(network), self._optimizer
-        if optimizer.follows_cost:
+        if optimizer.needs_all_rows:
             return None
         if not has_own_paths(network, optimizer.rule(network.layer_rules, state)):
             return None
