@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, TextIO
 from fastnn._validation import lookup, number_between, whole_number
 from fastnn.optimizers import BELOW_1, Optimizer
 
+SMALLEST = sys.float_info.min  # a learning rate is more than nothing
 NOT_SHOWN = "seconds", "samples_per_second", "learning_rate"  # in a line of progress
 
 
@@ -131,7 +132,7 @@ class ReduceLROnPlateau(Callback):
         optimizer = self.model.optimizer
         rate = optimizer.learning_rate
         if isinstance(rate, float) and rate > self.min_lr:
-            optimizer.learning_rate = max(rate * self.factor, self.min_lr)
+            optimizer.learning_rate = max(rate * self.factor, self.min_lr, SMALLEST)
             self._worse, self._resting = 0, self.cooldown
 
 

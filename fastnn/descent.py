@@ -14,12 +14,12 @@ import numpy as np
 
 from fastnn._team import ALONE, Team
 from fastnn._threads import thread_count
-from fastnn._validation import Array, Data, Features
+from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice, dropout_key
 from fastnn.optimizers import Optimizer, Rule, State, remedy
 from fastnn.own_loss import OwnLoss
-from fastnn.passes import Pass
+from fastnn.passes import evaluate_any, own_gradient
 from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
 
 ROUNDING = 2.0**-52  # of a cost, a double
@@ -83,7 +83,7 @@ class Descent:
 
     def cost(self) -> float:
         """L over all rows, what regularisers add included."""
-        *_, last = self.network.evaluate(self.data, self.loss, self.team)
+        *_, last = evaluate_any(self.network, self.data, self.loss, self.team)
         return last.loss / self.data.n_rows + self.network.penalty()
 
     def steps(self, n_steps: int) -> Array:
@@ -177,17 +177,26 @@ def by_own_loss(
     descent: Descent, loss: OwnLoss, order: Array | None, batch_size: int
 ) -> Iterator[Slice]:
     """One update after every batch, along the gradient of a loss of the user's own."""
-    data, network, key = descent.data, descent.network, descent.batch_arguments.noise[0]
-    for start in range(0, data.n_rows, batch_size):
-        stop = min(start + batch_size, data.n_rows)
-        rows = slice(start, stop) if order is None else order[start:stop]
-        passed = Pass(network, Features(data.X[rows], data.x_type), (key, start))
-        value, dL_dy = loss.value_and_gradient(data.y[rows], passed.outputs)
-        descent.total += value * (stop - start)
-        descent.gradient[:] = 0
-        passed.backward(dL_dy, descent.gradient)
+    n_rows = descent.data.n_rows
+    for start in range(0, n_rows, batch_size):
+        piece = _own_gradient(descent, loss, order, start, min(start + batch_size, n_rows))
         move(descent)
-        yield Slice(rows, stop - start, descent.total, passed.outputs, moved=True)
+        yield piece._replace(moved=True)
+
+
+def _own_gradient(
+    descent: Descent, loss: OwnLoss, order: Array | None, start: int, stop: int
+) -> Slice:
+    """The mean gradient, by a loss of the user's own, of the rows visited start-th to stop-th."""
+    rows = slice(start, stop) if order is None else order[start:stop]
+    X, x_type, y, weights = descent.data
+    data, noise = Data(X[rows], x_type, y[rows], weights), descent.batch_arguments.noise
+    descent.gradient[:] = 0
+    value, outputs = own_gradient(
+        descent.network, data, loss, descent.gradient, (int(noise[0]), start)
+    )
+    descent.total += value * (stop - start)
+    return Slice(rows, stop - start, descent.total, outputs)
 
 
 def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> Iterator[Slice]:
@@ -206,6 +215,9 @@ def gradient_slices(
     descent: Descent, order: Array | None, first: int, last: int
 ) -> Iterator[Slice]:
     """Add up the mean gradient of the rows visited first-th to last-th; nothing moves."""
+    if isinstance(descent.loss, OwnLoss):
+        yield _own_gradient(descent, descent.loss, order, first, last)
+        return
     network, settings = descent.network, (1 / (last - first), descent.gradient)
     door, arguments = network.core.gradient, descent.batch_arguments
     descent.gradient[:] = 0
@@ -227,17 +239,17 @@ def move(descent: Descent) -> None:
 
 def apply_gradient(network: Network, optimizer: Optimizer, state: State, gradient: Array) -> None:
     """One step along a gradient to which regularisers have added; FloatingPointError, and no step,
-    if it leads out of the finite numbers."""
+    if it leads weights, or what the optimiser keeps, out of the finite numbers."""
     layers = network.layer_rules * [1, 0, 0]
     rule = optimizer.rule(layers, state)
     kept = [network.parameters.copy(), state.slots.copy()]
     steps = optimizer.steps(state.step, 1)
     table, parameters, *_ = network.arguments(1)
     network.core.update(table, parameters, gradient, steps, *rule)
-    if not network.core.all_finite(parameters):
+    if not all(network.core.all_finite(array.ravel()) for array in (parameters, state.slots)):
         parameters[:], state.slots[:] = kept
         raise FloatingPointError(
-            f"the step leads to weights that are not finite; the model keeps its own. "
+            f"the step leads to numbers that are not finite; the model keeps its own. "
             f"{remedy(optimizer, state.step, network.layer_rules)}"
         )
     state.step += 1

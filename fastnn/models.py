@@ -31,7 +31,7 @@ from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, dropout_key, weight_shapes
 from fastnn.online import OneRow
 from fastnn.own_loss import LossFunction, OwnLoss
-from fastnn.passes import Pass
+from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths, path_for
 from fastnn.rate_search import LearningRateCurve, range_test
 from fastnn.training import (
@@ -369,6 +369,7 @@ class Sequential:
             if self._one_row is None and isinstance(X, np.ndarray) and len(X) == 1:
                 self._one_row = self._new_one_row()
             if self._one_row is not None:
+                self._pass = None
                 loss = self._one_row.learn(X, y)
                 if loss is not None:
                     return loss
@@ -458,7 +459,7 @@ class Sequential:
         if isinstance(loss, OwnLoss):
             return None
         state, optimizer = self._optimizer_state(network), self._optimizer
-        if optimizer.follows_cost:
+        if optimizer.needs_all_rows:
             return None
         if not has_own_paths(network, optimizer.rule(network.layer_rules, state)):
             return None
@@ -723,8 +724,11 @@ class Sequential:
         network, wanted = self._built(), _checked_threads(threads)
         data = self._data(X, y, sample_weight)
         if isinstance(loss, OwnLoss):
-            outputs = self.forward(X)
-            return self.backward(loss.value_and_gradient(data.y, outputs)[1])
+            flat = network.new_gradient()
+            own_gradient(network, data, loss, flat)
+            network.add_penalty_gradient(flat)
+            network.refuse_overflow("the gradient", flat)
+            return _named(network, flat)
         with network.training_team(wanted, data.n_rows) as team:
             flat = network.gradient(data, loss, team)
         return _named(network, flat)
@@ -834,7 +838,8 @@ class Sequential:
             If an array is missing, or not finite, or has another shape. The model is then as it
             was.
         FloatingPointError
-            If weights would no longer be finite. The model keeps its weights.
+            If weights, or what the optimiser keeps for them, would no longer be finite. The model
+            is then as it was.
         """
         network, optimizer = self._built(), self._optimizer
         if optimizer.needs_all_rows:

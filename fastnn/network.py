@@ -355,7 +355,7 @@ class Network:
             rows = Data(*X.rows(start, stop), nothing.reshape(0, 0), nothing)
             visited = NO_LOSS, self.no_order, predictions[start:stop], 0.0
             team.run(self.core.evaluate, *arguments, *rows, *visited)
-        self._refuse_overflow("the output", predictions)
+        self.refuse_overflow("the output", predictions)
         return predictions
 
     def evaluate(self, data: Data, loss: Loss, team: Team = ALONE) -> Iterator[Slice]:
@@ -377,10 +377,10 @@ class Network:
             rows = data.rows(start, stop)
             team.run(self.core.gradient, *arguments, *rows, *common, gradient)
         self.add_penalty_gradient(gradient)
-        self._refuse_overflow("the gradient", gradient)
+        self.refuse_overflow("the gradient", gradient)
         return gradient
 
-    def _refuse_overflow(self, what: str, values: Array) -> None:
+    def refuse_overflow(self, what: str, values: Array) -> None:
         """Raise FloatingPointError if a result is not finite, though weights and rows are."""
         if not self.core.all_finite(values.ravel()):
             raise FloatingPointError(

@@ -524,6 +524,9 @@ class LBFGS(Optimizer):
 def remedy(optimizer: Optimizer, step: int, layers: Array) -> str:
     """What to do when training has diverged; `layers` is what each has of its own."""
     rate, momentum = optimizer.rate(step), getattr(optimizer, "momentum", 0.0)
+    scale = "the features (with a Normalization layer) and, in a regression, the targets"
+    if optimizer.follows_cost:
+        return f"Standardise {scale}"
     decay = layers[:, 2].max(initial=0)
     if rate * decay >= 1:
         return (
@@ -539,8 +542,7 @@ def remedy(optimizer: Optimizer, step: int, layers: Array) -> str:
         cause = f"learning_rate={rate:g}"
     return (
         f"Most likely {cause} is too large for data of this scale: try "
-        f"{type(optimizer).__name__}(learning_rate={smaller}), or standardise the features (with a "
-        f"Normalization layer) and, in a regression, the targets"
+        f"{type(optimizer).__name__}(learning_rate={smaller}), or standardise {scale}"
     )
 
 

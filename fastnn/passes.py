@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fastnn._team import Team
 from fastnn._validation import Array, Data, Features
+from fastnn.losses import Loss
 from fastnn.network import NO_LOSS, Network, Slice, aligned_empty, padded
 from fastnn.own_loss import OwnLoss
 
@@ -51,6 +53,24 @@ class Pass:
         self._network.core.backward(
             layers, parameters, block, scratch, noise, dL_dy, gradient, transposed, dL_dx
         )
+
+
+def own_gradient(
+    network: Network, data: Data, loss: OwnLoss, gradient: Array,
+    noise: tuple[int, int] | None = None,
+) -> tuple[float, Array]:  # fmt: skip
+    """gradient := dL/dW + gradient of a loss of the user's own; returns L and the outputs."""
+    passed = Pass(network, Features(data.X, data.x_type), noise)
+    value, dL_dy = loss.value_and_gradient(data.y, passed.outputs)
+    passed.backward(dL_dy, gradient)
+    return value, passed.outputs
+
+
+def evaluate_any(network: Network, data: Data, loss: Loss, team: Team) -> Iterator[Slice]:
+    """Loss and outputs of all rows, slice by slice, whosever the loss is."""
+    if isinstance(loss, OwnLoss):
+        return evaluate_own(network, data, loss)
+    return network.evaluate(data, loss, team)
 
 
 def evaluate_own(network: Network, data: Data, loss: OwnLoss) -> Iterator[Slice]:

@@ -10,7 +10,8 @@ from fastnn._validation import Array
 from fastnn.descent import Descent, by_batches
 
 SMOOTHING = 0.9  # how much of the running mean of the losses stays at a step
-HOPELESS = 4  # times the lowest loss so far, where the run ends
+SETTLED = 10  # steps after which that mean has settled
+HOPELESS = 4  # times the largest loss before that; a mean above it ends the run
 EARLY = 0.2  # the share of the steps whose means say more of the first batches than of the rate
 SAFETY = 10  # how far below the rate of the lowest loss the suggestion lies
 
@@ -40,13 +41,15 @@ def range_test(descent: Descent, order: Array, batch_size: int, rates: Array) ->
     Source: Smith 2017, "Cyclical learning rates for training neural networks" (arXiv:1506.01186).
     """
     means: list[float] = []
-    mean = 0.0
+    mean, largest = 0.0, 0.0
     for t, loss in enumerate(_losses(descent, order, batch_size, rates), 1):
         mean += (1 - SMOOTHING) * (loss - mean)
         if not math.isfinite(mean):
             break
         means.append(mean / (1 - SMOOTHING**t))
-        if means[-1] > HOPELESS * min(means):
+        if t <= SETTLED:
+            largest = max(largest, abs(loss))
+        elif means[-1] > HOPELESS * largest:
             break
     if not means:
         raise FloatingPointError(

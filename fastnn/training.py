@@ -17,8 +17,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import Accuracy
 from fastnn.network import Network, Slice
 from fastnn.optimizers import remedy
-from fastnn.own_loss import OwnLoss
-from fastnn.passes import evaluate_own
+from fastnn.passes import evaluate_any
 
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
@@ -97,11 +96,7 @@ def evaluate(
 ) -> dict[str, float]:
     """The loss sum_i w_i l_i / n, with what regularisers add, and the metrics over all rows."""
     means = RunningMeans(metrics, data.y, network.penalty())
-    if isinstance(loss, OwnLoss):
-        pieces = evaluate_own(network, data, loss)
-    else:
-        pieces = network.evaluate(data, loss, team)
-    for piece in pieces:
+    for piece in evaluate_any(network, data, loss, team):
         means.add(piece)
     return means.values()
 
