@@ -265,6 +265,20 @@ def test_threads_leave_no_trace_in_the_bits(mode, optimizer):
 
 
 @modes
+@pytest.mark.parametrize("units", [4, 20])
+def test_slices_leave_no_trace_in_the_bits(mode, units):
+    layers = [Dropout(0.2), Dense(units, "relu"), Dropout(0.5), Dense(1)]
+    rows, y, weights = np.tile(X, (5, 1)), np.tile(Y, 5), []
+    for slice_rows in (64, 192, 1000):
+        model = model_for(layers)
+        model._network.slice_rows, model._network.block = slice_rows, 64
+        size = {"stochastic": 1, "minibatch": 16, "batch": 300}[mode]
+        model.fit(rows, y, epochs=2, batch_size=size)
+        weights.append(bits(model))
+    assert weights[0] == weights[1] == weights[2]
+
+
+@modes
 def test_the_same_seed_gives_the_same_bits_and_another_others(mode):
     models = [model_for(seed=seed) for seed in (5, 5, 6)]
     weights = models[0].get_weights()
