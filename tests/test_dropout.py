@@ -315,6 +315,14 @@ def test_the_average_takes_the_place_of_the_weights_when_fit_ends():
         W = average
 
 
+def test_no_epochs_leave_the_weights_and_the_average_apart():
+    model = linear(SGD(RATE, use_ema=True))
+    fit(model, "batch", epochs=3)
+    model.set_weights([np.ones((4, 1))])
+    fit(model, "batch", epochs=0)
+    assert (model.get_weights()[0] == 1).all()
+
+
 def test_while_training_the_weights_are_those_of_the_last_step():
     averaged, plain = linear(SGD(RATE, use_ema=True)), linear(SGD(RATE))
     options = {"epochs": 5, "validation_data": (X, Y)}

@@ -142,6 +142,13 @@ def test_evaluate_over_many_slices_is_the_mean_over_all_rows():
     assert model.evaluate(rows, np.ones((1000, 2))) == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_single_row_is_a_batch():
+    own, built_in = (model_for(loss) for loss in (own_mse, "mse"))
+    for model in (own, built_in):
+        model.fit(X[:1], Y[:1], mode="batch", epochs=3)
+    assert_close(own.get_weights(), built_in.get_weights())
+
+
 def test_gradient_leaves_what_waits_for_backward_alone():
     model = model_for(own_mse)
     model.forward(X)
