@@ -762,10 +762,10 @@ class Sequential:
         Examples
         --------
         >>> import numpy as np
-        >>> from fastnn import Dense, Sequential
+        >>> from fastnn import SGD, Dense, Sequential
         >>> X, y = np.array([[1.0], [2.0]]), np.array([[2.0], [4.0]])
         >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
-        >>> model.compile("SGD")
+        >>> model.compile(SGD(0.1))
         >>> model.build(1)
         >>> for _ in range(500):
         ...     error = model.forward(X) - y  # dL/dy of L = 1/2 sum (y_pred - y)^2
