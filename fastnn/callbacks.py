@@ -75,7 +75,7 @@ class ReduceLROnPlateau(Callback):
     ------
     TypeError, ValueError
         If an argument is not as said above; in `fit` if the history has no such number, or the
-        learning rate is a schedule.
+        learning rate is not a number.
 
     Examples
     --------
@@ -104,11 +104,11 @@ class ReduceLROnPlateau(Callback):
         self.min_lr = number_between("min_lr", min_lr, 0, None, example=1e-6)
 
     def on_train_begin(self) -> None:
-        rate = self.model.optimizer.learning_rate
-        if not isinstance(rate, float):
+        optimizer = self.model.optimizer
+        if not isinstance(optimizer.learning_rate, float) or optimizer.needs_all_rows:
             raise ValueError(
-                f"ReduceLROnPlateau needs a number as learning rate, but it is {rate!r}; leave one "
-                f"of the two out"
+                f"ReduceLROnPlateau needs a number as learning rate, but the optimizer is "
+                f"{optimizer}; leave one of the two out"
             )
         self._best, self._worse, self._resting = math.inf, 0, 0
 

@@ -125,7 +125,7 @@ def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iter
     descent.begin_epoch()
     if isinstance(descent.loss, OwnLoss):
         return by_own_loss(descent, descent.loss, order, batch_size)
-    if batch_size == 1:
+    if batch_size == 1 and not descent.optimizer.needs_all_rows:
         return stochastic(descent, order)
     if batch_size >= descent.data.n_rows:
         return batch(descent)

@@ -305,7 +305,8 @@ class Sequential:
         data, validation = self._split(data, validation_data, validation_split)
         wanted = _checked_threads(threads)
         plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
-        self._check_mode(mode_of(plan.batch_size, data.n_rows))
+        all_rows = plan.batch_size >= data.n_rows  # a single one, too
+        self._check_mode("batch" if all_rows else mode_of(plan.batch_size, data.n_rows))
         self._disturb()
         hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
         self.build(data.n_features)

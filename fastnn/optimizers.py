@@ -295,15 +295,17 @@ class SGD(Optimizer):
         super().__post_init__()
         self._check(0.9, "momentum")
         flag("nesterov", self.nesterov)
-        others = self.momentum or self.weight_decay or self.use_ema or self.clips
-        if self.follows_cost and others:
+        self._checked_rate(self.learning_rate)  # beside the others
+
+    def _checked_rate(self, rate: object) -> object:
+        if not isinstance(rate, str) or rate != "auto":
+            return super()._checked_rate(rate)
+        if self.momentum or self.weight_decay or self.use_ema or self.clips:
             raise ValueError(
                 "learning_rate='auto' is for plain gradient descent, without momentum, weight "
                 "decay, clipping or average; e.g. SGD(learning_rate='auto')"
             )
-
-    def _checked_rate(self, rate: object) -> object:
-        return rate if rate == "auto" else super()._checked_rate(rate)
+        return rate
 
     @property
     def method(self) -> str:

@@ -218,7 +218,8 @@ def descend(fit: Fit) -> None:
         fit.end_epoch(epoch, _train_epoch(pieces, means, fit.callbacks))
         if fit.model.stop_training:
             break
-    adopt_average(descent)
+    if fit.plan.epochs:
+        adopt_average(descent)
 
 
 def train_batch(descent: Descent, metrics: Sequence[Accuracy]) -> dict[str, float]:

@@ -127,6 +127,12 @@ def test_sample_weights_count():
     np.testing.assert_allclose(found, best, atol=1e-5)
 
 
+def test_a_single_row_is_a_batch():
+    model = model_for()
+    model.fit(X[:1], Y[:1], mode="batch", epochs=20)
+    assert model.evaluate(X[:1], Y[:1]) < 1e-8
+
+
 def test_layers_that_are_not_trained_stay():
     layers = [Dense(9, "tanh", trainable=False), Dense(9, "tanh"), Dense(1)]
     model = model_for(layers)

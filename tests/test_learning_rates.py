@@ -277,9 +277,11 @@ def test_a_monitor_that_is_not_there_is_refused_by_name():
     assert fit(model, "batch", epochs=2)["loss"]
 
 
-@pytest.mark.parametrize("rate", [ExponentialDecay(0.1, 10, 0.9), "auto"])
-def test_a_plateau_and_a_schedule_are_refused_together(rate):
-    model = model_for(SGD(rate))
+@pytest.mark.parametrize(
+    "optimizer", [SGD(ExponentialDecay(0.1, 10, 0.9)), SGD("auto"), LBFGS()], ids=repr
+)
+def test_a_plateau_needs_a_rate_that_is_a_number(optimizer):
+    model = model_for(optimizer)
     model.build(4)
     before = bits(model)
     with pytest.raises(ValueError, match="needs a number as learning rate"):
@@ -388,6 +390,13 @@ def test_auto_goes_on_after_a_pause_bit_for_bit(dtype, how, tmp_path):
     assert len(set(expected["learning_rate"])) > 1
 
 
+def test_auto_takes_a_single_row_as_a_batch():
+    model = model_for(SGD("auto"), dtype="float64")
+    costs = model.fit(X[:1], Y[:1], mode="batch", epochs=20).history["loss"]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] < 1e-6
+
+
 def test_auto_gives_the_same_bits_with_any_number_of_threads():
     layers = [Dense(64, "relu"), Dense(64, "relu"), Dense(1)]
     models = [model_for(SGD("auto"), layers) for _ in range(2)]
@@ -425,6 +434,10 @@ def test_auto_is_refused_outside_batch_mode(options):
 def test_auto_is_for_plain_descent(others):
     with pytest.raises(ValueError, match="learning_rate='auto' is for plain gradient descent"):
         SGD("auto", **others)
+    optimizer = SGD(0.1, **others)
+    with pytest.raises(ValueError, match="learning_rate='auto' is for plain gradient descent"):
+        optimizer.learning_rate = "auto"
+    assert optimizer.learning_rate == 0.1
 
 
 def test_auto_is_refused_with_dropout_and_by_other_optimisers():
