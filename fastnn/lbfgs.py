@@ -31,16 +31,16 @@ class _Problem:
         self._fit, self._network = fit, fit.descent.network
         self.weights = self._network.parameters.astype(np.float64)  # the last ones accepted
         self._epoch = 0
+        self._scores: dict[str, float] = {}  # the loss that the iteration begins with, and metrics
 
     def begin(self) -> None:
-        """Before an iteration: its loss and metrics are those of the weights it begins with."""
-        fit = self._fit
+        """Before an iteration."""
+        fit, descent = self._fit, self._fit.descent
         fit.begin_epoch(self._epoch)
         self._began = time.perf_counter()
-        descent = fit.descent
-        self._scores = evaluate(
-            self._network, descent.data, descent.loss, fit.metrics, descent.team
-        )
+        if fit.metrics:
+            arguments = self._network, descent.data, descent.loss, fit.metrics, descent.team
+            self._scores = evaluate(*arguments)
 
     def cost(self, weights: Array) -> tuple[float, Array]:
         """L and dL/dw of all rows, those that are not trained zero."""
@@ -56,6 +56,7 @@ class _Problem:
                 "weights. Standardise the features (with a Normalization layer) and, in a "
                 "regression, the targets"
             )
+        self._scores = self._scores or {"loss": loss}
         network.add_penalty_gradient(descent.gradient)
         gradient = np.zeros(len(weights))
         pairs = zip(network.moving(descent.gradient), network.moving(gradient), strict=True)
@@ -72,7 +73,7 @@ class _Problem:
         seconds = time.perf_counter() - self._began
         rate = {"seconds": seconds, "samples_per_second": n_rows / seconds}
         fit.end_epoch(self._epoch, self._scores | rate)
-        self._epoch += 1
+        self._epoch, self._scores = self._epoch + 1, {"loss": float(intermediate_result.fun)}
         if fit.model.stop_training or self._epoch == fit.plan.epochs:
             raise StopIteration
         self.begin()

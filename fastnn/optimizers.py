@@ -11,6 +11,7 @@ from fastnn._validation import Array, flag, lookup, number_between, real_number,
 from fastnn.schedules import Schedule
 
 BELOW_1 = math.nextafter(1, 0)
+SMALLEST_EPSILON = 1e-35
 
 METHODS = {  # codes of `fastnn/kernels/update.pxd`, and how many numbers each keeps for a weight
     "plain": (0, 0),
@@ -142,6 +143,11 @@ class Optimizer:
     def __setattr__(self, name: str, value: object) -> None:
         if name == "learning_rate":
             value = self._checked_rate(value)
+            if isinstance(value, str) and self.__dict__.get(name, value) != value:
+                raise ValueError(
+                    f"learning_rate={value!r} is for an optimiser from the start: compile the "
+                    f"model with SGD(learning_rate={value!r})"
+                )
         elif name in self.__dict__:
             raise AttributeError(
                 f"{name} of a made optimiser is fixed: compile the model with a new one, e.g. "
@@ -170,10 +176,10 @@ class Optimizer:
             )
         return real_number("learning_rate", rate, above=0)
 
-    def _check(self, example: float, *names: str, high: float | None = 1) -> None:
-        """Numbers from 0 to `high`."""
+    def _check(self, example: float, *names: str, low: float = 0, high: float | None = 1) -> None:
+        """Numbers from `low` to `high`."""
         for name in names:
-            self._set(name, number_between(name, getattr(self, name), 0, high, example=example))
+            self._set(name, number_between(name, getattr(self, name), low, high, example=example))
 
     @property
     def method(self) -> str:
@@ -333,7 +339,7 @@ class Adam(Optimizer):
     beta_1, beta_2 : float
         How much of the means stays at a step, from 0 to below 1.
     epsilon : float
-        What keeps the division from 0, at least 0.
+        What keeps the division from 0, at least 1e-35, which is not 0 in float32.
     amsgrad : bool
         Whether to divide by the largest v so far (Reddi, Kale, Kumar 2018).
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
@@ -354,7 +360,7 @@ class Adam(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(0.9, "beta_1", "beta_2", high=BELOW_1)
-        self._check(1e-7, "epsilon", high=None)
+        self._check(1e-7, "epsilon", low=SMALLEST_EPSILON, high=None)
         flag("amsgrad", self.amsgrad)
 
     @property
@@ -403,7 +409,7 @@ class RMSprop(Optimizer):
     momentum : float
         From 0 to 1.
     epsilon : float
-        What keeps the division from 0, at least 0.
+        What keeps the division from 0, at least 1e-35, which is not 0 in float32.
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
         As all optimisers have them, see `Optimizer`.
 
@@ -421,7 +427,7 @@ class RMSprop(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(0.9, "rho", "momentum")
-        self._check(1e-7, "epsilon", high=None)
+        self._check(1e-7, "epsilon", low=SMALLEST_EPSILON, high=None)
 
     @property
     def method(self) -> str:
@@ -443,7 +449,7 @@ class Adagrad(Optimizer):
     learning_rate : float or Schedule
         The step size, greater than 0, or a schedule that gives it from step to step.
     epsilon : float
-        What keeps the division from 0, at least 0.
+        What keeps the division from 0, at least 1e-35, which is not 0 in float32.
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
         As all optimisers have them, see `Optimizer`.
 
@@ -459,7 +465,7 @@ class Adagrad(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check(1e-7, "epsilon", high=None)
+        self._check(1e-7, "epsilon", low=SMALLEST_EPSILON, high=None)
 
     @property
     def method(self) -> str:

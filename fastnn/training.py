@@ -113,18 +113,17 @@ class DivergenceWatch:
 
     def __init__(self, descent: Descent) -> None:
         self._descent = descent
-        self._parameters = descent.network.parameters
-        self._arrays = self._parameters, descent.state.slots
+        self._arrays = descent.network.parameters, descent.state.slots
         self._kept = [array.copy() for array in self._arrays]
         self._kept_step = descent.state.step
 
-    def _weights_are_finite(self) -> bool:
-        finite: bool = self._descent.network.core.all_finite(self._parameters)
-        return finite
+    def _all_is_finite(self) -> bool:
+        core = self._descent.network.core
+        return all(core.all_finite(array.ravel()) for array in self._arrays)
 
     def settle(self) -> None:
         """Whatever ended the fit, leave finite weights."""
-        if not self._weights_are_finite():
+        if not self._all_is_finite():
             self._go_back()
 
     def _go_back(self) -> None:
@@ -135,7 +134,7 @@ class DivergenceWatch:
     def checked(self, pieces: Iterable[Slice], when: str) -> Iterator[Slice]:
         """Hand the slices on; FloatingPointError at the first that did not end well."""
         for piece in pieces:
-            if not math.isfinite(piece.loss) or (piece.moved and not self._weights_are_finite()):
+            if not math.isfinite(piece.loss) or (piece.moved and not self._all_is_finite()):
                 self._go_back()
                 raise FloatingPointError(self._message(when))
             if piece.moved:

@@ -371,10 +371,11 @@ class Momentum:
 
     def penalised(self, i, W, dW):
         """The i-th gradient with what regularisers add; even ones are dW, odd ones db."""
-        if i % 2 == 0 and self.l1:
-            dW = dW + self.l1[i // 2] * np.sign(W)
-        if i % 2 == 0 and self.l2:
-            dW = dW + 2 * self.l2[i // 2] * W
+        layer = i // 2
+        if i % 2 == 0 and layer < len(self.l1):
+            dW = dW + self.l1[layer] * np.sign(W)
+        if i % 2 == 0 and layer < len(self.l2):
+            dW = dW + 2 * self.l2[layer] * W
         return dW
 
     def clipped(self, gradients):

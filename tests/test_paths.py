@@ -75,7 +75,7 @@ def assert_textbook(path, build, sizes, activations, loss, *, weights=None, **se
 @each_build
 @each_path
 @pytest.mark.parametrize("sizes", SHAPES)
-@pytest.mark.parametrize("hidden", ["relu", "tanh", "elu"])
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "gelu"])
 def test_every_path_gives_the_textbook_weights(build, path, sizes, hidden):
     activations = [hidden] * (len(sizes) - 2) + ["linear"]
     assert_textbook(path, build, sizes, activations, "mean_squared_error")
@@ -84,7 +84,7 @@ def test_every_path_gives_the_textbook_weights(build, path, sizes, hidden):
 @each_build
 @each_path
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
-@pytest.mark.parametrize("hidden", ["relu", "sigmoid", "softplus"])
+@pytest.mark.parametrize("hidden", ["relu", "softplus"])
 def test_every_path_takes_every_loss(build, path, loss, output, hidden):
     assert_textbook(path, build, (19, 24, 20, 3), [hidden, "relu", output], loss)
 
@@ -141,7 +141,7 @@ def test_tiny_networks_of_any_shape(build, sizes, hidden):
 
 
 @each_build
-@pytest.mark.parametrize(("loss", "output"), PAIRS)
+@pytest.mark.parametrize(("loss", "output"), [pair for pair in PAIRS if pair[1] != "gelu"])
 def test_tiny_networks_with_every_loss(build, loss, output):
     assert_textbook("tiny", build, (5, 7, 3), ["relu", output], loss)
 
@@ -179,7 +179,7 @@ def test_momentum_and_decay_give_the_textbook_weights(build, path, optimizer, l2
 @pytest.mark.parametrize("optimizer", ADAPTIVE, ids=repr)
 @pytest.mark.parametrize("sizes", [(40, 33, 20, 3), (5, 8, 1), (9, 2)])
 def test_adaptive_rules_give_the_textbook_weights(build, optimizer, sizes):
-    activations = ["tanh"] * (len(sizes) - 2) + ["linear"]
+    activations = ["silu"] * (len(sizes) - 2) + ["linear"]
     weights = np.random.default_rng(5).random(N_ROWS)
     assert_textbook(
         "fused", build, sizes, activations, "mean_squared_error", optimizer=optimizer,

@@ -825,10 +825,10 @@ BAD_MAKES = table(
     ("units text", lambda: Dense("3"), TypeError, "units='3': expected a whole number"),
     (
         "activation unknown",
-        lambda: Dense(1, "gelu"),
+        lambda: Dense(1, "mish"),
         ValueError,
-        "activation='gelu' is unknown; known are linear, relu, sigmoid, tanh, softmax, leaky_relu, "
-        "elu, selu, softplus",
+        "activation='mish' is unknown; known are linear, relu, sigmoid, tanh, softmax, leaky_relu, "
+        "elu, selu, softplus, gelu, silu",
     ),
     ("activation misspelt", lambda: Dense(1, "rellu"), ValueError, "mean 'relu'"),
     ("activation a function", lambda: Dense(1, np.tanh), TypeError, "activation=.*expected a name"),

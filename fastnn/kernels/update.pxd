@@ -6,7 +6,7 @@ block of rows is foreseen. The formulas are Keras's; `fastnn/optimizers.py` has 
 the codes.
 
 A step is made of what is the same for all of a fit (`Rule`), of what each layer has of its own
-(`LayerRule`) and of what changes from step to step (`Step`); a `Motion` is all three, for one array.
+(`LayerRule`) and of what changes from step to step (`Step`); a `Motion` is all three for one array.
 """
 
 from fastnn.kernels.simd cimport (
