@@ -14,19 +14,18 @@ from fastnn.activations import ACTIVATIONS
 from fastnn.plots import COLOURS
 
 IMAGES = Path(__file__).with_name("images")
-COLUMNS = 4
 STEPS = 1000
 Z = np.linspace(-4, 4, 402)  # without 0, where relu has a corner
 
 
-def grid(n_panels: int, height: float) -> tuple[Figure, list]:
-    """A figure with so many panels in rows of COLUMNS; `height` is that of a row."""
-    rows = -(-n_panels // COLUMNS)
+def grid(n_panels: int, columns: int, height: float) -> tuple[Figure, list]:
+    """A figure with so many panels; `height` is that of a row."""
+    rows = -(-n_panels // columns)
     figure = Figure(figsize=(10, height * rows), dpi=150, layout="constrained")
-    panels = list(figure.subplots(rows, COLUMNS, sharex=True, sharey=True).flat)
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True).flat)
     for axes in panels[n_panels:]:
         axes.remove()
-    for axes in panels[:n_panels][-COLUMNS:]:  # the lowest of each column
+    for axes in panels[:n_panels][-columns:]:  # the lowest of each column
         axes.tick_params(labelbottom=True)
     for axes in panels:
         axes.grid(alpha=0.3)
@@ -90,7 +89,7 @@ SCHEDULES = [
 
 def draw_schedules(path: Path) -> None:
     """One panel for each schedule, its options as further curves."""
-    figure, panels = grid(len(SCHEDULES), height=2.1)
+    figure, panels = grid(len(SCHEDULES), 4, height=2.1)
     steps = np.arange(STEPS)
     for axes, (title, *curves) in zip(panels, SCHEDULES, strict=True):
         for (schedule, name, x, y), colour in zip(curves, COLOURS, strict=False):
@@ -129,7 +128,7 @@ def with_gaps(slopes: np.ndarray) -> np.ndarray:
 def draw_activations(path: Path) -> None:
     """One panel for each activation of single units: f solid, f' dashed."""
     names = [name for name in ACTIVATIONS if name != "softmax"]
-    figure, panels = grid(len(names), height=2.1)
+    figure, panels = grid(len(names), 5, height=2.1)
     for axes, name in zip(panels, names, strict=True):
         f, slopes = function_and_derivative(name)
         axes.plot(Z, f, color=COLOURS[0], linewidth=1.8)

@@ -14,7 +14,7 @@ from networks import (
     oracle_weights,
 )
 
-from fastnn import SGD, Adagrad, Adam, AdamW, RMSprop
+from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential
 from fastnn._team import Team
 from fastnn.descent import adopt_average, epoch_slices
 from fastnn.losses import LOSSES
@@ -137,3 +137,146 @@ def test_clipping_is_not_always_on_nor_always_off():
         network, X, y, descent = start(BUILDS[0], (4, 9, 5, 3), "SGD", mix)
         *_, rule = oracle(network, X, y, descent, "stochastic", layers, dropout)
         assert 0 < rule.clipped_steps < rule.t
+
+
+# Two by two weights and two biases after three steps along GRADIENTS: what Keras 3.15 makes of them
+# in float64, rounded to 12 places.
+W, B = [[0.5, -0.25], [1.0, -2.0]], [0.1, -0.3]
+GRADIENTS = [
+    ([[1.0, -2.0], [0.25, 3.0]], [0.5, -1.5]),
+    ([[-0.5, 1.0], [2.0, 0.125]], [1.0, 0.75]),
+    ([[0.3, 0.2], [-1.0, -4.0]], [-0.2, 0.4]),
+]
+KERAS = [
+    (SGD(0.1), [0.42, -0.17, 0.875, -1.9125, -0.03, -0.265]),
+    (SGD(0.1, momentum=0.9), [0.294, 0.082, 0.65225, -2.43675, -0.2055, -0.076]),
+    (
+        SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+        [0.2233905, 0.12894325, 0.53727175, -2.2321625, -0.3037246, -0.0599512],
+    ),
+    (SGD(0.1, clipvalue=1.0), [0.42, -0.27, 0.975, -2.0125, -0.03, -0.315]),
+    (
+        SGD(0.1, clipnorm=1.0),
+        [
+            0.487874314726,
+            -0.24507771488,
+            0.930337136406,
+            -1.988801919966,
+            0.008377223398,
+            -0.305131670195,
+        ],
+    ),
+    (
+        SGD(0.1, momentum=0.5, global_clipnorm=2.0),
+        [
+            0.456989548665,
+            -0.202413550041,
+            0.796927597647,
+            -2.08018263171,
+            -0.048199614577,
+            -0.276320929003,
+        ],
+    ),
+    (
+        Adam(0.1),
+        [
+            0.336914024753,
+            -0.108556679569,
+            0.789380560335,
+            -2.151424636825,
+            -0.158703346524,
+            -0.168174846962,
+        ],
+    ),
+    (
+        Adam(0.1, amsgrad=True, epsilon=0.01),
+        [
+            0.374639537322,
+            -0.127340189937,
+            0.859877774322,
+            -2.136319499646,
+            -0.08513025726,
+            -0.190617836557,
+        ],
+    ),
+    (
+        AdamW(0.1, weight_decay=0.2),
+        [
+            0.312002684802,
+            -0.098347346634,
+            0.736175439184,
+            -2.02844770032,
+            -0.158693812978,
+            -0.155025111688,
+        ],
+    ),
+    (
+        RMSprop(0.1),
+        [
+            0.241771604799,
+            -0.112148621184,
+            0.516384578625,
+            -2.068077394628,
+            -0.442771284682,
+            -0.211394825598,
+        ],
+    ),
+    (
+        RMSprop(0.1, rho=0.5, momentum=0.5, epsilon=0.01),
+        [
+            0.314903659991,
+            -0.147842843948,
+            0.654973044964,
+            -2.127347500138,
+            -0.300541559045,
+            -0.2312689167,
+        ],
+    ),
+    (
+        Adagrad(0.1),
+        [
+            0.422686892975,
+            -0.204329407124,
+            0.883965921073,
+            -2.023773548737,
+            -0.053617928811,
+            -0.268917611362,
+        ],
+    ),
+    (
+        Adam(ExponentialDecay(0.1, 2, 0.5), weight_decay=0.1),
+        [
+            0.353281219262,
+            -0.119581300683,
+            0.807256458625,
+            -2.094937547098,
+            -0.099987604242,
+            -0.173294644887,
+        ],
+    ),
+]
+KERAS_AVERAGE = [0.4225, -0.135, 0.875, -2.109375, -0.015, -0.22625]  # SGD(0.1), ema_momentum 0.5
+
+
+def stepped(optimizer):
+    """A model after the three steps."""
+    model = Sequential([Dense(2)], dtype="float64")
+    model.compile(optimizer)
+    model.build(2)
+    model.set_weights([W, B])
+    for dW, db in GRADIENTS:
+        model.apply({"dL/dW1": dW, "dL/db1": db})
+    return model
+
+
+@pytest.mark.parametrize(("optimizer", "expected"), KERAS, ids=lambda case: str(case)[:60])
+def test_steps_are_those_of_keras(optimizer, expected):
+    weights = np.concatenate([array.ravel() for array in stepped(optimizer).get_weights()])
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=2e-12)
+
+
+def test_the_average_is_that_of_keras():
+    model = stepped(SGD(0.1, use_ema=True, ema_momentum=0.5))
+    average = model._network.views(model._state.slots[-1]).values()
+    average = np.concatenate([array.ravel() for array in average])
+    np.testing.assert_allclose(average, KERAS_AVERAGE, rtol=0, atol=2e-12)
