@@ -19,6 +19,7 @@ from fastnn.network import Network, Slice
 from fastnn.optimizers import remedy
 from fastnn.passes import evaluate_any
 
+COPIED_NUMBERS = 400_000  # in a copy of all weights at every slice
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
 
@@ -106,9 +107,9 @@ def _validate(descent: Descent, data: Data, metrics: Sequence[Accuracy]) -> dict
 
 
 class DivergenceWatch:
-    """Keeps the weights of the last slice that ended well, to go back to them.
+    """Keeps weights of a slice that ended well, to go back to, and what the optimiser kept of each.
 
-    With them what the optimiser keeps for each.
+    Copies are made so rarely that they take a hundredth of the time at most.
     """
 
     def __init__(self, descent: Descent) -> None:
@@ -116,14 +117,15 @@ class DivergenceWatch:
         self._arrays = descent.network.parameters, descent.state.slots
         self._kept = [array.copy() for array in self._arrays]
         self._kept_step = descent.state.step
+        self._every = 1 + sum(array.size for array in self._arrays) // COPIED_NUMBERS  # slices
+        self._slices = 0  # since the copy
 
-    def _all_is_finite(self) -> bool:
-        core = self._descent.network.core
-        return all(core.all_finite(array.ravel()) for array in self._arrays)
+    def _are_finite(self, *arrays: Array) -> bool:
+        return all(self._descent.network.core.all_finite(array.ravel()) for array in arrays)
 
     def settle(self) -> None:
         """Whatever ended the fit, leave finite weights."""
-        if not self._all_is_finite():
+        if not self._are_finite(*self._arrays):
             self._go_back()
 
     def _go_back(self) -> None:
@@ -131,17 +133,32 @@ class DivergenceWatch:
             array[:] = kept
         self._descent.state.step = self._kept_step
 
+    def _keep(self) -> None:
+        for array, kept in zip(self._arrays, self._kept, strict=True):
+            kept[:] = array
+        self._kept_step, self._slices = self._descent.state.step, 0
+
     def checked(self, pieces: Iterable[Slice], when: str) -> Iterator[Slice]:
-        """Hand the slices on; FloatingPointError at the first that did not end well."""
+        """Hand the slices on; FloatingPointError at the first that is seen not to have ended well.
+
+        The weights are looked at after every slice, what the optimiser keeps before it is copied
+        and at the end of the epoch.
+        """
         for piece in pieces:
-            if not math.isfinite(piece.loss) or (piece.moved and not self._all_is_finite()):
-                self._go_back()
-                raise FloatingPointError(self._message(when))
+            self._refuse_unless(math.isfinite(piece.loss), when)
             if piece.moved:
-                for array, kept in zip(self._arrays, self._kept, strict=True):
-                    kept[:] = array
-                self._kept_step = self._descent.state.step
+                self._refuse_unless(self._are_finite(self._arrays[0]), when)
+                self._slices += 1
+                if self._slices >= self._every:
+                    self._refuse_unless(self._are_finite(*self._arrays), when)
+                    self._keep()
             yield piece
+        self._refuse_unless(self._are_finite(*self._arrays), when)
+
+    def _refuse_unless(self, fine: bool, when: str) -> None:
+        if not fine:
+            self._go_back()
+            raise FloatingPointError(self._message(when))
 
     def _message(self, when: str) -> str:
         descent = self._descent
