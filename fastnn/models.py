@@ -279,7 +279,8 @@ class Sequential:
         callbacks : sequence of Callback, optional
             What to call at the borders of epochs.
         seed : int, optional
-            Decides the visiting orders of this call in place of the model's seed.
+            Decides the visiting orders of this call, and what dropout leaves out, in place of the
+            model's seed.
         threads : int, optional
             How many threads to run on at most; by default the CPUs that this process may use, or
             FASTNN_NUM_THREADS. Steps too small to gain from more run on fewer, and stochastic
@@ -314,7 +315,7 @@ class Sequential:
         self.history = _new_history(plan, data.n_rows, verbose)
         for hook in hooks:
             hook.model, hook.params = self, self.history.params
-        descent = self._descent(data, plan.batch_size, wanted)
+        descent = self._descent(data, plan.batch_size, wanted, plan.seed)
         fit = Fit(self, descent, plan, self._metrics, validation, hooks, self.history)
         fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
         return self.history
@@ -493,10 +494,13 @@ class Sequential:
             self.seed if seed is None else whole_number("seed", seed, minimum=0),
         )
 
-    def _descent(self, data: Data, batch_size: int, threads: int | None) -> Descent:
+    def _descent(
+        self, data: Data, batch_size: int, threads: int | None, seed: int | None = None
+    ) -> Descent:
         network, keep = self._built(), bool(self._metrics)
         state, loss = self._optimizer_state(network), self._compiled_loss()
-        descent = Descent(network, self._optimizer, state, loss, data, keep, self.seed)
+        descent = Descent(network, self._optimizer, state, loss, data, keep)
+        descent.seed = self.seed if seed is None else seed
         descent.team = descent.team_for(threads, batch_size)
         return descent
 

@@ -280,12 +280,13 @@ def test_slices_leave_no_trace_in_the_bits(mode, units):
 
 @modes
 def test_the_same_seed_gives_the_same_bits_and_another_others(mode):
-    models = [model_for(seed=seed) for seed in (5, 5, 6)]
+    """That of `fit`, in whose place without one is the model's."""
+    models = [model_for(seed=seed) for seed in (5, 6, 5, 1)]
     weights = models[0].get_weights()
-    for model in models:
+    for model, seed in zip(models, (1, 1, 2, None), strict=True):
         model.set_weights(weights)
-        fit(model, mode, seed=1)
-    assert bits(models[0]) == bits(models[1]) != bits(models[2])
+        fit(model, mode, seed=seed)
+    assert bits(models[0]) == bits(models[1]) == bits(models[3]) != bits(models[2])
 
 
 # ---- averages of the weights, and clipped steps, by hand on a linear model ----------------------
