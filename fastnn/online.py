@@ -27,6 +27,7 @@ class OneRow:
     def __init__(self, network: Network, optimizer: Optimizer, state: State, loss: Loss) -> None:
         self.network, self.optimizer, self.state, self.loss = network, optimizer, state, loss
         self.disturbed = False
+        self._prepare_step()
         self._shape, self._dtype = (1, network.n_features), np.dtype(network.dtype)
         self._x_type = NUMBER_TYPES[self._dtype]
         self._low, self._high, self._whole = loss.range_of_targets(network.n_outputs)
@@ -47,6 +48,10 @@ class OneRow:
         self._alive = arguments, rule, kept  # the memory holds their addresses
         self.disturbed = False
 
+    def _prepare_step(self) -> None:
+        """What is the same of all steps, until the learning rate is set anew."""
+        self._rate, self._step = self.optimizer.learning_rate, self.optimizer.constant_step()
+
     def learn(self, X: object, y: object) -> float | None:
         """One update with X, shape (1, n_features), and y; returns the loss before it.
 
@@ -66,8 +71,10 @@ class OneRow:
             return None
         if self.disturbed or self.network.normalization_table is not self._table:
             self._prepare()
-        rate, shrink, _ = self.optimizer.step(self.state.step)
-        loss: float = self._learn(self._memory, X, x_type, target, rate, shrink)
+        if self.optimizer.learning_rate is not self._rate:  # a property would take longer to ask
+            self._prepare_step()
+        step = self._step or self.optimizer.step(self.state.step)
+        loss: float = self._learn(self._memory, X, x_type, target, step[0], step[1])
         if loss < math.inf:
             self.state.step += 1
             return loss

@@ -242,11 +242,17 @@ class Optimizer:
         keep = self.ema_momentum if step else 0.0
         return Step(rate * self.correction(step + 1.0), rate * self.weight_decay, keep)
 
+    def constant_step(self) -> Step | None:
+        """The same of all steps but the first, which begins the average, or None if they differ."""
+        is_constant = type(self).correction is Optimizer.correction
+        is_constant &= not isinstance(self.learning_rate, Schedule)
+        return self.step(1) if is_constant else None
+
     def steps(self, step: int, n_steps: int) -> Array:
         """The same of `n_steps` steps from `step` on; one row if all are equal."""
-        changing = isinstance(self.learning_rate, Schedule) or (self.use_ema and step == 0)
-        if not changing and type(self).correction is Optimizer.correction:
-            return np.array([self.step(step)])
+        constant = self.constant_step()
+        if constant is not None and not (self.use_ema and step == 0):
+            return np.array([constant])
         numbers = np.arange(step, step + n_steps, dtype=np.float64)
         schedule = self.learning_rate
         rates = schedule.rates(numbers) if isinstance(schedule, Schedule) else self.rate(step)
