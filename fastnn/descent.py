@@ -17,12 +17,11 @@ from fastnn._threads import thread_count
 from fastnn._validation import Array, Data
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice, dropout_key
-from fastnn.optimizers import Optimizer, Rule, State, remedy
+from fastnn.optimizers import Optimizer, Rule, State
 from fastnn.own_loss import OwnLoss
 from fastnn.passes import evaluate_any, own_gradient
 from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
-
-ROUNDING = 2.0**-52  # of a cost, a double
+from fastnn.steps import follow_cost
 
 
 @dataclass
@@ -228,60 +227,11 @@ def gradient_slices(
 
 def move(descent: Descent) -> None:
     """One step along the gradient that has been added up."""
-    steps = descent.steps(1)
+    network, steps = descent.network, descent.steps(1)
     if descent.optimizer.follows_cost:
-        follow_cost(descent)
+        network.add_penalty_gradient(descent.gradient)
+        before = descent.total / descent.data.n_rows + network.penalty()
+        follow_cost(network, descent.state, descent.gradient, before, descent.cost)
     else:
         table, parameters, *_ = descent.batch_arguments
-        update = descent.network.core.update
-        update(table, parameters, descent.gradient, steps, *descent.rule)
-
-
-def apply_gradient(network: Network, optimizer: Optimizer, state: State, gradient: Array) -> None:
-    """One step along a gradient to which regularisers have added; FloatingPointError, and no step,
-    if it leads weights, or what the optimiser keeps, out of the finite numbers."""
-    layers = network.layer_rules * [1, 0, 0]
-    rule = optimizer.rule(layers, state)
-    kept = [network.parameters.copy(), state.slots.copy()]
-    steps = optimizer.steps(state.step, 1)
-    table, parameters, *_ = network.arguments(1)
-    network.core.update(table, parameters, gradient, steps, *rule)
-    if not all(network.core.all_finite(array.ravel()) for array in (parameters, state.slots)):
-        parameters[:], state.slots[:] = kept
-        raise FloatingPointError(
-            f"the step leads to numbers that are not finite; the model keeps its own. "
-            f"{remedy(optimizer, state.step, network.layer_rules)}"
-        )
-    state.step += 1
-
-
-def follow_cost(descent: Descent) -> None:
-    """A step as long as it pays, by Armijo's rule (see `SGD`).
-
-    None if the cost cannot be lowered by more than its own rounding.
-    """
-    network, state, parameters = descent.network, descent.state, descent.network.parameters
-    network.add_penalty_gradient(descent.gradient)
-    direction, before = network.direction(descent.gradient), parameters.copy()
-    slope = float(np.dot(direction.astype(np.float64), descent.gradient))
-    cost = descent.total / descent.data.n_rows + network.penalty()
-    rate, lowered = 2 * state.rate, False
-    try:
-        while not lowered and rate * slope > ROUNDING * abs(cost):
-            parameters[:] = before - rate * direction
-            lowered = descent.cost() <= cost - rate / 2 * slope
-            rate = rate if lowered else rate / 2
-    finally:
-        if lowered:
-            state.rate = rate
-        else:
-            parameters[:] = before
-
-
-def adopt_average(descent: Descent) -> None:
-    """The running average of the weights takes their place, if there is one."""
-    if descent.optimizer.use_ema and descent.state.step:
-        network, average = descent.network, descent.state.slots[-1]
-        pairs = zip(network.moving(network.parameters), network.moving(average), strict=True)
-        for (_, w), (_, mean) in pairs:
-            w[:] = mean
+        network.core.update(table, parameters, descent.gradient, steps, *descent.rule)

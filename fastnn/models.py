@@ -25,7 +25,7 @@ from fastnn._validation import (
 )
 from fastnn.callbacks import Callback, progress
 from fastnn.configs import KINDS, from_config, to_config
-from fastnn.descent import Descent, apply_gradient, new_state
+from fastnn.descent import Descent, new_state
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, dropout_key, weight_shapes
@@ -34,6 +34,7 @@ from fastnn.own_loss import LossFunction, OwnLoss
 from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths, path_for
 from fastnn.rate_search import LearningRateCurve, range_test
+from fastnn.steps import apply_gradient
 from fastnn.training import (
     Fit,
     Plan,

@@ -11,13 +11,14 @@ import numpy as np
 from fastnn._team import ALONE, Team
 from fastnn._validation import Array, Data
 from fastnn.callbacks import Callback, Model
-from fastnn.descent import Descent, adopt_average, epoch_slices
+from fastnn.descent import Descent, epoch_slices
 from fastnn.history import History
 from fastnn.losses import Loss
 from fastnn.metrics import Accuracy
 from fastnn.network import Network, Slice
 from fastnn.optimizers import remedy
 from fastnn.passes import evaluate_any
+from fastnn.steps import adopt_average
 
 COPIED_NUMBERS = 400_000  # in a copy of all weights at every slice
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
@@ -235,7 +236,7 @@ def descend(fit: Fit) -> None:
         if fit.model.stop_training:
             break
     if fit.plan.epochs:
-        adopt_average(descent)
+        adopt_average(descent.network, descent.optimizer, descent.state)
 
 
 def train_batch(descent: Descent, metrics: Sequence[Accuracy]) -> dict[str, float]:

@@ -29,7 +29,7 @@ FLOORS = [
     ["activations", "losses", "own_loss"]
     + ["initializers", "regularizers", "schedules", "optimizers", "metrics"],
     ["layers", "network", "passes"],
-    ["configs", "files", "paths", "descent", "rate_search", "online"],
+    ["configs", "files", "paths", "steps", "descent", "rate_search", "online"],
     ["history", "callbacks", "training", "lbfgs"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],

@@ -16,10 +16,11 @@ from networks import (
 
 from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential
 from fastnn._team import Team
-from fastnn.descent import adopt_average, epoch_slices
+from fastnn.descent import epoch_slices
 from fastnn.losses import LOSSES
 from fastnn.network import dropout_key
 from fastnn.schedules import ExponentialDecay
+from fastnn.steps import adopt_average
 
 ACTIVATIONS, LOSS = ["tanh", "relu", "linear"], "mean_squared_error"
 BATCH_SIZES = {"stochastic": 1, "minibatch": 16, "batch": 50}  # of 50 rows: 16 leaves a short one
@@ -108,7 +109,7 @@ def test_every_step_agrees_with_the_oracle(build, mode, name, mix, sizes):
     assert_same_weights(network, expected, factor=20)
     assert descent.state.clipped[0] == rule.clipped_steps
     if descent.optimizer.use_ema:
-        adopt_average(descent)
+        adopt_average(network, descent.optimizer, descent.state)
         expected = [rule.average.get(i, W) for i, W in enumerate(expected)]
         assert_same_weights(network, expected, factor=20)
 
