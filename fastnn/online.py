@@ -79,9 +79,12 @@ class OneRow:
             self.state.step += 1
             return loss
         if loss == math.inf:
-            raise FloatingPointError(
-                f"training diverged: loss or weights are no longer finite. The model goes back to "
-                f"its weights of at most {KEPT_EVERY} rows before. "
-                f"{remedy(self.optimizer, self.state.step, self.network.layer_rules)}"
-            )
+            raise FloatingPointError(self._diverged())
         return None
+
+    def _diverged(self) -> str:
+        advice = remedy(self.optimizer, self.state.step, self.network.layer_rules)
+        return (
+            f"training diverged: loss or weights are no longer finite. The model goes back to its "
+            f"weights of at most {KEPT_EVERY} rows before. {advice}"
+        )
