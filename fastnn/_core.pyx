@@ -104,15 +104,7 @@ cdef Member join_team(int member, int size, int[::1] team) noexcept nogil:
 
 def scratch_length(const long long[:, ::1] layers, Py_ssize_t block, bint stochastic):
     """How many numbers of scratch memory blocks of this many rows need."""
-    cdef const Layer* first = <const Layer*>&layers[0, 0]
-    cdef const Layer* last = first + layers.shape[0] - 1
-    cdef Py_ssize_t n = layers.shape[0], units = last.z + last.stride
-    cdef Py_ssize_t row = 2 * units - first.in_stride + last.stride + min(last.stride, ACROSS) + 1
-    cdef Py_ssize_t transposed = 0 if first.narrow else transposed_length(first, n)
-    block = whole_lines(block)
-    if stochastic:
-        transposed = samples_length(first, n, block)
-    return block * (LOSS_LENGTH + row) + transposed
+    return network_length(<const Layer*>&layers[0, 0], layers.shape[0], block, stochastic)
 
 
 def evaluate(

@@ -341,8 +341,8 @@ def sample_weights(
 
 
 def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:
-    """Check the weights of one layer."""
-    array = _numeric_array(name, values, "Pass the arrays of get_weights().")
+    """Check an array of numbers of this shape: weights, a gradient."""
+    array = _numeric_array(name, values, f"Pass numbers, e.g. np.zeros({shape}).")
     if array.shape != shape:
         raise ValueError(
             f"{name} has shape {array.shape}; expected {shape}, e.g. np.zeros({shape})"

@@ -44,7 +44,7 @@ class Callback:
         """Called after every epoch with what the history records of it."""
 
     def on_slice_end(self, n_rows: int, logs: dict[str, float]) -> None:
-        """Called within an epoch, tenths of a second apart at most, after `n_rows` more rows.
+        """Called within an epoch after `n_rows` more rows, as a rule tenths of a second apart.
 
         `logs` holds the running means so far. A slice ends where a batch ends, except that one
         batch may take several slices.

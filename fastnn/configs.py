@@ -12,7 +12,7 @@ from fastnn.layers import Dense, Dropout
 from fastnn.losses import LOSSES
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.regularizers import REGULARIZERS
-from fastnn.schedules import SCHEDULES
+from fastnn.schedules import SCHEDULES, Schedule
 
 Kinds = Mapping[str, Callable[..., Any]]
 
@@ -26,16 +26,15 @@ CLASSES: list[type[Any]] = [
     *map(type, NAMED),
     initializers.Stored,
 ]
+PARTS = initializers.Initializer, Schedule  # of which users may make their own
 KINDS: Kinds = {cls.__name__: cls for cls in CLASSES}
 
 
 def to_config(thing: object) -> Any:
-    """The entry of a frozen dataclass; anything else stays what it is.
+    """The entry of one of our objects; lists and dictionaries with theirs.
 
-    `Values`, which hold an array, stay too: pickles and copies take them along, and a file takes
-    `in_json` of them.
-
-    Raises ValueError for a class that `from_config` would not know.
+    Of an array of initial weights only the shape: the weights lie in the file anyway. Raises
+    ValueError for a class that `from_config` would not know.
 
     Examples
     --------
@@ -43,11 +42,20 @@ def to_config(thing: object) -> Any:
     >>> to_config(L2(0.1))
     {'kind': 'L2', 'l2': 0.1}
     """
-    if not is_dataclass(thing):
+    if isinstance(thing, dict):
+        return {key: to_config(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [to_config(value) for value in thing]
+    if isinstance(thing, initializers.Values):
+        thing = initializers.Stored(thing.values.shape)
+    if not is_dataclass(thing) and not isinstance(thing, PARTS):
         return thing
     kind = type(thing).__name__
     if KINDS.get(kind) is not type(thing):
-        raise ValueError(f"{thing!r} is no part of fastnn: a file or a copy could not restore it")
+        raise ValueError(
+            f"{thing!r} is a {kind} of your own, which a file could not restore; copies and "
+            f"pickles can"
+        )
     return {"kind": kind} | {
         field.name: to_config(getattr(thing, field.name)) for field in fields(thing) if field.init
     }
@@ -76,13 +84,3 @@ def from_config(entry: Any, kinds: Kinds = KINDS) -> Any:
         return kinds[kind](**{name: from_config(part, kinds) for name, part in settings.items()})
     except (TypeError, ValueError) as error:
         raise ValueError(f"{kind}: {error}") from error
-
-
-def in_json(thing: object) -> Any:
-    """What a file holds of `Values`: only their shape, for the weights lie in the file anyway.
-
-    Raises TypeError for anything else, as `json.dumps` expects of its argument `default`.
-    """
-    if isinstance(thing, initializers.Values):
-        return to_config(initializers.Stored(thing.values.shape))
-    raise TypeError(f"{type(thing).__name__} is not what JSON can hold")

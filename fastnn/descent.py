@@ -14,12 +14,12 @@ import numpy as np
 
 from fastnn._team import ALONE, Team
 from fastnn._threads import thread_count
-from fastnn._validation import Array, Data
+from fastnn._validation import Array, Data, Features
 from fastnn.losses import Loss
 from fastnn.network import CoreArguments, Network, Slice, dropout_key
 from fastnn.optimizers import Optimizer, Rule, State
 from fastnn.own_loss import OwnLoss
-from fastnn.passes import evaluate_any, own_gradient
+from fastnn.passes import Pass, evaluate_any, own_gradient
 from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
 from fastnn.steps import follow_cost
 
@@ -40,6 +40,7 @@ class Descent:
     gradient: Array = field(init=False, repr=False)
     rule: Rule = field(init=False, repr=False)
     _predictions: Array = field(init=False, repr=False)
+    _pass: Pass | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         n_rows = self.data.n_rows
@@ -67,6 +68,13 @@ class Descent:
     def batch_arguments(self) -> CoreArguments:
         """What the doors of the other modes take first."""
         return self.network.arguments(self.data.n_rows, training=True)
+
+    def pass_for(self, n_rows: int) -> Pass:
+        """For a loss of the user's own: forward and backward of so many rows, or of a slice."""
+        n_rows = min(n_rows, self.network.slice_rows)
+        if self._pass is None or self._pass.room < n_rows:
+            self._pass = Pass(self.network, n_rows, drop=True)
+        return self._pass
 
     def team_for(self, threads: int | None, batch_size: int) -> Team:
         """A team to train in such batches, as large as the work between two waits is worth."""
@@ -123,7 +131,7 @@ def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iter
     """One epoch in the mode that the batch size means."""
     descent.begin_epoch()
     if isinstance(descent.loss, OwnLoss):
-        return by_own_loss(descent, descent.loss, order, batch_size)
+        return by_batches(descent, order, batch_size)
     if batch_size == 1 and not descent.optimizer.needs_all_rows:
         return stochastic(descent, order)
     if batch_size >= descent.data.n_rows:
@@ -164,35 +172,26 @@ def batch(descent: Descent) -> Iterator[Slice]:
 
 def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One update after every batch, of which each ends a slice."""
-    if isinstance(descent.loss, OwnLoss):
-        yield from by_own_loss(descent, descent.loss, order, batch_size)
-        return
     n_rows = descent.data.n_rows
     for start in range(0, n_rows, batch_size):
         yield from _one_step(descent, order, start, min(start + batch_size, n_rows))
-
-
-def by_own_loss(
-    descent: Descent, loss: OwnLoss, order: Array | None, batch_size: int
-) -> Iterator[Slice]:
-    """One update after every batch, along the gradient of a loss of the user's own."""
-    n_rows = descent.data.n_rows
-    for start in range(0, n_rows, batch_size):
-        piece = _own_gradient(descent, loss, order, start, min(start + batch_size, n_rows))
-        move(descent)
-        yield piece._replace(moved=True)
 
 
 def _own_gradient(
     descent: Descent, loss: OwnLoss, order: Array | None, start: int, stop: int
 ) -> Slice:
     """The mean gradient, by a loss of the user's own, of the rows visited start-th to stop-th."""
+    X, y = Features(descent.data.X, descent.data.x_type), descent.data.y
     rows = slice(start, stop) if order is None else order[start:stop]
-    X, x_type, y, weights = descent.data
-    data, noise = Data(X[rows], x_type, y[rows], weights), descent.batch_arguments.noise
     descent.gradient[:] = 0
     value, outputs = own_gradient(
-        descent.network, data, loss, descent.gradient, (int(noise[0]), start)
+        descent.pass_for(stop - start),
+        X.rows(start, stop) if order is None else X,
+        None if order is None else order[start:stop],
+        y[rows],
+        loss,
+        descent.gradient,
+        (int(descent.batch_arguments.noise[0]), start),
     )
     descent.total += value * (stop - start)
     return Slice(rows, stop - start, descent.total, outputs)

@@ -15,7 +15,6 @@ from typing import IO, Any
 import numpy as np
 
 from fastnn._validation import Array
-from fastnn.configs import in_json
 
 FORMAT_VERSION = 3  # 3: every object as {"kind": class, field: value, ...}
 
@@ -33,7 +32,7 @@ def save(path: str | os.PathLike[str], config: dict[str, Any], arrays: dict[str,
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(target.parent)!r}; make it first")
     try:
-        text = json.dumps({"format": "fastnn", "version": FORMAT_VERSION} | config, default=in_json)
+        text = json.dumps({"format": "fastnn", "version": FORMAT_VERSION} | config)
     except TypeError as error:
         raise ValueError(f"metadata must be what JSON can hold: {error}") from None
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")

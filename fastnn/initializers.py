@@ -236,9 +236,9 @@ class Orthogonal(Initializer):
     """W = gain * Q, and Q is a random orthogonal matrix; for W alone, not for a bias.
 
     Q^T Q = 1 if n_in >= n_out (orthonormal columns), otherwise Q Q^T = 1 (orthonormal rows), so a
-    square W with gain 1 changes no vector's length. Q comes of the decomposition Q R of a matrix of
-    normal numbers. Each column takes the sign of its entry on the diagonal of R: only then are all
-    orthogonal matrices equally likely, whatever signs the algorithm prefers (Mezzadri 2007). In
+    square W with gain 1 changes no vector's length. Q is what Gram and Schmidt make of a matrix
+    of normal numbers, the Q of its decomposition Q R with a positive diagonal of R: so all
+    orthogonal matrices are equally likely (Mezzadri 2007). In
     float64 the products above are 1 to rounding. Source: Saxe, McClelland, Ganguli 2013
     (arXiv:1312.6120).
 
@@ -270,9 +270,20 @@ class Orthogonal(Initializer):
 
     def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
         n_in, n_out = shape
-        Q, R = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
-        Q *= np.where(np.diagonal(R) < 0, -1.0, 1.0)
-        return self.gain * (Q if n_in >= n_out else Q.T)
+        rows = _orthonormal(_orthonormal(rng.standard_normal((min(shape), max(shape)))))
+        return self.gain * (rows.T if n_in >= n_out else rows)
+
+
+def _orthonormal(rows: Array) -> Array:
+    """Gram and Schmidt's rows, to be taken twice for orthogonality to rounding.
+
+    Not NumPy's decompositions: their bits depend on the number of threads of its BLAS.
+    """
+    for i in range(len(rows)):
+        rows[i] /= np.sqrt(np.square(rows[i]).sum())
+        shares = (rows[i + 1 :] * rows[i]).sum(axis=1)
+        rows[i + 1 :] -= shares[:, None] * rows[i]
+    return rows
 
 
 class Values(Initializer):

@@ -13,7 +13,8 @@ from fastnn.optimizers import LBFGS
 from fastnn.training import Fit, evaluate
 
 
-def _scipy_optimize() -> ModuleType:
+def scipy_optimize() -> ModuleType:
+    """SciPy's module, or an error that says how to install it."""
     try:
         from scipy import optimize
     except ModuleNotFoundError:
@@ -31,10 +32,12 @@ class _Problem:
         self._fit, self._network = fit, fit.descent.network
         self.weights = self._network.parameters.astype(np.float64)  # the last ones accepted
         self._epoch = 0
+        self._begun = False
         self._scores: dict[str, float] = {}  # the loss that the iteration begins with, and metrics
 
-    def begin(self) -> None:
-        """Before an iteration."""
+    def _begin(self) -> None:
+        """Before an iteration, whose first cost is asked for."""
+        self._begun = True
         fit, descent = self._fit, self._fit.descent
         fit.begin_epoch(self._epoch)
         self._began = time.perf_counter()
@@ -45,6 +48,8 @@ class _Problem:
     def cost(self, weights: Array) -> tuple[float, Array]:
         """L and dL/dw of all rows, those that are not trained zero."""
         descent, network = self._fit.descent, self._network
+        if not self._begun:
+            self._begin()
         network.parameters[:] = weights
         descent.begin_epoch()
         for _ in gradient_slices(descent, None, 0, descent.data.n_rows):
@@ -66,29 +71,38 @@ class _Problem:
 
     def end(self, intermediate_result: Any) -> None:
         """After an iteration; StopIteration ends the search."""
-        fit, n_rows = self._fit, self._fit.descent.data.n_rows
         self.weights[:] = intermediate_result.x
-        self._network.parameters[:] = self.weights
-        fit.descent.state.step += 1
+        self._fit.descent.state.step += 1
+        self._end_epoch()
+        self._scores = {"loss": float(intermediate_result.fun)}
+        if self._fit.model.stop_training or self._epoch == self._fit.plan.epochs:
+            raise StopIteration
+
+    def settle(self) -> None:
+        """An iteration that has found nothing lower is an epoch, too."""
+        if self._begun:
+            self._end_epoch()
+
+    def _end_epoch(self) -> None:
+        fit, n_rows = self._fit, self._fit.descent.data.n_rows
+        self._begun, self._network.parameters[:] = False, self.weights
         seconds = time.perf_counter() - self._began
         rate = {"seconds": seconds, "samples_per_second": n_rows / seconds}
+        for callback in fit.callbacks:
+            callback.on_slice_end(n_rows, self._scores)
         fit.end_epoch(self._epoch, self._scores | rate)
-        self._epoch, self._scores = self._epoch + 1, {"loss": float(intermediate_result.fun)}
-        if fit.model.stop_training or self._epoch == fit.plan.epochs:
-            raise StopIteration
-        self.begin()
+        self._epoch += 1
 
 
 def minimise(fit: Fit) -> None:
     """An epoch is an iteration; the search ends early where it finds nothing lower."""
-    optimizer, optimize = fit.descent.optimizer, _scipy_optimize()
+    optimizer, optimize = fit.descent.optimizer, scipy_optimize()
     assert isinstance(optimizer, LBFGS)
     if fit.plan.epochs == 0:
         return
     problem = _Problem(fit)
     options = {"maxiter": fit.plan.epochs, "maxcor": optimizer.history_size, "ftol": 0, "gtol": 0}
     try:
-        problem.begin()
         optimize.minimize(
             problem.cost,
             problem.weights.copy(),
@@ -97,5 +111,6 @@ def minimise(fit: Fit) -> None:
             callback=problem.end,
             options=options | {"maxfun": 20 * fit.plan.epochs + 20},
         )
+        problem.settle()
     finally:
         fit.descent.network.parameters[:] = problem.weights

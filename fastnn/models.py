@@ -13,6 +13,7 @@ from fastnn import files, lbfgs, losses, metrics, optimizers
 from fastnn._validation import (
     Array,
     Data,
+    Features,
     features,
     flag,
     items,
@@ -318,7 +319,10 @@ class Sequential:
             hook.model, hook.params = self, self.history.params
         descent = self._descent(data, plan.batch_size, wanted, plan.seed)
         fit = Fit(self, descent, plan, self._metrics, validation, hooks, self.history)
-        fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
+        try:
+            fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
+        finally:
+            self._disturb()  # callbacks may have made what the weights have left behind
         return self.history
 
     def train_on_batch(
@@ -398,6 +402,8 @@ class Sequential:
     ) -> LearningRateCurve:
         """Try learning rates that grow from step to step, on a copy: this model stays as it is.
 
+        The copy is a deep one, with history and metadata.
+
         Parameters
         ----------
         X, y, sample_weight, mode, batch_size, threads
@@ -431,15 +437,14 @@ class Sequential:
         >>> 0.001 < curve.suggestion < 1
         True
         """
-        twin = copy.deepcopy(self)
-        if isinstance(twin._optimizer, optimizers.LBFGS):
-            raise ValueError("optimizer=LBFGS has no learning rate; compile with SGD, for example")
-        data = twin._data(X, y, sample_weight)
-        plan = twin._plan(data.n_rows, 1, mode, batch_size, True, None)
         low = real_number("lowest", lowest, above=0)
         high = real_number("highest", highest, above=low)
         rates = np.geomspace(low, high, whole_number("n_steps", n_steps, minimum=2))
+        twin = copy.deepcopy(self)
         twin._optimizer.learning_rate = low
+        data = twin._data(X, y, sample_weight)
+        plan = twin._plan(data.n_rows, 1, mode, batch_size, True, None)
+        twin._check_mode(mode_of(plan.batch_size, data.n_rows))
         twin.build(data.n_features)
         descent = twin._descent(data, max(plan.batch_size, 2), _checked_threads(threads))
         order = plan.order(0, data.n_rows)
@@ -512,6 +517,8 @@ class Sequential:
                 "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or "
                 "mode='batch'"
             )
+        if isinstance(self._optimizer, optimizers.LBFGS):
+            lbfgs.scipy_optimize()  # before anything changes
         if not self._optimizer.needs_all_rows:
             return
         if mode != "batch":
@@ -731,7 +738,9 @@ class Sequential:
         data = self._data(X, y, sample_weight)
         if isinstance(loss, OwnLoss):
             flat = network.new_gradient()
-            own_gradient(network, data, loss, flat)
+            rows = Features(data.X, data.x_type)
+            passed = Pass(network, min(data.n_rows, network.slice_rows), drop=False)
+            own_gradient(passed, rows, None, data.y, loss, flat)
             network.add_penalty_gradient(flat)
             network.refuse_overflow("the gradient", flat)
             return _named(network, flat)
@@ -781,16 +790,14 @@ class Sequential:
         """
         network = self._built()
         rows = features(X, self.dtype, n_features=network.n_features)
-        noise = None
+        noise = 0, 0
         if flag("training", training):
             noise = dropout_key(self.seed, self._optimizer_state(network).step), 0
-        passed = Pass(network, rows, noise)
-        if not network.core.all_finite(passed.outputs.ravel()):
-            raise FloatingPointError(
-                f"the output is too large for {self.dtype}: the weights or the features are huge"
-            )
+        passed = Pass(network, len(rows.X), drop=training)
+        outputs = passed.forward(rows, noise=noise)
+        network.refuse_overflow("the output", outputs)
         self._pass = passed
-        return passed.outputs.copy()
+        return outputs.copy()
 
     def backward(self, dL_dy: npt.ArrayLike, *, inputs: bool = False) -> dict[str, Array]:
         """Backpropagation from dL/dy of the rows that `forward` took. No weight moves.
@@ -813,6 +820,8 @@ class Sequential:
         TypeError, ValueError
             If nothing went forward since the weights last changed, or dL_dy is not finite or not
             of the outputs' shape.
+        FloatingPointError
+            If a result overflows the model's dtype.
         """
         network, passed = self._built(), self._pass
         if passed is None:
@@ -826,6 +835,7 @@ class Sequential:
         if dL_dX is None:
             passed.backward(given, flat)
         network.add_penalty_gradient(flat)
+        network.refuse_overflow("the gradient", flat)
         found = _named(network, flat)
         return found if dL_dX is None else found | {"dL/dX": dL_dX}
 
@@ -935,15 +945,17 @@ class Sequential:
             If the file cannot be written; an older file of that name is then still whole.
         """
         self._check_normalization(self._built().n_features)
-        files.save(path, self._config(), self._arrays())
+        config = self._config()
+        if isinstance(self._loss, OwnLoss):
+            config["compiled"]["loss"] = None
+        files.save(path, to_config(config), self._arrays())
 
     def __getstate__(self) -> dict[str, Any]:
-        parts = {"config": self._config(), "arrays": self._arrays(), "history": self.history}
-        return parts | {"loss": self._loss}
+        return {"config": self._config(), "arrays": self._arrays(), "history": self.history}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(_model_from(state["config"], state["arrays"]).__dict__)
-        self.history, self._loss = state["history"], state["loss"]
+        self.history = state["history"]
 
     def _arrays(self) -> dict[str, Array]:
         """Copies of the weights, the optimiser's slots, and the statistics of a Normalization."""
@@ -959,19 +971,19 @@ class Sequential:
         return arrays
 
     def _config(self) -> dict[str, Any]:
-        """All but the arrays, as JSON can hold it."""
+        """All but the arrays: layers, loss and optimiser as they are."""
         return {
             "n_features": self._network.n_features if self._network else None,
             "dtype": self.dtype,
             "seed": self.seed,
             "epochs_trained": self.epochs_trained,
             "layers": [
-                {"kind": "Normalization"} if isinstance(layer, Normalization) else to_config(layer)
+                {"kind": "Normalization"} if isinstance(layer, Normalization) else layer
                 for layer in self.layers
             ],
             "compiled": {
-                "loss": None if isinstance(self._loss, OwnLoss) else to_config(self._loss),
-                "optimizer": to_config(self._optimizer),
+                "loss": self._loss,
+                "optimizer": self._optimizer,
                 "step": self._state.step if self._state else 0,
                 "rate": self._state.rate if self._state else 0.5,
                 "metrics": [metric.name for metric in self._metrics],

@@ -121,11 +121,11 @@ def _layer_table(
         b = -1
         if layer.use_bias:
             b, position = position, _next_line(position + stride)
-        if rate and table:
+        threshold = round(rate * 2**32)
+        if threshold and table:
             x, top = top, top + in_stride
         activation = activations.get(layer.activation)
         kept, z = top, top + (stride if activation.from_z else 0)
-        threshold = round(rate * 2**32)
         place = [n_in, in_stride, layer.units, stride, W, b]
         table.append([*place, activation.code, x, z, kept, threshold, narrow])
         n_in, x, top = layer.units, z, z + stride

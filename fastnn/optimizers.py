@@ -148,9 +148,9 @@ class Optimizer:
                     f"learning_rate={value!r} is for an optimiser from the start: compile the "
                     f"model with SGD(learning_rate={value!r})"
                 )
-        elif name in self.__dict__:
+        elif name in self.__dict__ or name not in {f.name for f in fields(self) if f.init}:
             raise AttributeError(
-                f"{name} of a made optimiser is fixed: compile the model with a new one, e.g. "
+                f"{name} of a made optimiser is fixed, or unknown: compile with a new one, e.g. "
                 f"model.compile({type(self).__name__}({name}={value!r}), ...)"
             )
         self._set(name, value)
@@ -223,10 +223,21 @@ class Optimizer:
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
+        return float(self._rates(np.array([float(step)]))[0])
+
+    def _rates(self, steps: Array) -> Array:
+        """Those of several; NaN for "auto", which has none before it tries."""
         rate = self.learning_rate
-        if isinstance(rate, Schedule):
-            return rate(step)
-        return math.nan if isinstance(rate, str) else rate  # "auto" has none before it tries
+        if not isinstance(rate, Schedule):
+            return np.full(len(steps), math.nan if isinstance(rate, str) else rate)
+        rates = np.asarray(rate.rates(steps), np.float64)
+        if rates.shape != steps.shape or not (rates >= 0).all() or not np.isfinite(rates).all():
+            raise ValueError(
+                f"learning_rate={rate!r}: for {len(steps)} steps from {steps[0]:.0f} on its method "
+                f"`rates` gave shape {rates.shape}, from {rates.min()} to {rates.max()}; expected "
+                f"a finite rate >= 0 for each step"
+            )
+        return rates
 
     def last_rate(self, state: State) -> float:
         """The learning rate of the step before; NaN if there is none."""
@@ -236,26 +247,24 @@ class Optimizer:
         """What the rate of the t-th step, t = 1, 2, ..., is multiplied by; t may be an array."""
         return 1.0
 
+    def constant_step(self) -> Step | None:
+        """What the core wants to know of a step if all are equal, but for the first average."""
+        rate = self.learning_rate
+        if not isinstance(rate, float) or type(self).correction is not Optimizer.correction:
+            return None
+        return Step(rate, rate * self.weight_decay, self.ema_momentum)
+
     def step(self, step: int) -> Step:
         """What the core wants to know of one step."""
-        rate = self.rate(step)
-        keep = self.ema_momentum if step else 0.0
-        return Step(rate * self.correction(step + 1.0), rate * self.weight_decay, keep)
-
-    def constant_step(self) -> Step | None:
-        """The same of all steps but the first, which begins the average, or None if they differ."""
-        is_constant = type(self).correction is Optimizer.correction
-        is_constant &= not isinstance(self.learning_rate, Schedule)
-        return self.step(1) if is_constant else None
+        return Step(*self.steps(step, 1)[0].tolist())
 
     def steps(self, step: int, n_steps: int) -> Array:
-        """The same of `n_steps` steps from `step` on; one row if all are equal."""
+        """What the core wants to know of `n_steps` steps; one row if all are equal."""
         constant = self.constant_step()
         if constant is not None and not (self.use_ema and step == 0):
             return np.array([constant])
         numbers = np.arange(step, step + n_steps, dtype=np.float64)
-        schedule = self.learning_rate
-        rates = schedule.rates(numbers) if isinstance(schedule, Schedule) else self.rate(step)
+        rates = self._rates(numbers)
         rows = np.empty((n_steps, 3))
         rows[:, 0] = rates * self.correction(numbers + 1)
         rows[:, 1] = rates * self.weight_decay
@@ -533,6 +542,9 @@ class LBFGS(Optimizer):
 
     def last_rate(self, state: State) -> float:
         return math.nan
+
+    def _checked_rate(self, rate: object) -> object:
+        raise ValueError("LBFGS has no learning rate: SciPy looks for the length of each step")
 
 
 def remedy(optimizer: Optimizer, step: int, layers: Array) -> str:

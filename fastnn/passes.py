@@ -1,7 +1,7 @@
 """Forward and backward as two calls, for losses that are computed elsewhere.
 
-What passes through all layers at once is one block of rows, so its memory grows with them: each
-row's outputs of all layers are kept until the gradient comes back.
+Between the two the outputs of all layers are kept, of every row: what passes at once is one block,
+and memory grows with it.
 """
 
 from collections.abc import Iterator
@@ -16,20 +16,29 @@ from fastnn.own_loss import OwnLoss
 
 
 class Pass:
-    """Rows that have gone forward through a network, and may go back."""
+    """Up to n_rows that go forward through a network, and may go back.
 
-    def __init__(
-        self, network: Network, rows: Features, noise: tuple[int, int] | None = None
-    ) -> None:
-        """Forward; with noise (see `CoreArguments`) units are dropped as in training."""
-        self._network, self._n_rows = network, len(rows.X)
-        self._arguments = network.open_arguments(self._n_rows, drop=noise is not None)
-        self._arguments.noise[:] = noise or 0
+    With `drop` units are dropped as in training.
+    """
+
+    def __init__(self, network: Network, n_rows: int, *, drop: bool) -> None:
+        self._network, self.room = network, n_rows
+        self._arguments = network.open_arguments(n_rows, drop=drop)
+        self.outputs = np.empty((0, network.n_outputs), network.dtype)
+
+    def forward(
+        self, rows: Features, order: Array | None = None, noise: tuple[int, int] = (0, 0)
+    ) -> Array:
+        """The outputs of the rows in `order`, or of all; `noise` is that of `CoreArguments`."""
+        network = self._network
+        order = network.no_order if order is None else order
+        self._arguments.noise[:] = noise
         nothing = np.empty(0, network.dtype)
         data = Data(*rows, nothing.reshape(0, 0), nothing)
-        self.outputs = np.empty((self._n_rows, network.n_outputs), network.dtype)
-        visited = NO_LOSS, network.no_order, self.outputs, 0.0
-        network.core.evaluate(*self._arguments, *data, *visited)
+        n_rows = len(order) or len(rows.X)
+        self.outputs = np.empty((n_rows, network.n_outputs), network.dtype)
+        network.core.evaluate(*self._arguments, *data, NO_LOSS, order, self.outputs, 0.0)
+        return self.outputs
 
     def backward(self, dL_dy: Array, gradient: Array) -> None:
         """gradient := dL/dW + gradient, given dL/dy of the outputs, shape (n_rows, n_outputs)."""
@@ -42,9 +51,9 @@ class Pass:
         stride, units = padded(n_in), network.layers[0].units
         dtype = network.dtype
         transposed = aligned_empty(units * stride, dtype)
-        dL_dx = aligned_empty(self._n_rows * stride, dtype).reshape(self._n_rows, stride)
+        dL_dx = aligned_empty(len(dL_dy) * stride, dtype).reshape(len(dL_dy), stride)
         self._call(dL_dy, gradient, transposed, dL_dx)
-        table = network.normalization_table
+        table = self._arguments.normalization
         found = dL_dx[:, :n_in] * table[1] if len(table) else dL_dx[:, :n_in]
         return found.astype(dtype)
 
@@ -56,14 +65,30 @@ class Pass:
 
 
 def own_gradient(
-    network: Network, data: Data, loss: OwnLoss, gradient: Array,
-    noise: tuple[int, int] | None = None,
+    passed: Pass, rows: Features, order: Array | None, y: Array, loss: OwnLoss, gradient: Array,
+    noise: tuple[int, int] = (0, 0),
 ) -> tuple[float, Array]:  # fmt: skip
-    """gradient := dL/dW + gradient of a loss of the user's own; returns L and the outputs."""
-    passed = Pass(network, Features(data.X, data.x_type), noise)
-    value, dL_dy = loss.value_and_gradient(data.y, passed.outputs)
-    passed.backward(dL_dy, gradient)
-    return value, passed.outputs
+    """gradient := dL/dW + gradient of a loss of the user's own; returns L and the outputs.
+
+    More rows than there is room for go forward twice, since the loss needs the outputs of all.
+    """
+    key, position = noise
+    starts = range(0, len(y), passed.room)
+
+    def forward(start: int) -> Array:
+        stop = start + passed.room
+        there = key, position + start
+        if order is None:
+            return passed.forward(rows.rows(start, stop), noise=there)
+        return passed.forward(rows, order[start:stop], there)
+
+    outputs = np.concatenate([forward(start) for start in starts])
+    value, dL_dy = loss.value_and_gradient(y, outputs)
+    for start in starts:
+        if len(starts) > 1:
+            forward(start)
+        passed.backward(dL_dy[start : start + passed.room], gradient)
+    return value, outputs
 
 
 def evaluate_any(network: Network, data: Data, loss: Loss, team: Team) -> Iterator[Slice]:

@@ -40,7 +40,8 @@ def follow_cost(
     """
     parameters, direction = network.parameters, network.direction(gradient)
     kept = parameters.copy()
-    slope = float(np.dot(direction.astype(np.float64), gradient))
+    # Not np.dot, whose bits depend on the number of BLAS's threads.
+    slope = float(np.multiply(direction, gradient, dtype=np.float64).sum())
     rate, lowered = 2 * state.rate, False
     try:
         while not lowered and rate * slope > ROUNDING * abs(before):

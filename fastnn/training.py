@@ -110,7 +110,8 @@ def _validate(descent: Descent, data: Data, metrics: Sequence[Accuracy]) -> dict
 class DivergenceWatch:
     """Keeps weights of a slice that ended well, to go back to, and what the optimiser kept of each.
 
-    Copies are made so rarely that they take a hundredth of the time at most.
+    Copies are made when an epoch ends, and within it so rarely that they take a hundredth of the
+    time at most.
     """
 
     def __init__(self, descent: Descent) -> None:
@@ -155,6 +156,7 @@ class DivergenceWatch:
                     self._keep()
             yield piece
         self._refuse_unless(self._are_finite(*self._arrays), when)
+        self._keep()
 
     def _refuse_unless(self, fine: bool, when: str) -> None:
         if not fine:

@@ -358,3 +358,10 @@ def test_history_counts_the_clipped_steps_of_each_epoch(mode, name):
 
 def test_without_clipping_history_does_not_count():
     assert "clipped_steps" not in fit(linear(SGD(RATE)), "batch")
+
+
+def test_a_rate_too_small_to_count_drops_nothing():
+    models = [model_for([Dense(9, "tanh"), Dropout(rate), Dense(1)]) for rate in (0.0, 1e-11)]
+    for model in models:
+        fit(model, "minibatch")
+    assert bits(models[0]) == bits(models[1])

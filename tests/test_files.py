@@ -346,7 +346,7 @@ def test_a_part_that_is_not_of_the_package_is_refused_before_anything_is_written
 
     model = Sequential([Dense(2, kernel_initializer=Zeros())])
     model.build(5)
-    with pytest.raises(ValueError, match="Zeros.*is no part of fastnn"):
+    with pytest.raises(ValueError, match="Zeros.*which a file could not restore"):
         saved(model, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -1,5 +1,6 @@
 """Learning rates while training: schedules and callbacks in `fit`, SGD("auto"), the range test."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -574,7 +575,7 @@ def test_a_loss_below_zero_does_not_end_the_search():
     assert 0.01 < curve.suggestion < 1
 
 
-@modes
+@pytest.mark.parametrize("mode", ["minibatch", "batch"])
 def test_the_search_takes_a_loss_of_ones_own(mode):
     def own_mse(y_true, y_pred):
         e = y_pred - y_true[:, None]
@@ -632,3 +633,58 @@ def test_a_search_without_a_finite_loss_says_so():
         model_for(layers=[Dense(1, kernel_initializer="ones")]).find_learning_rate(
             np.full((3, 4), 3e38), np.ones(3)
         )
+
+
+# ---- what a schedule of one's own may not do ----------------------------------------------------
+
+
+class Given(Schedule):
+    """Rates that are not as they should be."""
+
+    def __init__(self, function):
+        object.__setattr__(self, "function", function)
+
+    def rates(self, steps):
+        return self.function(steps)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda steps: 0.1, lambda steps: -0.1 + 0 * steps, lambda steps: steps * np.nan,
+     lambda steps: steps[:-1]],
+)  # fmt: skip
+def test_rates_of_a_schedule_are_checked(function):
+    model = model_for(SGD(Given(function)))
+    with pytest.raises(ValueError, match="`rates` gave shape"):
+        model.fit(X, Y, batch_size=16)
+
+
+def test_a_model_with_a_schedule_of_ones_own_can_be_copied_but_not_saved(tmp_path):
+    model = model_for(SGD(Zigzag()))
+    model.fit(X, Y)
+    twin = copy.deepcopy(model)
+    for each in (model, twin):
+        each.fit(X, Y)
+    assert bits(model) == bits(twin)
+    assert len(model.find_learning_rate(X, Y, n_steps=5).rates) == 5
+    with pytest.raises(ValueError, match="Zigzag.*a file could not restore"):
+        model.save(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("optimizer", [Adam(0.01), Adam(Zigzag()), SGD(Zigzag())], ids=repr)
+def test_single_rows_take_the_steps_of_fit_to_the_last_bit(optimizer):
+    fitted, taught = model_for(optimizer), model_for(optimizer)
+    for row, target in zip(X, Y, strict=True):
+        fitted.fit(row[None], [target])
+        taught.train_on_batch(row[None], target)
+    assert bits(fitted) == bits(taught)
+
+
+def test_lbfgs_has_nothing_to_set():
+    model = Sequential([Dense(1)])
+    model.compile("LBFGS", "mse")
+    with pytest.raises(ValueError, match="no learning rate"):
+        model.optimizer.learning_rate = 0.1
+    for name in ("use_ema", "clipnorm", "history_size", "lerning_rate"):
+        with pytest.raises(AttributeError, match=name):
+            setattr(model.optimizer, name, 1)

@@ -966,6 +966,27 @@ def test_divergence_within_an_epoch_goes_back_to_a_slice(batch_size, rarely, mon
     assert model.fit(rows[:1000], labels[:1000]).epoch == [0]
 
 
+def test_divergence_never_takes_back_a_finished_epoch(monkeypatch):
+    monkeypatch.setattr("fastnn.training.COPIED_NUMBERS", 1)  # copies within an epoch are rare
+    model, rows, labels = wide_model_and_rows(500, loss="mean_squared_error", rate=1e-4)
+    keep = KeepBits()
+    with pytest.raises(FloatingPointError, match="epoch 3:"):
+        model.fit(rows, labels, epochs=5, mode="batch", callbacks=[keep, Explode(2)])
+    assert bits(model) == keep.last
+    assert (model.epochs_trained, model._state.step) == (2, 2)
+
+
+class Explode(Callback):
+    """Sets a rate that leads nowhere."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch):
+        if epoch == self.epoch:
+            self.model.optimizer.learning_rate = 1e300
+
+
 def test_divergence_in_the_first_step_keeps_the_initial_weights():
     model = model_for("numbers", rate=1e39)  # infinite as float32
     before = bits(model)

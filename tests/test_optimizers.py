@@ -131,6 +131,27 @@ def test_threads_leave_no_trace_in_the_bits(build, mode, name, mix):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("build", BUILDS, ids="-".join)
+@each_mode
+@pytest.mark.parametrize("sizes", [(4, 9, 5, 3), (30, 90, 70, 3)])  # the second keeps W as it is
+@pytest.mark.parametrize("hidden", ["softmax", "relu", "gelu"])
+def test_dropout_above_any_activation(build, mode, sizes, hidden):
+    """Of a softmax the derivative is no product, number by number."""
+    activations, rates = [hidden, hidden, "linear"], (0.0, 0.4, 0.3)
+    network = make_network(build, sizes, activations, dropout=rates)
+    X, y = make_rows(network, LOSS, 50)
+    optimizer = SGD(0.01)
+    descent = descent_for(network, optimizer, LOSSES[LOSS](), make_data(network, LOSS, X, y))
+    drop = dropout_key(0, 0), rates
+    expected, L = reference.descend(
+        oracle_weights(network), activations, LOSS, X, y, 0.01, BATCH_SIZES[mode], range(50),
+        dropout=drop,
+    )  # fmt: skip
+    *_, last = epoch_slices(descent, None, BATCH_SIZES[mode])
+    assert_close(last.loss / 50, L, network.dtype, factor=20)
+    assert_same_weights(network, expected, factor=20)
+
+
 def test_clipping_is_not_always_on_nor_always_off():
     """The matrix above would not see the border otherwise."""
     for mix in ("clipvalue", "clipnorm", "global_clipnorm"):

@@ -19,6 +19,7 @@ from fastnn import (
     Adagrad,
     Adam,
     AdamW,
+    Callback,
     Dense,
     Dropout,
     Normalization,
@@ -76,8 +77,9 @@ def assert_pass_agrees(network, n_rows):
     dL_dy = rng.normal(size=(n_rows, network.n_outputs)).astype(network.dtype) / n_rows
     activations = [layer.activation for layer in network.layers]
     outputs, expected = oracle(oracle_weights(network), activations, rows, dL_dy)
-    passed = Pass(network, features(rows, network.dtype))
-    assert_close(passed.outputs, outputs, network.dtype, factor=5)
+    passed = Pass(network, n_rows, drop=False)
+    found = passed.forward(features(rows, network.dtype))
+    assert_close(found, outputs, network.dtype, factor=5)
     gradient, again = network.new_gradient(), network.new_gradient()
     dL_dX = passed.input_gradient(dL_dy, gradient)
     found = [*network.views(gradient).values(), dL_dX]
@@ -444,3 +446,38 @@ def test_three_calls_train_without_a_loss():
         costs.append(float(np.mean(error**2)))
         model.apply(model.backward(2 * error / error.size))
     assert costs[-1] < costs[0] / 20
+
+
+class PassesOn(Callback):
+    """Lets rows go forward in the middle of a fit."""
+
+    def on_epoch_begin(self, epoch):
+        self.model.forward(X)
+
+
+def test_rows_that_went_forward_in_a_callback_wait_no_longer():
+    model = Sequential([Dense(3)], seed=0)
+    model.compile("SGD", "mse")
+    model.fit(X, X[:, :3], callbacks=[PassesOn()])
+    with pytest.raises(ValueError, match="nothing has gone forward"):
+        model.backward(np.ones((len(X), 3)))
+
+
+def test_inputs_are_scaled_as_they_were_on_their_way_forward():
+    layer = Normalization()
+    layer.adapt(X)
+    model = Sequential([layer, Dense(1)], seed=0)
+    model.build(X.shape[1])
+    model.forward(X)
+    before = model.backward(np.ones((len(X), 1)), inputs=True)["dL/dX"]
+    layer.adapt(10 * X)
+    after = model.backward(np.ones((len(X), 1)), inputs=True)["dL/dX"]
+    np.testing.assert_array_equal(after, before)
+
+
+def test_a_gradient_that_overflows_is_refused():
+    model = Sequential([Dense(1)], seed=0)
+    model.build(X.shape[1])
+    model.forward(X)
+    with pytest.raises(FloatingPointError, match="the gradient is too large"):
+        model.backward(np.full((len(X), 1), 3e38))

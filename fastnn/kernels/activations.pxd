@@ -57,29 +57,29 @@ cdef inline void activate(Activation f, real* z, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void activate_backward(
-    Activation f, const real* a, real* da, Py_ssize_t n
+    Activation f, const real* kept, real* da, Py_ssize_t n
 ) noexcept nogil:
-    """dz := da * f'(z) of one row of n units; of gelu and silu a is z"""
+    """dz := da * f'(z) of one row of n units; kept is a, of gelu and silu z"""
     if f == RELU:
-        sweep_backward(relu_backward, a, da, n)
+        sweep_backward(relu_backward, kept, da, n)
     elif f == SIGMOID:
-        sweep_backward(sigmoid_backward, a, da, n)
+        sweep_backward(sigmoid_backward, kept, da, n)
     elif f == TANH:
-        sweep_backward(tanh_backward, a, da, n)
+        sweep_backward(tanh_backward, kept, da, n)
     elif f == SOFTMAX:
-        softmax_backward(a, da, n)
+        softmax_backward(kept, da, n)
     elif f == LEAKY_RELU:
-        sweep_backward(leaky_relu_backward, a, da, n)
+        sweep_backward(leaky_relu_backward, kept, da, n)
     elif f == ELU:
-        sweep_backward(elu_backward, a, da, n)
+        sweep_backward(elu_backward, kept, da, n)
     elif f == SELU:
-        sweep_backward(selu_backward, a, da, n)
+        sweep_backward(selu_backward, kept, da, n)
     elif f == SOFTPLUS:
-        sweep_backward(softplus_backward, a, da, n)
+        sweep_backward(softplus_backward, kept, da, n)
     elif f == GELU:
-        sweep_backward(gelu_backward, a, da, n)
+        sweep_backward(gelu_backward, kept, da, n)
     elif f == SILU:
-        sweep_backward(silu_backward, a, da, n)
+        sweep_backward(silu_backward, kept, da, n)
 
 
 cdef inline void activate_block(

@@ -54,6 +54,7 @@ cdef void descend(
     cdef LayerRule own
     cdef Py_ssize_t first, last
     cdef double norm = 0
+    cdef bint too_long = False
     if is_plain(rule):
         first = share_begin(&net.me, n_parameters, LINE)
         last = share_end(&net.me, n_parameters, LINE)
@@ -63,28 +64,31 @@ cdef void descend(
         add_penalties(net, rule, gradient, step)
         if wait(&net.me):
             return
+    if rule.clip == BY_GLOBAL_NORM:
         norm = global_norm(net, rule, gradient)
     while True:
         own = rule_of(rule, layer - net.layers)
         if own.factor != 0:
-            descend_layer(net, rule, layer, gradient, step, own, norm)
+            descend_layer(net, rule, layer, gradient, step, own, norm, &too_long)
         if layer == net.output:
-            return
+            break
         layer += 1
+    if too_long and net.me.number == 0:
+        rule.clipped[0] += 1
 
 
 cdef inline void descend_layer(
     const Network* net, const Rule* rule, const Layer* layer, real* gradient, Step step,
-    LayerRule own, double norm,
+    LayerRule own, double norm, bint* too_long,
 ) noexcept nogil:
-    """A step of its W and b"""
+    """A step of its W and b; whether any gradient was too long"""
     cdef Py_ssize_t n = layer.n_in * layer.stride
     cdef Motion m = motion(rule, step, own, rule.clip == NOT_CLIPPED)
-    clip(rule, &m, gradient + layer.W, whole_lines(n), norm)
+    clip(rule, &m, gradient + layer.W, whole_lines(n), norm, too_long)
     move_share(net, rule, gradient, layer.W, n, &m, <real>step.keep)
     if layer.b >= 0:
         m = motion(rule, step, own, False)
-        clip(rule, &m, gradient + layer.b, whole_lines(layer.stride), norm)
+        clip(rule, &m, gradient + layer.b, whole_lines(layer.stride), norm, too_long)
         move_share(net, rule, gradient, layer.b, layer.stride, &m, <real>step.keep)
 
 
@@ -127,52 +131,34 @@ cdef void add_penalties(
 cdef double global_norm(
     const Network* net, const Rule* rule, const real* gradient
 ) noexcept nogil:
-    """That of all that move, if it is asked for; whoever clips at all counts the steps"""
+    """That of all that move"""
     cdef const Layer* layer = net.layers
     cdef double squares = 0
-    cdef bint too_long = False
     while True:
         if rule_of(rule, layer - net.layers).factor != 0:
-            squares += squares_of(
-                rule, gradient + layer.W, whole_lines(layer.n_in * layer.stride), &too_long
+            squares += sum_of_squares(
+                gradient + layer.W, whole_lines(layer.n_in * layer.stride)
             )
             if layer.b >= 0:
-                squares += squares_of(
-                    rule, gradient + layer.b, whole_lines(layer.stride), &too_long
-                )
+                squares += sum_of_squares(gradient + layer.b, whole_lines(layer.stride))
         if layer == net.output:
-            break
+            return sqrt(squares)
         layer += 1
-    if rule.clip == BY_GLOBAL_NORM:
-        too_long = sqrt(squares) > rule.limit
-    if net.me.number == 0 and too_long:
-        rule.clipped[0] += 1
-    return sqrt(squares)
-
-
-cdef inline double squares_of(
-    const Rule* rule, const real* gradient, Py_ssize_t n, bint* too_long
-) noexcept nogil:
-    """The sum of squares of one array; whether it is too long by itself"""
-    cdef double squares = 0
-    if rule.clip == BY_VALUE:
-        too_long[0] |= exceeds(gradient, n, <real>rule.limit)
-    else:
-        squares = sum_of_squares(gradient, n)
-        too_long[0] |= sqrt(squares) > rule.limit
-    return squares
 
 
 cdef inline void clip(
-    const Rule* rule, Motion* m, const real* gradient, Py_ssize_t n, double norm
+    const Rule* rule, Motion* m, const real* gradient, Py_ssize_t n, double norm, bint* too_long
 ) noexcept nogil:
-    """How much of an array's gradient its step takes"""
+    """How much of an array's gradient its step takes; NaN in it stays"""
     if rule.clip == BY_VALUE:
         m.limit = <real>rule.limit
-    elif rule.clip == BY_NORM:
+        too_long[0] |= exceeds(gradient, n, m.limit)
+        return
+    if rule.clip == BY_NORM:
         norm = sqrt(sum_of_squares(gradient, n))
     if rule.clip >= BY_NORM and not norm <= rule.limit:
         m.scale = <real>(rule.limit / norm)
+        too_long[0] = True
 
 
 cdef double minibatch_rows(

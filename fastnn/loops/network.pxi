@@ -129,7 +129,7 @@ cdef Network point_network(
     const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch,
     Member me,
 ) noexcept nogil:
-    """Where everything lies; `scratch_length` counts what is divided here."""
+    """Where everything lies; `network_length` counts what is divided here."""
     cdef Network net
     cdef Py_ssize_t n = layers.shape[0]
     net.layers = <const Layer*>&layers[0, 0]

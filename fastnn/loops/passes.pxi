@@ -115,12 +115,14 @@ cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) 
     if lies_across(layer):
         for j in range(layer.n_out):
             at = j * net.block + first
-            memcpy(kept(net, layer) + at, net.output_z + at, m * sizeof(real))
             memcpy(a + at, net.output_z + at, m * sizeof(real))
+            if layer.kept != layer.z:
+                memcpy(kept(net, layer) + at, a + at, m * sizeof(real))
         activate_across(<Activation>layer.activation, a, layer.n_out, net.block, first, last)
     else:
-        memcpy(kept(net, layer) + first * layer.stride, z, m * layer.stride * sizeof(real))
         memcpy(a + first * layer.stride, z, m * layer.stride * sizeof(real))
+        if layer.kept != layer.z:
+            memcpy(kept(net, layer) + first * layer.stride, z, m * layer.stride * sizeof(real))
         activate_block(
             <Activation>layer.activation, a + first * layer.stride, m, layer.n_out, layer.stride
         )
@@ -337,7 +339,7 @@ cdef void backward_rows(
     Py_ssize_t m,
 ) noexcept nogil:
     """dL/dz of every layer below the output: (dz W^T) * f'(z), of some rows in a block of m"""
-    cdef real* dz_below
+    cdef real* da
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
     while layer != net.output:
@@ -350,38 +352,40 @@ cdef void backward_rows(
         else:
             hand_down(net, layer, transposed, first, last)
         if layer.drop:
-            dz_below = delta(net, layer - 1)
-            drop_rows(net, data, layer, k, first, last, dz_below, dz_below)
+            da = delta(net, layer - 1)
+            drop_rows(net, data, layer, k, first, last, da, da)
         layer -= 1
+        if not is_relu(layer):
+            backward_activation_rows(
+                layer, kept(net, layer) + first * layer.stride,
+                delta(net, layer) + first * layer.stride, last - first,
+            )
 
 
 cdef void hand_down(
     const Network* net, const Layer* layer, const real* W_transposed, Py_ssize_t first,
     Py_ssize_t last,
 ) noexcept nogil:
-    """dz of the layer below := (dz W^T) * f'(z)"""
+    """da of the layer below := dz W^T; of a relu its dz, where z > 0"""
     cdef const real* dz = delta(net, layer) + first * layer.stride
-    cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
+    cdef real* da_below = delta(net, layer - 1) + first * layer.in_stride
     cdef const real* below = kept(net, layer - 1) + first * layer.in_stride
-    cdef bint relu = is_relu(layer - 1)
     cdef Product product = input_gradient(
-        layer, W_transposed, dz, dz_below, below, last - first, relu
+        layer, W_transposed, dz, da_below, below, last - first, is_relu(layer - 1)
     )
     run(&product)
-    if not relu:
-        backward_activation_rows(layer - 1, below, dz_below, last - first)
 
 
 cdef void hand_down_transposed(
     const Network* net, const Layer* layer, real* scratch, Py_ssize_t first, Py_ssize_t last,
     Py_ssize_t m,
 ) noexcept nogil:
-    """The same to the last bit as (W dz^T)^T * f'(z): few rows, so W stays as it is"""
+    """The same to the last bit as (W dz^T)^T: few rows, so W stays as it is"""
     cdef Py_ssize_t stride = whole_vectors(m)
     cdef real* dz_transposed = scratch + first
     cdef real* dx_transposed = scratch + layer.n_out * stride + first
     cdef const real* dz = delta(net, layer) + first * layer.stride
-    cdef real* dz_below = delta(net, layer - 1) + first * layer.in_stride
+    cdef real* da_below = delta(net, layer - 1) + first * layer.in_stride
     cdef const real* below = kept(net, layer - 1) + first * layer.in_stride
     cdef Product product
     m = last - first
@@ -391,10 +395,11 @@ cdef void hand_down_transposed(
     )
     run(&product)
     transpose(
-        dx_transposed, stride, layer.n_in, m, dz_below, layer.in_stride,
+        dx_transposed, stride, layer.n_in, m, da_below, layer.in_stride,
         columns(layer.n_in, layer.in_stride),
     )
-    backward_activation_rows(layer - 1, below, dz_below, m)
+    if is_relu(layer - 1):
+        backward_activation_rows(layer - 1, below, da_below, m)
 
 
 cdef inline void backward_activation_rows(

@@ -179,3 +179,17 @@ cdef Py_ssize_t samples_length(
         + block * layers.in_stride
         + n * sizeof(Py_ssize_t) // sizeof(real) + 2 * LINE
     )
+
+
+cdef Py_ssize_t network_length(
+    const Layer* layers, Py_ssize_t n, Py_ssize_t block, bint stochastic
+) noexcept nogil:
+    """The numbers that `point_network` divides, and at their end `point_samples`"""
+    cdef const Layer* last = layers + n - 1
+    cdef Py_ssize_t units = last.z + last.stride
+    cdef Py_ssize_t row = 2 * units - layers.in_stride + last.stride + min(last.stride, ACROSS) + 1
+    cdef Py_ssize_t rest = 0 if layers.narrow else transposed_length(layers, n)
+    block = whole_lines(block)
+    if stochastic:
+        rest = samples_length(layers, n, block)
+    return block * (LOSS_LENGTH + row) + rest
