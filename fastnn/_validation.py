@@ -134,7 +134,10 @@ def number_between(
     except ValueError:
         number = math.nan
     if not low <= number <= (math.inf if high is None else high):
-        expected = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        expected = f"at least {low:g}"
+        if high is not None:
+            below = "below " * (float(f"{high:g}") > high)
+            expected = f"from {low:g} to {below}{high:g}"
         raise ValueError(f"{name}={value}: expected a number {expected}, e.g. {name}={example:g}")
     return number
 
@@ -205,7 +208,11 @@ def feature_array(
     if array.ndim != 2:
         raise ValueError(
             f"{name} has shape {array.shape}; expected two dimensions (n_samples, n_features). "
-            f"One sample: {name}.reshape(1, -1); one feature: {name}.reshape(-1, 1)."
+            + (
+                f"Images and the like: {name}.reshape(len({name}), -1)."
+                if array.ndim > 2
+                else f"One sample: {name}.reshape(1, -1); one feature: {name}.reshape(-1, 1)."
+            )
         )
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}")
@@ -314,16 +321,27 @@ def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: i
             raise ValueError(f"{name} holds values from {low} to {high}; expected counts >= 0")
     elif kind == "signs":
         if not ((abs(array) == 1).all() or ((array == 0) | (array == 1)).all()):
-            raise ValueError(
-                f"{name} holds values from {low} to {high}; expected -1 and 1, or 0 and 1"
-            )
+            values = ", ".join(map(str, np.unique(array)[:4]))
+            raise ValueError(f"{name} holds the values {values}; expected -1 and 1, or 0 and 1")
     elif kind != "numbers" and (low < 0 or high > 1):
         raise ValueError(
             f"{name} holds values from {low} to {high}; expected 0, 1 or probabilities between. "
-            f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
+            + _for_classes(name, array)
         )
     elif kind == "classes" and (abs(array.sum(axis=1) - 1) > 1e-3).any():
         raise ValueError(f"{name} has rows that do not sum to 1; expected one-hot rows")
+
+
+def _for_classes(name: str, array: Array) -> str:
+    """What to do with targets that are not between 0 and 1."""
+    classes = np.unique(array)
+    n = len(classes)
+    if n > 2 and array.shape[1] == 1 and (classes == np.arange(n)).all():
+        return (
+            f"For {n} classes: Dense({n}, 'softmax') as the last layer, with "
+            f"loss='categorical_crossentropy'"
+        )
+    return f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
 
 
 def sample_weights(

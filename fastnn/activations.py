@@ -111,5 +111,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 
 
 def get(name: object) -> type[Activation]:
-    """The activation of that name; None is "linear"."""
-    return lookup("activation", "linear" if name is None else name, ACTIVATIONS)
+    """The activation of that name; None is "linear", "swish" is "silu"."""
+    if name is None:
+        return Linear
+    return lookup("activation", "silu" if name == "swish" else name, ACTIVATIONS)

@@ -5,6 +5,7 @@ import sys
 from typing import Any, Literal, Protocol, TextIO
 
 from fastnn._validation import lookup, number_between, whole_number
+from fastnn.history import History
 from fastnn.optimizers import BELOW_1, Optimizer
 
 SMALLEST = sys.float_info.min  # a learning rate is more than nothing
@@ -16,6 +17,7 @@ class Model(Protocol):
 
     stop_training: bool
     epochs_trained: int
+    history: History
 
     @property
     def optimizer(self) -> Optimizer: ...
@@ -67,7 +69,8 @@ class ReduceLROnPlateau(Callback):
     min_delta : float
         What counts as better: more than so much.
     cooldown : int
-        For how many epochs after a reduction none is counted.
+        How long to wait after a reduction; the `cooldown`-th epoch after it counts again, as in
+        Keras.
     min_lr : float
         The learning rate goes no lower.
 
@@ -94,6 +97,8 @@ class ReduceLROnPlateau(Callback):
         cooldown: int = 0,
         min_lr: float = 0.0,
     ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor={monitor!r}: expected a name, e.g. monitor='val_loss'")
         self.monitor = monitor
         self.factor = number_between("factor", factor, 0, BELOW_1, example=0.1)
         self.patience = whole_number("patience", patience, minimum=0)
@@ -104,6 +109,12 @@ class ReduceLROnPlateau(Callback):
         self.min_lr = number_between("min_lr", min_lr, 0, None, example=1e-6)
 
     def on_train_begin(self) -> None:
+        if self.monitor not in self.params["metrics"]:
+            raise ValueError(
+                f"monitor={self.monitor!r} is not among the numbers of this fit, "
+                f"{', '.join(self.params['metrics'])}; take one of them, or give fit "
+                f"validation_split=0.2 for the others"
+            )
         optimizer = self.model.optimizer
         if not isinstance(optimizer.learning_rate, float) or optimizer.needs_all_rows:
             raise ValueError(
@@ -113,11 +124,6 @@ class ReduceLROnPlateau(Callback):
         self._best, self._worse, self._resting = math.inf, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        if self.monitor not in logs:
-            raise ValueError(
-                f"monitor={self.monitor!r} is not in the history of this fit; known are "
-                f"{', '.join(logs)}"
-            )
         value = self._sign * logs[self.monitor]
         if self._resting:
             self._resting, self._worse = self._resting - 1, 0

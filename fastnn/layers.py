@@ -64,14 +64,19 @@ class Dense:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", whole_number("units", self.units, minimum=1))
         object.__setattr__(self, "activation", activations.get(self.activation).name)
-        flag("use_bias", self.use_bias)
+        object.__setattr__(self, "use_bias", flag("use_bias", self.use_bias))
         for name in ("kernel_initializer", "bias_initializer"):
             value = getattr(self, name)
             found = initializers.get(name, value)
             object.__setattr__(self, name, value.lower() if isinstance(value, str) else found)
         regularizer = regularizers.get(self.kernel_regularizer)
         object.__setattr__(self, "kernel_regularizer", regularizer)
-        flag("trainable", self.trainable)
+        object.__setattr__(self, "trainable", flag("trainable", self.trainable))
+        if not self.use_bias and self.bias_initializer != "zeros":
+            raise ValueError(
+                f"bias_initializer={self.bias_initializer!r}, but use_bias=False; leave one of "
+                f"the two out"
+            )
         name = "learning_rate_multiplier"
         factor = number_between(name, self.learning_rate_multiplier, 0, None, example=0.1)
         object.__setattr__(self, name, factor)

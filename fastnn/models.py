@@ -35,7 +35,7 @@ from fastnn.own_loss import LossFunction, OwnLoss
 from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths, path_for
 from fastnn.rate_search import LearningRateCurve, range_test
-from fastnn.steps import apply_gradient
+from fastnn.steps import adopt_average, apply_gradient
 from fastnn.training import (
     Fit,
     Plan,
@@ -107,6 +107,7 @@ class Sequential:
         self.epochs_trained = 0
         self.metadata: dict[str, Any] = {}
         self.stop_training = False
+        self._fitting = False
         self._network: Network | None = None
         self._loss: losses.Loss | None = None
         self._optimizer: optimizers.Optimizer = optimizers.SGD()
@@ -212,6 +213,11 @@ class Sequential:
         >>> history.history["loss"][-1] < 0.1
         True
         """
+        if self._fitting:
+            raise RuntimeError(
+                "compile within a fit would not reach the optimiser that is at work; set "
+                "model.optimizer.learning_rate, or end the fit with model.stop_training = True"
+            )
         new_loss = self._loss_for(loss)
         new_optimizer = optimizers.get(optimizer)
         new_metrics = _metrics_for(metrics, new_loss)
@@ -314,14 +320,17 @@ class Sequential:
         hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
         self.stop_training = False
-        self.history = _new_history(plan, data.n_rows, verbose)
+        history = _new_history(plan, data.n_rows, verbose)
+        history.params["metrics"] = self._numbers(validation is not None)
         for hook in hooks:
-            hook.model, hook.params = self, self.history.params
+            hook.model, hook.params = self, history.params
         descent = self._descent(data, plan.batch_size, wanted, plan.seed)
-        fit = Fit(self, descent, plan, self._metrics, validation, hooks, self.history)
+        fit = Fit(self, descent, plan, self._metrics, validation, hooks, history)
+        self._fitting = True
         try:
             fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
         finally:
+            self._fitting = False
             self._disturb()  # callbacks may have made what the weights have left behind
         return self.history
 
@@ -387,6 +396,11 @@ class Sequential:
         scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
         return self._as_asked(scores, return_dict)
 
+    def _numbers(self, validated: bool) -> list[str]:
+        """What a fit will record of an epoch, but for times and steps."""
+        names = ["loss", *(metric.name for metric in self._metrics)]
+        return names + [f"val_{name}" for name in names] * validated
+
     def find_learning_rate(
         self,
         X: npt.ArrayLike,
@@ -412,19 +426,20 @@ class Sequential:
             The rates of the first and the last step; each is a constant factor above the one
             before.
         n_steps : int
-            How many steps to make, at least 2; fewer if the loss explodes.
+            How many rates to try, at least 2; fewer if the loss explodes. Each is tried for a
+            step or, of batches shorter than 32 rows, for as many as make 32 rows.
 
         Returns
         -------
         LearningRateCurve
             `rates`, `losses` (running means, before each step) and a `suggestion`: a tenth of the
-            rate at which the loss was lowest.
+            rate at which the loss was lowest, and with momentum 1 - momentum of that.
 
         Raises
         ------
         TypeError, ValueError
-            If the model is not compiled with a loss, its optimiser has no learning rate, or an
-            argument is not as said above.
+            If the model is not compiled with a loss, its optimiser has no learning rate, an
+            argument is not as said above, or the loss falls at none of the rates.
 
         Examples
         --------
@@ -536,6 +551,12 @@ class Sequential:
     def optimizer(self) -> optimizers.Optimizer:
         """The model's own optimiser; its `learning_rate` may be set, in callbacks too."""
         return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: optimizers.Optimizer) -> None:
+        raise AttributeError(
+            f"the optimiser comes with compile: model.compile({optimizer!r}, loss=...)"
+        )
 
     def _optimizer_state(self, network: Network) -> optimizers.State:
         if self._state is None:
@@ -863,6 +884,11 @@ class Sequential:
                 f"optimizer={optimizer} looks for the length of its steps itself; compile with "
                 f"another one, e.g. model.compile('SGD')"
             )
+        if not isinstance(gradient, Mapping):
+            raise TypeError(
+                f"gradient is {type(gradient).__name__}; expected a dictionary of arrays by name, "
+                f"as model.backward(dL_dy) returns it"
+            )
         flat = network.new_gradient()
         for name, view in network.views(flat).items():
             if (key := f"dL/d{name}") not in gradient:
@@ -898,7 +924,19 @@ class Sequential:
         ]
         for view, array in zip(views.values(), checked, strict=True):
             view[...] = array
+        if self._state is not None and self._optimizer.use_ema:
+            self._state.slots[-1] = network.parameters  # an average of others would replace them
         self._disturb()
+
+    def adopt_average(self) -> None:
+        """Put the running average of the weights in their place, as `fit` does when it ends.
+
+        For an optimiser with `use_ema`, after single steps or a fit that was interrupted; without
+        one, or before the first step, nothing happens.
+        """
+        if self._network is not None and self._state is not None:
+            adopt_average(self._network, self._optimizer, self._state)
+            self._disturb()
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters.

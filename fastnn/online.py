@@ -83,7 +83,8 @@ class OneRow:
         return None
 
     def _diverged(self) -> str:
-        advice = remedy(self.optimizer, self.state.step, self.network.layer_rules)
+        layers, standardised = self.network.layer_rules, self.network.is_standardised
+        advice = remedy(self.optimizer, self.state.step, layers, standardised=standardised)
         return (
             f"training diverged: loss or weights are no longer finite. The model goes back to its "
             f"weights of at most {KEPT_EVERY} rows before. {advice}"

@@ -3,7 +3,7 @@
 import math
 from copy import copy
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -128,12 +128,10 @@ class Optimizer:
     use_ema: bool = field(default=False, kw_only=True)
     ema_momentum: float = field(default=0.99, kw_only=True)
 
-    initial: ClassVar[float] = 0.0  # what the slots hold at first
-
     def __post_init__(self) -> None:
         self._check(0.004, "weight_decay", high=None)
         self._check(0.99, "ema_momentum", high=BELOW_1)
-        flag("use_ema", self.use_ema)
+        self._set("use_ema", flag("use_ema", self.use_ema))
         given = [name for name in CLIPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[0]} and {given[1]} are given; expected one of them")
@@ -185,6 +183,11 @@ class Optimizer:
     def method(self) -> str:
         """Its name in METHODS."""
         raise NotImplementedError
+
+    @property
+    def initial(self) -> float:
+        """What the slots hold at first."""
+        return 0.0
 
     @property
     def n_slots(self) -> int:
@@ -315,7 +318,7 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(0.9, "momentum")
-        flag("nesterov", self.nesterov)
+        self._set("nesterov", flag("nesterov", self.nesterov))
         self._checked_rate(self.learning_rate)  # beside the others
 
     def _checked_rate(self, rate: object) -> object:
@@ -376,7 +379,7 @@ class Adam(Optimizer):
         super().__post_init__()
         self._check(0.9, "beta_1", "beta_2", high=BELOW_1)
         self._check(1e-7, "epsilon", low=SMALLEST_EPSILON, high=None)
-        flag("amsgrad", self.amsgrad)
+        self._set("amsgrad", flag("amsgrad", self.amsgrad))
 
     @property
     def method(self) -> str:
@@ -394,7 +397,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay, 0.004 unless given (Loshchilov, Hutter 2019), as in Keras.
 
-    All parameters are those of `Adam`.
+    All parameters are those of `Adam`, and all but the first go by name.
 
     Examples
     --------
@@ -403,6 +406,10 @@ class AdamW(Adam):
     0.004
     """
 
+    beta_1: float = field(default=0.9, kw_only=True)
+    beta_2: float = field(default=0.999, kw_only=True)
+    epsilon: float = field(default=1e-7, kw_only=True)
+    amsgrad: bool = field(default=False, kw_only=True)
     weight_decay: float = field(default=0.004, kw_only=True)
 
 
@@ -456,13 +463,16 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Steps along dL/dW over the root of the sum of its squares so far.
 
-    Each weight keeps v, 0.1 at first, as in Keras. With g = dL/dW a step is v := v + g^2, then
-    W := W - learning_rate * g / sqrt(v + epsilon). Source: Duchi, Hazan, Singer 2011.
+    Each weight keeps v, `initial_accumulator_value` at first, as in Keras. With g = dL/dW a step is
+    v := v + g^2, then W := W - learning_rate * g / sqrt(v + epsilon). Source: Duchi, Hazan, Singer
+    2011.
 
     Parameters
     ----------
     learning_rate : float or Schedule
         The step size, greater than 0, or a schedule that gives it from step to step.
+    initial_accumulator_value : float
+        What v begins with, at least 0.
     epsilon : float
         What keeps the division from 0, at least 1e-35, which is not 0 in float32.
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
@@ -475,12 +485,17 @@ class Adagrad(Optimizer):
     0.1
     """
 
+    initial_accumulator_value: float = 0.1
     epsilon: float = 1e-7
-    initial: ClassVar[float] = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check(0.1, "initial_accumulator_value", high=None)
         self._check(1e-7, "epsilon", low=SMALLEST_EPSILON, high=None)
+
+    @property
+    def initial(self) -> float:
+        return self.initial_accumulator_value
 
     @property
     def method(self) -> str:
@@ -547,29 +562,39 @@ class LBFGS(Optimizer):
         raise ValueError("LBFGS has no learning rate: SciPy looks for the length of each step")
 
 
-def remedy(optimizer: Optimizer, step: int, layers: Array) -> str:
+def remedy(optimizer: Optimizer, step: int, layers: Array, *, standardised: bool = False) -> str:
     """What to do when training has diverged; `layers` is what each has of its own."""
-    rate, momentum = optimizer.rate(step), getattr(optimizer, "momentum", 0.0)
     scale = "the features (with a Normalization layer) and, in a regression, the targets"
+    if standardised:
+        scale = "the targets, in a regression"
     if optimizer.follows_cost:
         return f"Standardise {scale}"
-    decay = layers[:, 2].max(initial=0)
-    if rate * decay >= 1:
-        return (
-            f"L2({decay / 2:g}) is too large for learning_rate={rate:g}: try "
-            f"L2({0.01 / rate:g}) or less"
-        )
-    smaller = f"{min(rate / 10, 0.1):g}"
-    if momentum:
-        cause = f"learning_rate={rate:g} with momentum={momentum:g} (the two go as "
-        cause += "learning_rate / (1 - momentum))"
-        smaller += f", momentum={min(momentum, 0.9):g}"
-    else:
-        cause = f"learning_rate={rate:g}"
+    rate, decay = optimizer.rate(step), layers[:, 2].max(initial=0)
+    hundredth = 0.01 / rate if rate else 0.0
+    for name, factor, small in (
+        (f"L2({decay / 2:g})", decay, f"L2({hundredth:g})"),
+        (
+            f"weight_decay={optimizer.weight_decay:g}",
+            optimizer.weight_decay,
+            f"weight_decay={hundredth:g}",
+        ),
+    ):
+        if rate * factor >= 1:
+            return f"{name} is too large for learning_rate={rate:g}: try {small} or less"
+    cause, smaller = _too_large(rate, getattr(optimizer, "momentum", 0.0))
     return (
         f"Most likely {cause} is too large for data of this scale: try "
-        f"{type(optimizer).__name__}(learning_rate={smaller}), or standardise {scale}"
+        f"{type(optimizer).__name__}({smaller}), or standardise {scale}"
     )
+
+
+def _too_large(rate: float, momentum: float) -> tuple[str, str]:
+    """A rate and what to try in its place, with momentum if there is any."""
+    cause, smaller = f"learning_rate={rate:g}", f"learning_rate={min(rate / 10, 0.1):g}"
+    if momentum:
+        cause += f" with momentum={momentum:g} (the two go as learning_rate / (1 - momentum))"
+        smaller += f", momentum={min(momentum, 0.9):g}"
+    return cause, smaller
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -579,7 +604,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 def get(optimizer: object) -> Optimizer:
     """The optimiser of that name with its default settings, or a copy of the optimiser itself."""
-    if isinstance(optimizer, Optimizer):
+    if isinstance(optimizer, Optimizer) and type(optimizer) is not Optimizer:
         return copy(optimizer)
     if not isinstance(optimizer, str):
         raise TypeError(

@@ -1,12 +1,13 @@
 """A loss of the user's own: a function of a whole block of outputs."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind
+from fastnn._validation import Array, TargetKind, real_number
 from fastnn.losses import Loss
 
 LossFunction = Callable[[Any, Array], tuple[float, Any]]
@@ -29,7 +30,12 @@ class OwnLoss(Loss):
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     def value_and_gradient(self, y_true: Array, y_pred: Array) -> tuple[float, Array]:
-        """L and dL/dy_pred, in the dtype of y_pred; ValueError unless they are such."""
+        """L and dL/dy_pred, in the dtype of y_pred; ValueError unless they are such.
+
+        FloatingPointError if one is not finite, though the outputs are.
+        """
+        y_true = y_true.view()
+        y_true.flags.writeable = False  # it is the user's
         try:
             value, gradient = self.function(y_true, y_pred.copy())
             value, gradient = float(value), np.asarray(gradient, y_pred.dtype)
@@ -42,6 +48,13 @@ class OwnLoss(Loss):
             raise ValueError(
                 f"loss={self.label} returned dL/dy_pred of shape {gradient.shape}; expected that "
                 f"of y_pred, {y_pred.shape}, e.g. {EXAMPLE}"
+            )
+        finite = math.isfinite(value) and np.isfinite(gradient).all()
+        if not finite and np.isfinite(y_pred).all():
+            raise FloatingPointError(
+                f"loss={self.label} returned L={value:g} for {len(y_pred)} rows"
+                + (", and a dL/dy_pred that is not finite" if math.isfinite(value) else "")
+                + "; the outputs are finite. Look at its formula, and for NaN in y"
             )
         return value, np.ascontiguousarray(gradient)
 
@@ -85,7 +98,10 @@ def check_loss(
     True
     """
     loss, y_true = OwnLoss(function), np.asarray(y_true)
+    tolerance = real_number("tolerance", tolerance, above=0)
     y_pred = np.array(y_pred, np.float64)
+    if y_pred.size == 0:
+        raise ValueError(f"y_pred is empty: its shape is {y_pred.shape}")
     _, gradient = loss.value_and_gradient(y_true, y_pred)
     expected = np.empty_like(gradient)
     for place in np.ndindex(y_pred.shape):

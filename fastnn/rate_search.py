@@ -13,6 +13,7 @@ SMOOTHING = 0.9  # how much of the running mean of the losses stays at a step
 SETTLED = 10  # steps after which that mean has settled
 HOPELESS = 4  # times the largest loss before that; a mean above it ends the run
 EARLY = 0.2  # the share of the steps whose means say more of the first batches than of the rate
+ROWS = 32  # that a rate is tried with at least
 SAFETY = 10  # how far below the rate of the lowest loss the suggestion lies
 
 
@@ -23,11 +24,11 @@ class LearningRateCurve:
     Attributes
     ----------
     rates : array of shape (n_steps,)
-        The learning rate of each step, each a constant factor above the one before.
+        The learning rates tried, each a constant factor above the one before.
     losses : array of shape (n_steps,)
-        The loss before each step, as a running mean.
+        The loss before the steps at each, with what regularisers add, as a running mean.
     suggestion : float
-        A tenth of the rate at which the loss was lowest.
+        A tenth of the rate at which the loss was lowest, times 1 - momentum.
     """
 
     rates: Array
@@ -57,22 +58,28 @@ def range_test(descent: Descent, order: Array, batch_size: int, rates: Array) ->
         )
     early = int(EARLY * len(means))
     lowest = rates[early + int(np.argmin(means[early:]))]
-    return LearningRateCurve(rates[: len(means)], np.array(means), float(lowest / SAFETY))
+    suggestion = float(lowest / SAFETY) * (1 - getattr(descent.optimizer, "momentum", 0.0))
+    if suggestion < rates[0]:
+        raise ValueError(
+            f"the loss falls at none of the rates from {rates[0]:g} on; scale features and "
+            f"targets, or try lower ones, e.g. lowest={rates[0] / 1000:g}"
+        )
+    return LearningRateCurve(rates[: len(means)], np.array(means), suggestion)
 
 
 def _losses(descent: Descent, order: Array, batch_size: int, rates: Array) -> Iterator[float]:
-    """The loss before each step, of which as many are made as there are rates."""
-    step, optimizer = 0, descent.optimizer
+    """The mean loss before the steps at each rate; each goes through ROWS rows at least."""
+    tried, optimizer = 0, descent.optimizer
+    optimizer.learning_rate = float(rates[0])
     while True:
         descent.begin_epoch()
         before, n_rows = 0.0, 0
-        optimizer.learning_rate = float(rates[step])
         for piece in by_batches(descent, order, batch_size):
             n_rows += piece.n_rows
-            if not piece.moved:
+            if not piece.moved or n_rows < min(ROWS, len(order)):
                 continue
-            yield (piece.loss - before) / n_rows
-            before, n_rows, step = piece.loss, 0, step + 1
-            if step == len(rates):
+            yield (piece.loss - before) / n_rows + descent.network.penalty()
+            before, n_rows, tried = piece.loss, 0, tried + 1
+            if tried == len(rates):
                 return
-            optimizer.learning_rate = float(rates[step])
+            optimizer.learning_rate = float(rates[tried])

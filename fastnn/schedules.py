@@ -212,7 +212,7 @@ class PolynomialDecay(Schedule):
         self._check(real_number, "initial_learning_rate", above=0)
         self._check(whole_number, "decay_steps", minimum=1)
         self._check(number_between, "end_learning_rate", low=0, high=None, example=0.0001)
-        self._check(number_between, "power", low=0, high=None, example=1)
+        self._check(real_number, "power", above=0)
         self._check(flag, "cycle")
 
     def rates(self, steps: Array) -> Array:

@@ -165,7 +165,9 @@ class DivergenceWatch:
 
     def _message(self, when: str) -> str:
         descent = self._descent
-        advice = remedy(descent.optimizer, descent.state.step, descent.rule.layers)
+        state, layers = descent.state, descent.rule.layers
+        standardised = descent.network.is_standardised
+        advice = remedy(descent.optimizer, state.step, layers, standardised=standardised)
         return (
             f"training diverged {when}: loss or weights are no longer finite. The model keeps its "
             f"last finite weights. {advice}"
@@ -191,6 +193,7 @@ class Fit:
         with _attended(self.callbacks), ExitStack() as stack:
             stack.callback(self.watch.settle)
             stack.callback(self.history.settle)
+            self.model.history = self.history
             with self.descent.team:
                 epochs(self)
 

@@ -365,3 +365,22 @@ def test_a_rate_too_small_to_count_drops_nothing():
     for model in models:
         fit(model, "minibatch")
     assert bits(models[0]) == bits(models[1])
+
+
+def test_weights_that_are_set_begin_the_average_anew():
+    model = linear(SGD(1e-9, use_ema=True))
+    fit(model, "batch", epochs=3)
+    model.set_weights([np.full((4, 1), 5.0)])
+    fit(model, "batch")
+    np.testing.assert_allclose(model.get_weights()[0], 5, rtol=1e-6)
+
+
+def test_the_average_is_at_hand_after_single_steps():
+    model = linear(SGD(RATE, use_ema=True, ema_momentum=0.5))
+    model.adopt_average()  # none yet
+    for _ in range(3):
+        model.train_on_batch(X, Y)
+    average = model._network.views(model._state.slots[-1])["W1"].copy()
+    assert (model.get_weights()[0] != average).any()
+    model.adopt_average()
+    np.testing.assert_array_equal(model.get_weights()[0], average)

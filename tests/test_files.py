@@ -233,7 +233,7 @@ OBJECTS = [
     init.VarianceScaling(1.5, "in", "normal"),
     init.Orthogonal(0.5),
     init.Stored((3, 2)),
-    Dense(3, "elu", False, init.Constant(2), init.Ones(), L1L2(0.1, 0.2)),
+    Dense(3, "elu", True, init.Constant(2), init.Ones(), L1L2(0.1, 0.2), False, 0.5),
     LBFGS(5),
     Dropout(0.1),
     Huber(2),

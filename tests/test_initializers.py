@@ -131,7 +131,7 @@ def test_the_bias_follows_the_weights_in_the_stream_of_the_layer():
     normal, uniform = RandomNormal(), RandomUniform(1, 2)
     layers = [
         Dense(5, kernel_initializer=normal, bias_initializer=uniform),
-        Dense(4, use_bias=False, bias_initializer=uniform),
+        Dense(4, use_bias=False),
     ]
     model = Sequential(layers, dtype="float64", seed=6)
     model.build(7)
@@ -140,6 +140,11 @@ def test_the_bias_follows_the_weights_in_the_stream_of_the_layer():
     np.testing.assert_array_equal(W1, normal(stream, (7, 5)))
     np.testing.assert_array_equal(b1, uniform(stream, (5,)))
     assert W2.shape == (5, 4)
+
+
+def test_a_bias_that_is_not_there_takes_no_initialiser():
+    with pytest.raises(ValueError, match="bias_initializer=.*use_bias=False"):
+        Dense(4, use_bias=False, bias_initializer=np.ones(4))
 
 
 def test_a_bias_starts_at_zero_unless_told():

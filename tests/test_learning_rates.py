@@ -202,7 +202,7 @@ class Holder:
 
 
 def rates_of(callback, name, values, rate=1.0):
-    callback.model = Holder(rate)
+    callback.model, callback.params = Holder(rate), {"metrics": ["loss", name]}
     callback.on_train_begin()
     rates = []
     for epoch, value in enumerate(values):
@@ -272,9 +272,11 @@ def test_a_rate_never_becomes_zero(factor):
 
 def test_a_monitor_that_is_not_there_is_refused_by_name():
     model = model_for(SGD(0.1))
-    with pytest.raises(ValueError, match="monitor='val_loss' is not in .*; known are loss, "):
+    before = model.history
+    with pytest.raises(ValueError, match="monitor='val_loss' is not among .*, loss; .*split=0.2"):
         fit(model, "batch", epochs=3, callbacks=[ReduceLROnPlateau()])
-    assert len(model.history.epoch) == 1
+    assert model.history is before
+    assert model.epochs_trained == 0
     assert fit(model, "batch", epochs=2)["loss"]
 
 
@@ -688,3 +690,43 @@ def test_lbfgs_has_nothing_to_set():
     for name in ("use_ema", "clipnorm", "history_size", "lerning_rate"):
         with pytest.raises(AttributeError, match=name):
             setattr(model.optimizer, name, 1)
+
+
+# ---- what is refused, and what is taken ---------------------------------------------------------
+
+
+class Compiles(Callback):
+    def on_epoch_begin(self, epoch):
+        self.model.compile("SGD", "mse")
+
+
+def test_a_model_is_not_compiled_within_a_fit():
+    model = model_for()
+    with pytest.raises(RuntimeError, match="compile within a fit"):
+        model.fit(X, Y, callbacks=[Compiles()])
+    model.compile("SGD", "mse")
+
+
+def test_an_optimiser_comes_with_compile():
+    with pytest.raises(AttributeError, match=r"model.compile\(SGD\(learning_rate=0.1\)"):
+        model_for().optimizer = SGD(0.1)
+
+
+def test_numpys_flags_are_flags_in_files_too(tmp_path):
+    model = Sequential([Dense(3, use_bias=np.True_), Dense(1, trainable=np.False_)])
+    model.compile(Adam(amsgrad=np.True_, use_ema=np.True_), "mse")
+    model.fit(X, Y)
+    model.save(tmp_path / "model.npz")
+    assert load(tmp_path / "model.npz").optimizer == model.optimizer
+
+
+def test_what_comes_second_is_what_comes_second_in_keras():
+    assert Adagrad(0.1, 0.2).initial_accumulator_value == 0.2
+    with pytest.raises(TypeError):
+        AdamW(0.1, 0.01)  # there it is the weight decay
+
+
+def test_a_search_in_vain_says_so():
+    model = model_for(layers=[Dense(1)])
+    with pytest.raises(ValueError, match="falls at none of the rates from 1e-06 on"):
+        model.find_learning_rate(1e6 * X, Y)

@@ -350,7 +350,7 @@ WRONG = {
             (0.1, r"values=0.1: expected a list, e.g. values=\[0.1, 0.03, 0.01\]"),
         ],
     },
-    PolynomialDecay: {"end_learning_rate": NO_AMOUNTS, "power": NO_AMOUNTS, "cycle": NO_FLAGS},
+    PolynomialDecay: {"end_learning_rate": NO_AMOUNTS, "power": NO_RATES, "cycle": NO_FLAGS},
     CosineDecay: {
         "alpha": NO_SHARES,
         "warmup_target": [case for case in NO_RATES if case[0] is not None],

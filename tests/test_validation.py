@@ -273,9 +273,15 @@ BAD_Y = table(
     ("1 and 2", "binary", Y["binary"] + 1, ValueError, "y holds values from 1 to 2; expected 0, 1"),
     ("above 1", "binary", Y["binary"] * 1.01, ValueError, "y holds values from 0.0 to 1.01"),
     ("negative count", "counts", LABELS - 1, ValueError, "y holds values from -1 to 1.*counts"),
-    ("-1, 0 and 1", "signs", LABELS - 1, ValueError, "y holds values from -1 to 1.* -1 and 1, or"),
-    ("1 and 2 for a hinge", "signs", Y["binary"] + 1, ValueError, "y holds values from 1 to 2"),
-    ("half a sign", "signs", Y["signs"] / 2, ValueError, "y holds values from -0.5 to 0.5"),
+    (
+        "-1, 0 and 1",
+        "signs",
+        LABELS - 1,
+        ValueError,
+        "y holds the values -1, 0, 1; .* -1 and 1, or",
+    ),
+    ("1 and 2 for a hinge", "signs", Y["binary"] + 1, ValueError, "y holds the values 1, 2;"),
+    ("half a sign", "signs", Y["signs"] / 2, ValueError, "y holds the values -0.5, 0.5"),
     (
         "label 3 of 3",
         "classes",
