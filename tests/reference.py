@@ -452,14 +452,14 @@ class RMSprop(Momentum):
 
 
 class Adagrad(Momentum):
-    """v: 0.1 + sum of g^2; W - rate g / sqrt(v + epsilon)"""
+    """v: initially + sum of g^2; W - rate g / sqrt(v + epsilon)"""
 
-    def __init__(self, epsilon, **settings):
+    def __init__(self, initial_accumulator_value, epsilon, **settings):
         super().__init__(**settings)
-        self.epsilon, self.kept = epsilon, {}
+        self.initially, self.epsilon, self.kept = initial_accumulator_value, epsilon, {}
 
     def move(self, i, W, dW, rate):
-        v = self.kept.get(i, 0.1) + dW**2
+        v = self.kept.get(i, self.initially) + dW**2
         self.kept[i] = v
         return W - rate * dW / np.sqrt(v + self.epsilon)
 
