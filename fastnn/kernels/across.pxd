@@ -312,7 +312,10 @@ cdef inline vec label_crossentropies(
         total = total + ((top - z_j) + rest)
     if smoothing == 0:
         return (top - z_label) + rest
-    return spread(1 - smoothing) * ((top - z_label) + rest) + spread(smoothing / n) * total
+    return (
+        spread(1 - smoothing) * ((top - z_label) + rest)
+        + divide(spread(smoothing), spread(<real>n)) * total
+    )
 
 
 cdef inline void label_differences(

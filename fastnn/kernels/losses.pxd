@@ -190,7 +190,7 @@ cdef inline void mean_term_delta(
 
 cdef inline vec smoothed(vec y, real smoothing, Py_ssize_t n_classes) noexcept nogil:
     """y (1 - smoothing) + smoothing / n_classes; y itself without smoothing, to the last bit"""
-    return y * spread(1 - smoothing) + spread(smoothing / n_classes)
+    return y * spread(1 - smoothing) + divide(spread(smoothing), spread(<real>n_classes))
 
 
 cdef inline real smoothed_target(real y, real smoothing, Py_ssize_t n_classes) noexcept nogil:
