@@ -30,7 +30,7 @@ class Accuracy:
         """The sum over rows; y is (n, n_targets), predictions (n, n_outputs)."""
         if self._threshold is not None:
             right = (predictions > self._threshold) == (y > self._threshold)
-            return np.count_nonzero(right) / right.shape[1]
+            return float(np.count_nonzero(right)) / int(right.shape[1])
         labels = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
         return float(np.count_nonzero(predictions.argmax(axis=1) == labels))
 
