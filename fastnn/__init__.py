@@ -2,7 +2,13 @@
 
 from fastnn._backend import show_config
 from fastnn._version import __version__
-from fastnn.callbacks import Callback, ReduceLROnPlateau
+from fastnn.callbacks import (
+    Callback,
+    CSVLogger,
+    LambdaCallback,
+    LearningRateScheduler,
+    TerminateOnNaN,
+)
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.losses import (
@@ -16,6 +22,7 @@ from fastnn.losses import (
     SquaredHinge,
 )
 from fastnn.models import Sequential, load
+from fastnn.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from fastnn.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.regularizers import L1, L1L2, L2
 
@@ -29,7 +36,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "BinaryCrossentropy",
+    "CSVLogger",
     "Callback",
+    "EarlyStopping",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "TerminateOnNaN",
     "CategoricalCrossentropy",
     "Dense",
     "Dropout",

@@ -1,15 +1,15 @@
-"""What runs beside the training: the hooks, and what is built on them."""
+"""What runs beside the training: the hooks, with Keras's names, and small things built on them."""
 
-import math
-import sys
-from typing import Any, Literal, Protocol, TextIO
+import csv
+import os
+from collections.abc import Callable
+from typing import Any, Protocol, TextIO
 
-from fastnn._validation import lookup, number_between, whole_number
+from fastnn._validation import Array, flag
 from fastnn.history import History
-from fastnn.optimizers import BELOW_1, Optimizer
+from fastnn.optimizers import Optimizer
 
-SMALLEST = sys.float_info.min  # a learning rate is more than nothing
-NOT_SHOWN = "seconds", "samples_per_second", "learning_rate"  # in a line of progress
+Logs = dict[str, float]
 
 
 class Model(Protocol):
@@ -22,9 +22,15 @@ class Model(Protocol):
     @property
     def optimizer(self) -> Optimizer: ...
 
+    def get_weights(self) -> list[Array]: ...
+
+    def set_weights(self, weights: list[Array]) -> None: ...
+
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+
 
 class Callback:
-    """Base class: override the hooks you need. The names are Keras's.
+    """Base class: override the hooks you need. Names and arguments are Keras's.
 
     `self.model` is the model; set `self.model.stop_training = True` to end the fit after the
     current epoch. `self.params` is the `params` of the fit's `History`.
@@ -33,172 +39,143 @@ class Callback:
     model: Model
     params: dict[str, Any]
 
-    def on_train_begin(self) -> None:
-        """Called once, before the first epoch."""
+    def on_train_begin(self, logs: Logs) -> None:
+        """Called once, before the first epoch; `logs` is empty."""
 
-    def on_train_end(self) -> None:
-        """Called once, after the last epoch, also if the fit was interrupted or failed."""
+    def on_train_end(self, logs: Logs) -> None:
+        """Called once, after the last epoch, also if the fit was interrupted or failed.
 
-    def on_epoch_begin(self, epoch: int) -> None:
-        """Called before every epoch; `epoch` counts from 0."""
+        `logs` is that of the last epoch that was recorded.
+        """
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Called before every epoch; `epoch` counts from 0, `logs` is empty."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Called after every epoch with what the history records of it."""
 
-    def on_slice_end(self, n_rows: int, logs: dict[str, float]) -> None:
+    def on_test_begin(self, logs: Logs) -> None:
+        """Called before the validation of an epoch; `logs` is empty."""
+
+    def on_test_end(self, logs: Logs) -> None:
+        """Called after it; `logs` holds its numbers, without "val_" before their names."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Called before a batch, of which `batch` counts those of the epoch from 0."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Called after a batch with the running means so far.
+
+        In stochastic mode a "batch" is a slice, some tenths of a second of work. Whoever overrides
+        one of the two makes every batch a slice of its own; the bits stay the same.
+        """
+
+    def on_slice_end(self, n_rows: int, logs: Logs) -> None:
         """Called within an epoch after `n_rows` more rows, as a rule tenths of a second apart.
 
         `logs` holds the running means so far. A slice ends where a batch ends, except that one
         batch may take several slices.
         """
 
+    @property
+    def sees_batches(self) -> bool:
+        """Whether a hook of single batches is overridden."""
+        return any(
+            getattr(type(self), name) is not getattr(Callback, name)
+            for name in ("on_train_batch_begin", "on_train_batch_end")
+        )
 
-class ReduceLROnPlateau(Callback):
-    """Multiplies the learning rate by `factor` when a number of the history gets better no more.
 
-    Parameters
-    ----------
-    monitor : str
-        The number: "val_loss", "loss", "accuracy", "val_accuracy".
-    factor : float
-        From 0 to below 1.
-    patience : int
-        How many epochs in a row may bring nothing better.
-    mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto" takes higher for an accuracy.
-    min_delta : float
-        What counts as better: more than so much.
-    cooldown : int
-        How long to wait after a reduction; the `cooldown`-th epoch after it counts again, as in
-        Keras.
-    min_lr : float
-        The learning rate goes no lower.
+HOOKS = [name for name in vars(Callback) if name.startswith("on_")]
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as said above; in `fit` if the history has no such number, or the
-        learning rate is not a number.
+
+class LambdaCallback(Callback):
+    """Hooks given as functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))`.
+
+    Raises TypeError if a name is not that of a hook of `Callback`, or its value is no function.
+    """
+
+    def __init__(self, **hooks: Callable[..., object]) -> None:
+        for name, function in hooks.items():
+            if name not in HOOKS or not callable(function):
+                raise TypeError(
+                    f"{name}={function!r}: expected functions by the names of hooks, "
+                    f"{', '.join(HOOKS)}"
+                )
+            setattr(self, name, function)
+
+    @property
+    def sees_batches(self) -> bool:
+        """Whether a hook of single batches is given."""
+        return bool({"on_train_batch_begin", "on_train_batch_end"} & vars(self).keys())
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate before every epoch: `schedule(epoch, rate) -> rate`.
+
+    A schedule by steps is an argument of the optimiser, see `fastnn.schedules`.
 
     Examples
     --------
-    >>> from fastnn import ReduceLROnPlateau
-    >>> callback = ReduceLROnPlateau("loss", factor=0.5, patience=3)
+    >>> from fastnn import LearningRateScheduler
+    >>> callback = LearningRateScheduler(lambda epoch, rate: rate * 0.9)
+    """
+
+    def __init__(self, schedule: Callable[[int, float], float]) -> None:
+        if not callable(schedule):
+            raise TypeError(
+                f"schedule={schedule!r}: expected a function, e.g. lambda epoch, rate: rate * 0.9"
+            )
+        self.schedule = schedule
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        optimizer = self.model.optimizer
+        rate = optimizer.learning_rate
+        if not isinstance(rate, float):
+            raise ValueError(
+                f"LearningRateScheduler needs a number as learning rate, but it is {rate!r}; leave "
+                f"one of the two out"
+            )
+        optimizer.learning_rate = self.schedule(epoch, rate)
+
+
+class CSVLogger(Callback):
+    """Writes the history into a CSV file, a line an epoch: "epoch", then the numbers by name.
+
+    Parameters
+    ----------
+    filename : path
+    separator : str
+        What stands between two fields.
+    append : bool
+        Whether to write behind what the file holds, without a line of names.
     """
 
     def __init__(
-        self,
-        monitor: str = "val_loss",
-        *,
-        factor: float = 0.1,
-        patience: int = 10,
-        mode: Literal["auto", "min", "max"] = "auto",
-        min_delta: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
+        self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor={monitor!r}: expected a name, e.g. monitor='val_loss'")
-        self.monitor = monitor
-        self.factor = number_between("factor", factor, 0, BELOW_1, example=0.1)
-        self.patience = whole_number("patience", patience, minimum=0)
-        higher = {"auto": "acc" in monitor, "min": False, "max": True}
-        self._sign = -1.0 if lookup("mode", mode, higher) else 1.0
-        self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
-        self.cooldown = whole_number("cooldown", cooldown, minimum=0)
-        self.min_lr = number_between("min_lr", min_lr, 0, None, example=1e-6)
+        self.filename, self.separator = filename, separator
+        self.append = flag("append", append)
 
-    def on_train_begin(self) -> None:
-        if self.monitor not in self.params["metrics"]:
-            raise ValueError(
-                f"monitor={self.monitor!r} is not among the numbers of this fit, "
-                f"{', '.join(self.params['metrics'])}; take one of them, or give fit "
-                f"validation_split=0.2 for the others"
-            )
-        optimizer = self.model.optimizer
-        if not isinstance(optimizer.learning_rate, float) or optimizer.needs_all_rows:
-            raise ValueError(
-                f"ReduceLROnPlateau needs a number as learning rate, but the optimizer is "
-                f"{optimizer}; leave one of the two out"
-            )
-        self._best, self._worse, self._resting = math.inf, 0, 0
+    def on_train_begin(self, logs: Logs) -> None:
+        self._file: TextIO = open(self.filename, "a" if self.append else "w", newline="")
+        self._names: list[str] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        value = self._sign * logs[self.monitor]
-        if self._resting:
-            self._resting, self._worse = self._resting - 1, 0
-        if value < self._best - self.min_delta:
-            self._best, self._worse = value, 0
-        elif not self._resting:
-            self._worse += 1
-            if self._worse >= self.patience:
-                self._reduce()
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        writer = csv.writer(self._file, delimiter=self.separator)
+        if not self._names:
+            self._names = list(logs)
+            if not self.append or self._file.tell() == 0:
+                writer.writerow(["epoch", *self._names])
+        writer.writerow([epoch, *(logs.get(name, "") for name in self._names)])
+        self._file.flush()
 
-    def _reduce(self) -> None:
-        optimizer = self.model.optimizer
-        rate = optimizer.learning_rate
-        if isinstance(rate, float) and rate > self.min_lr:
-            optimizer.learning_rate = max(rate * self.factor, self.min_lr, SMALLEST)
-            self._worse, self._resting = 0, self.cooldown
+    def on_train_end(self, logs: Logs) -> None:
+        self._file.close()
 
 
-def format_logs(logs: dict[str, float]) -> str:
-    """ "loss 0.1234  accuracy 0.9500", without the timing"""
-    shown = (item for item in logs.items() if item[0] not in NOT_SHOWN)
-    return "  ".join(f"{name} {value:.4g}" for name, value in shown)
+class TerminateOnNaN(Callback):
+    """Does nothing, so that a script for Keras runs: a loss that is not finite ends any fit.
 
-
-class EpochLines(Callback):
-    """Writes a line after an epoch: after each, or after about `lines` evenly spaced ones."""
-
-    def __init__(self, lines: int | None = None, stream: TextIO | None = None) -> None:
-        self._lines = lines
-        self._stream = stream
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        epochs = self.params["epochs"]
-        every = max(1, epochs // self._lines) if self._lines else 1
-        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
-            rate = logs["samples_per_second"]
-            print(
-                f"epoch {epoch + 1}/{epochs}  {format_logs(logs)}  {rate:,.0f} samples/s",
-                file=self._stream or sys.stdout,
-                flush=True,
-            )
-
-
-class ProgressBar(Callback):
-    """One bar for the whole fit, drawn by tqdm on standard error."""
-
-    def on_train_begin(self) -> None:
-        from tqdm import tqdm
-
-        total = self.params["epochs"] * self.params["samples"]
-        layout = "{percentage:3.0f}% |{bar:20}| {desc}{rate_fmt}, {remaining} left{postfix}"
-        self._bar = tqdm(total=total, unit=" samples", unit_scale=True, bar_format=layout)
-
-    def on_slice_end(self, n_rows: int, logs: dict[str, float]) -> None:
-        self._bar.update(n_rows)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        self._bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}", refresh=False)
-        self._bar.set_postfix_str(format_logs(logs), refresh=False)
-
-    def on_train_end(self) -> None:
-        self._bar.close()
-
-
-def progress(verbose: int) -> list[Callback]:
-    """The display for `verbose`: 0 none, 1 a bar on a terminal and about ten lines elsewhere,
-    2 a line an epoch."""
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose={verbose!r}: expected 0 (silent), 1 (progress) or 2 (lines)")
-    if verbose == 1 and sys.stderr.isatty() and _tqdm_is_installed():
-        return [ProgressBar()]
-    return [EpochLines(10 if verbose == 1 else None)] if verbose else []
-
-
-def _tqdm_is_installed() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("tqdm") is not None
+    `fit` raises FloatingPointError then, and the model keeps its last finite weights.
+    """

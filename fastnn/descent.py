@@ -35,6 +35,7 @@ class Descent:
     data: Data
     keep_predictions: bool = False
     seed: int = 0  # of dropout
+    batch_by_batch: bool = False  # whether every batch ends a slice
     team: Team = ALONE
     total: float = 0.0  # the sum of w_i l_i of the epoch so far
     gradient: Array = field(init=False, repr=False)
@@ -158,6 +159,8 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
         yield from by_batches(descent, order, batch_size)
         return
     length = descent.network.slice_rows // batch_size * batch_size
+    if descent.batch_by_batch and batch_size > 1:
+        length = batch_size
     for start in range(0, n_rows, length):
         stop = min(start + length, n_rows)
         steps = descent.steps(-(-(stop - start) // batch_size))

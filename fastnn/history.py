@@ -35,6 +35,10 @@ class History:
             self.history.setdefault(name, []).append(value)
         self.epoch.append(epoch)
 
+    def last(self) -> dict[str, float]:
+        """What was recorded of the last epoch."""
+        return {name: values[-1] for name, values in self.history.items() if values}
+
     def settle(self) -> None:
         """Drop what an interrupt left of an epoch that is not recorded as a whole."""
         for values in self.history.values():

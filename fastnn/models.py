@@ -24,7 +24,7 @@ from fastnn._validation import (
     targets,
     whole_number,
 )
-from fastnn.callbacks import Callback, progress
+from fastnn.callbacks import Callback
 from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
 from fastnn.history import History
@@ -34,6 +34,7 @@ from fastnn.online import OneRow
 from fastnn.own_loss import LossFunction, OwnLoss
 from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths, path_for
+from fastnn.progress import progress
 from fastnn.rate_search import LearningRateCurve, range_test
 from fastnn.steps import adopt_average, apply_gradient
 from fastnn.training import (

@@ -103,10 +103,6 @@ def evaluate(
     return means.values()
 
 
-def _validate(descent: Descent, data: Data, metrics: Sequence[Accuracy]) -> dict[str, float]:
-    return evaluate(descent.network, data, descent.loss, metrics, descent.team)
-
-
 class DivergenceWatch:
     """Keeps weights of a slice that ended well, to go back to, and what the optimiser kept of each.
 
@@ -190,7 +186,8 @@ class Fit:
         """Let `epochs` go through them, by gradient descent as a rule."""
         self.watch = DivergenceWatch(self.descent)
         self._epochs_before = self.model.epochs_trained
-        with _attended(self.callbacks), ExitStack() as stack:
+        self.descent.batch_by_batch = any(callback.sees_batches for callback in self.callbacks)
+        with _attended(self.callbacks, self.history), ExitStack() as stack:
             stack.callback(self.watch.settle)
             stack.callback(self.history.settle)
             self.model.history = self.history
@@ -201,7 +198,7 @@ class Fit:
         """What comes before it."""
         self._clipped_before = int(self.descent.state.clipped[0])
         for callback in self.callbacks:
-            callback.on_epoch_begin(epoch)
+            callback.on_epoch_begin(epoch, {})
 
     def order(self, epoch: int) -> Array | None:
         """The visiting order, also of a fit that goes on where another ended."""
@@ -211,12 +208,21 @@ class Fit:
         """What comes after it: the model is as the epoch left it."""
         logs |= self._steps_taken()
         if self.validation is not None:
-            scores = _validate(self.descent, self.validation, self.metrics)
-            logs |= {f"val_{name}": value for name, value in scores.items()}
+            logs |= self._validate(self.validation)
         self.history.append(epoch, logs)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
+
+    def _validate(self, data: Data) -> dict[str, float]:
+        """The numbers of the validation rows, as the history calls them."""
+        for callback in self.callbacks:
+            callback.on_test_begin({})
+        descent = self.descent
+        scores = evaluate(descent.network, data, descent.loss, self.metrics, descent.team)
+        for callback in self.callbacks:
+            callback.on_test_end(scores)
+        return {f"val_{name}": value for name, value in scores.items()}
 
     def _steps_taken(self) -> dict[str, float]:
         """The learning rate of the last step, and how many were clipped if any may be."""
@@ -237,7 +243,7 @@ def descend(fit: Fit) -> None:
         slices = epoch_slices(descent, fit.order(epoch), size)
         pieces = fit.watch.checked(slices, f"in epoch {epoch + 1}")
         means = RunningMeans(fit.metrics, descent.data.y, descent.network.penalty())
-        fit.end_epoch(epoch, _train_epoch(pieces, means, fit.callbacks))
+        fit.end_epoch(epoch, _train_epoch(pieces, means, fit.callbacks, descent.data.n_rows))
         if fit.model.stop_training:
             break
     if fit.plan.epochs:
@@ -259,29 +265,45 @@ def train_batch(descent: Descent, metrics: Sequence[Accuracy]) -> dict[str, floa
 
 
 @contextmanager
-def _attended(callbacks: Sequence[Callback]) -> Iterator[None]:
+def _attended(callbacks: Sequence[Callback], history: History) -> Iterator[None]:
     """Call `on_train_begin` of each, and in the end `on_train_end` of each that has begun."""
     begun: list[Callback] = []
     try:
         for callback in callbacks:
-            callback.on_train_begin()
+            callback.on_train_begin({})
             begun.append(callback)
         yield
     finally:
         with ExitStack() as ends:  # runs them all, though one may raise
             for callback in reversed(begun):
-                ends.callback(callback.on_train_end)
+                ends.callback(callback.on_train_end, history.last())
 
 
 def _train_epoch(
-    pieces: Iterable[Slice], means: RunningMeans, callbacks: Sequence[Callback]
+    pieces: Iterable[Slice], means: RunningMeans, callbacks: Sequence[Callback], n_rows: int
 ) -> dict[str, float]:
-    """One epoch; returns its running means, its duration and its rate."""
-    n_rows, begin = 0, time.perf_counter()
-    for piece in pieces:
-        n_rows += piece.n_rows
+    """One epoch of n_rows; returns its running means, its duration and its rate."""
+    begin = time.perf_counter()
+    batches = [callback for callback in callbacks if callback.sees_batches]
+    for batch, piece in enumerate(_announced(pieces, batches, n_rows)):
         means.add(piece)
         for callback in callbacks:
             callback.on_slice_end(piece.n_rows, means.values())
+        for callback in batches:
+            callback.on_train_batch_end(batch, means.values())
     seconds = time.perf_counter() - begin
     return means.values() | {"seconds": seconds, "samples_per_second": n_rows / seconds}
+
+
+def _announced(
+    pieces: Iterable[Slice], callbacks: Sequence[Callback], n_rows: int
+) -> Iterator[Slice]:
+    """The slices of n_rows, each with `on_train_batch_begin` before it."""
+    iterator, batch = iter(pieces), 0
+    while n_rows > 0:
+        for callback in callbacks:
+            callback.on_train_batch_begin(batch, {})
+        piece = next(iterator)
+        yield piece
+        n_rows, batch = n_rows - piece.n_rows, batch + 1
+    yield from iterator  # none; but what follows the last one is done

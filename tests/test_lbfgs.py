@@ -44,13 +44,13 @@ class Recorder(Callback):
                 raise self.error
             self.model.stop_training = True
 
-    def on_train_begin(self):
+    def on_train_begin(self, logs):
         self.note("train begin")
 
-    def on_train_end(self):
+    def on_train_end(self, logs):
         self.note("train end")
 
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         self.note("epoch begin", epoch)
 
     def on_epoch_end(self, epoch, logs):

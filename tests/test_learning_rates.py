@@ -90,7 +90,7 @@ class SetRate(Callback):
     def __init__(self, rates):
         self.rates = rates
 
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         self.model.optimizer.learning_rate = self.rates[epoch]
 
 
@@ -203,7 +203,7 @@ class Holder:
 
 def rates_of(callback, name, values, rate=1.0):
     callback.model, callback.params = Holder(rate), {"metrics": ["loss", name]}
-    callback.on_train_begin()
+    callback.on_train_begin({})
     rates = []
     for epoch, value in enumerate(values):
         callback.on_epoch_end(epoch, {"loss": 0.0, name: value})
@@ -696,7 +696,7 @@ def test_lbfgs_has_nothing_to_set():
 
 
 class Compiles(Callback):
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         self.model.compile("SGD", "mse")
 
 

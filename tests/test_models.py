@@ -643,13 +643,13 @@ class Recorder(Callback):
         if hook == self.raise_in:
             raise self.error("as told")
 
-    def on_train_begin(self):
+    def on_train_begin(self, logs):
         self.note("train begin")
 
-    def on_train_end(self):
+    def on_train_end(self, logs):
         self.note("train end")
 
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         self.note("epoch begin", epoch)
 
     def on_epoch_end(self, epoch, logs):
@@ -705,7 +705,7 @@ def test_callbacks_know_model_and_params_from_the_start():
     seen = []
 
     class Look(Callback):
-        def on_train_begin(self):
+        def on_train_begin(self, logs):
             seen.append((self.model, self.params))
 
     model = model_for()
@@ -761,7 +761,7 @@ class StopInThirdEpoch(Callback):
     def __init__(self, hook):
         self.hook, self.epoch = hook, None
 
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         self.epoch = epoch
         self.ask("epoch begin")
 
@@ -922,7 +922,7 @@ def test_ctrl_c_ends_a_long_epoch_soon(batch_size, default_sigint):
 class KeepBits(Callback):
     """Keeps the weights of the last slice and of the last epoch that ended well."""
 
-    def on_train_begin(self):
+    def on_train_begin(self, logs):
         self.last = bits(self.model)
         self.all = [self.last]
 
@@ -983,7 +983,7 @@ class Explode(Callback):
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         if epoch == self.epoch:
             self.model.optimizer.learning_rate = 1e300
 
@@ -1123,7 +1123,7 @@ def test_an_interrupt_in_the_validation_leaves_the_epoch_unrecorded(monkeypatch)
 
 def test_every_on_train_end_is_called_though_one_raises():
     class Failing(Callback):
-        def on_train_end(self):
+        def on_train_end(self, logs):
             raise RuntimeError("mine")
 
     calls = []

@@ -451,7 +451,7 @@ def test_three_calls_train_without_a_loss():
 class PassesOn(Callback):
     """Lets rows go forward in the middle of a fit."""
 
-    def on_epoch_begin(self, epoch):
+    def on_epoch_begin(self, epoch, logs):
         self.model.forward(X)
 
 

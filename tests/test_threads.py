@@ -386,10 +386,10 @@ def test_a_forked_process_trains_on_after_a_fit_and_within_one():
     from fastnn import Callback
 
     class Fork(Callback):
-        def on_epoch_begin(self, epoch):
+        def on_epoch_begin(self, epoch, logs):
             if epoch == when:
                 fork()
-        def on_train_end(self):
+        def on_train_end(self, logs):
             if when == 3:
                 fork()
 

@@ -1,0 +1,264 @@
+"""Callbacks that look at one number of the history."""
+
+import math
+import os
+import sys
+from typing import Literal
+
+from fastnn._validation import Array, finite_number, flag, lookup, number_between, whole_number
+from fastnn.callbacks import Callback, Logs
+from fastnn.optimizers import BELOW_1
+
+SMALLEST = sys.float_info.min  # a learning rate is more than nothing
+HIGHER = "acc", "r2"  # in the name of a number of which more is better
+
+Direction = Literal["auto", "min", "max"]
+
+
+class Monitor(Callback):
+    """Base class: which number to look at, and what is better than the best so far."""
+
+    def __init__(self, monitor: str, *, mode: Direction, min_delta: float) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor={monitor!r}: expected a name, e.g. monitor='val_loss'")
+        self.monitor = monitor
+        higher = {"auto": any(part in monitor for part in HIGHER), "min": False, "max": True}
+        self._sign = -1.0 if lookup("mode", mode, higher) else 1.0
+        self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        if self.monitor not in self.params["metrics"]:
+            raise ValueError(
+                f"monitor={self.monitor!r} is not among the numbers of this fit, "
+                f"{', '.join(self.params['metrics'])}; take one of them, or give fit "
+                f"validation_split=0.2 for the others"
+            )
+        self.best = self._sign * math.inf
+
+    def is_better(self, value: float, reference: float | None = None) -> bool:
+        """Whether a number is better than another, or the best so far, by more than min_delta."""
+        reference = self.best if reference is None else reference
+        return self._sign * value < self._sign * reference - self.min_delta
+
+
+class EarlyStopping(Monitor):
+    """Ends the fit when a number of the history gets better no more. Keras's rule and words.
+
+    Parameters
+    ----------
+    monitor : str
+        The number: "val_loss", "loss", "accuracy", "val_accuracy".
+    min_delta : float
+        What counts as better: more than so much.
+    patience : int
+        How many epochs in a row may bring nothing better.
+    mode : {"auto", "min", "max"}
+        Whether lower or higher is better; "auto" takes higher for an accuracy.
+    baseline : float, optional
+        Patience begins anew only with what is better than this, too.
+    restore_best_weights : bool
+        Whether the model gets the weights of the best epoch in the end, whatever ended the fit; so
+        by default, unlike Keras.
+    start_from_epoch : int
+        Epochs before this one are not looked at.
+
+    Attributes
+    ----------
+    best : float
+        The best number so far.
+    best_epoch, stopped_epoch : int or None
+        The epoch that had it, and the one that ended the fit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as said above; in `fit` if its history has no such number.
+
+    Examples
+    --------
+    >>> from fastnn import EarlyStopping
+    >>> callback = EarlyStopping(patience=5)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        *,
+        mode: Direction = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = True,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode=mode, min_delta=min_delta)
+        self.patience = whole_number("patience", patience, minimum=0)
+        self.baseline = None
+        if baseline is not None:
+            self.baseline = finite_number("baseline", baseline, example=0.5)
+        self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
+        self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, minimum=0)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        super().on_train_begin(logs)
+        self._worse = 0
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._best_weights: list[Array] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.monitor not in logs or epoch < self.start_from_epoch:
+            return
+        value = logs[self.monitor]
+        self._worse += 1
+        if self.is_better(value):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self._best_weights = self.model.get_weights()
+            if self.baseline is None or self.is_better(value, self.baseline):
+                self._worse = 0
+        elif self._worse >= self.patience and epoch > 0:
+            self.stopped_epoch, self.model.stop_training = epoch, True
+
+    def on_train_end(self, logs: Logs) -> None:
+        if self._best_weights is not None:
+            self.model.set_weights(self._best_weights)
+
+
+class ModelCheckpoint(Monitor):
+    """Saves the model after every epoch, or after those that are the best so far.
+
+    Parameters
+    ----------
+    filepath : str
+        An .npz file; may hold numbers of the epoch: "model-{epoch:02d}-{val_loss:.3f}.npz", where
+        `epoch` counts from 1, as in Keras. A file is written beside its place and moved there.
+    monitor : str
+        What decides which epoch is the best.
+    save_best_only : bool
+        Whether to save only what is better than all before.
+    mode : {"auto", "min", "max"}
+        Whether lower or higher is better; "auto" takes higher for an accuracy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as said above; in `fit` if its history has no such number, though
+        `save_best_only` asks for it, or the path names what there is not.
+    OSError
+        In `fit` if the file cannot be written.
+
+    Examples
+    --------
+    >>> from fastnn import ModelCheckpoint
+    >>> callback = ModelCheckpoint("best.npz", save_best_only=True)
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        *,
+        save_best_only: bool = False,
+        mode: Direction = "auto",
+    ) -> None:
+        super().__init__(monitor, mode=mode, min_delta=0.0)
+        self.filepath = os.fspath(filepath)
+        self.save_best_only = flag("save_best_only", save_best_only)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        if self.save_best_only:
+            super().on_train_begin(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.save_best_only:
+            if self.monitor not in logs or not self.is_better(logs[self.monitor]):
+                return
+            self.best = logs[self.monitor]
+        try:
+            path = self.filepath.format(epoch=epoch + 1, **logs)
+        except (KeyError, IndexError) as error:
+            raise ValueError(
+                f"filepath={self.filepath!r} asks for {error}; known are epoch, {', '.join(logs)}"
+            ) from None
+        self.model.save(path)
+
+
+class ReduceLROnPlateau(Monitor):
+    """Multiplies the learning rate by `factor` when a number of the history gets better no more.
+
+    Parameters
+    ----------
+    monitor : str
+        The number: "val_loss", "loss", "accuracy", "val_accuracy".
+    factor : float
+        From 0 to below 1.
+    patience : int
+        How many epochs in a row may bring nothing better.
+    mode : {"auto", "min", "max"}
+        Whether lower or higher is better; "auto" takes higher for an accuracy.
+    min_delta : float
+        What counts as better: more than so much.
+    cooldown : int
+        How long to wait after a reduction; the `cooldown`-th epoch after it counts again, as in
+        Keras.
+    min_lr : float
+        The learning rate goes no lower.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as said above; in `fit` if the history has no such number, or the
+        learning rate is not a number.
+
+    Examples
+    --------
+    >>> from fastnn import ReduceLROnPlateau
+    >>> callback = ReduceLROnPlateau("loss", factor=0.5, patience=3)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        mode: Literal["auto", "min", "max"] = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode=mode, min_delta=min_delta)
+        self.factor = number_between("factor", factor, 0, BELOW_1, example=0.1)
+        self.patience = whole_number("patience", patience, minimum=0)
+        self.cooldown = whole_number("cooldown", cooldown, minimum=0)
+        self.min_lr = number_between("min_lr", min_lr, 0, None, example=1e-6)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        super().on_train_begin(logs)
+        optimizer = self.model.optimizer
+        if not isinstance(optimizer.learning_rate, float) or optimizer.needs_all_rows:
+            raise ValueError(
+                f"ReduceLROnPlateau needs a number as learning rate, but the optimizer is "
+                f"{optimizer}; leave one of the two out"
+            )
+        self._worse = self._resting = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.monitor not in logs:  # an epoch without validation
+            return
+        if self._resting:
+            self._resting, self._worse = self._resting - 1, 0
+        if self.is_better(logs[self.monitor]):
+            self.best, self._worse = logs[self.monitor], 0
+        elif not self._resting:
+            self._worse += 1
+            if self._worse >= self.patience:
+                self._reduce()
+
+    def _reduce(self) -> None:
+        optimizer = self.model.optimizer
+        rate = optimizer.learning_rate
+        if isinstance(rate, float) and rate > self.min_lr:
+            optimizer.learning_rate = max(rate * self.factor, self.min_lr, SMALLEST)
+            self._worse, self._resting = 0, self.cooldown
