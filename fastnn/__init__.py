@@ -7,6 +7,7 @@ from fastnn.callbacks import (
     CSVLogger,
     LambdaCallback,
     LearningRateScheduler,
+    StopAt,
     TerminateOnNaN,
 )
 from fastnn.history import History
@@ -42,6 +43,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "StopAt",
     "TerminateOnNaN",
     "CategoricalCrossentropy",
     "Dense",

@@ -1,11 +1,13 @@
 """What runs beside the training: the hooks, with Keras's names, and small things built on them."""
 
 import csv
+import math
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
-from fastnn._validation import Array, flag
+from fastnn._validation import Array, finite_number, flag, real_number, whole_number
 from fastnn.history import History
 from fastnn.optimizers import Optimizer
 
@@ -32,8 +34,10 @@ class Model(Protocol):
 class Callback:
     """Base class: override the hooks you need. Names and arguments are Keras's.
 
-    `self.model` is the model; set `self.model.stop_training = True` to end the fit after the
-    current epoch. `self.params` is the `params` of the fit's `History`.
+    `self.model` is the model; set `self.model.stop_training = True` to end the fit: after the
+    current epoch, or if a hook within the epoch does so after the current slice or batch; the
+    numbers of that epoch are then those of the rows it came to. `self.params` is the `params` of
+    the fit's `History`.
     """
 
     model: Model
@@ -137,6 +141,58 @@ class LearningRateScheduler(Callback):
                 f"one of the two out"
             )
         optimizer.learning_rate = self.schedule(epoch, rate)
+
+
+class StopAt(Callback):
+    """Ends the fit when it has taken long enough, seen enough rows, or reached a loss.
+
+    Time and rows are looked at after every slice, some tenths of a second of work; the loss, the
+    running mean of an epoch, when the epoch ends.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        From the beginning of the fit on.
+    samples : int, optional
+        How many rows to train on at least, those that come again counted again.
+    loss : float, optional
+        Of an epoch, with what regularisers add.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If none is given, or one is not such a number.
+
+    Examples
+    --------
+    >>> from fastnn import StopAt
+    >>> callback = StopAt(seconds=60, loss=0.01)
+    """
+
+    def __init__(
+        self,
+        *,
+        seconds: float | None = None,
+        samples: int | None = None,
+        loss: float | None = None,
+    ) -> None:
+        if seconds is None and samples is None and loss is None:
+            raise ValueError("StopAt needs seconds, samples or loss, e.g. StopAt(seconds=60)")
+        self.seconds = math.inf if seconds is None else real_number("seconds", seconds, above=0)
+        self.samples = math.inf if samples is None else whole_number("samples", samples, minimum=1)
+        self.loss = -math.inf if loss is None else finite_number("loss", loss, example=0.01)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._began, self._seen = time.perf_counter(), 0
+
+    def on_slice_end(self, n_rows: int, logs: Logs) -> None:
+        self._seen += n_rows
+        if self._seen >= self.samples or time.perf_counter() - self._began >= self.seconds:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if logs["loss"] <= self.loss:
+            self.model.stop_training = True
 
 
 class CSVLogger(Callback):

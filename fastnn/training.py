@@ -243,7 +243,7 @@ def descend(fit: Fit) -> None:
         slices = epoch_slices(descent, fit.order(epoch), size)
         pieces = fit.watch.checked(slices, f"in epoch {epoch + 1}")
         means = RunningMeans(fit.metrics, descent.data.y, descent.network.penalty())
-        fit.end_epoch(epoch, _train_epoch(pieces, means, fit.callbacks, descent.data.n_rows))
+        fit.end_epoch(epoch, _train_epoch(fit, pieces, means))
         if fit.model.stop_training:
             break
     if fit.plan.epochs:
@@ -279,20 +279,22 @@ def _attended(callbacks: Sequence[Callback], history: History) -> Iterator[None]
                 ends.callback(callback.on_train_end, history.last())
 
 
-def _train_epoch(
-    pieces: Iterable[Slice], means: RunningMeans, callbacks: Sequence[Callback], n_rows: int
-) -> dict[str, float]:
-    """One epoch of n_rows; returns its running means, its duration and its rate."""
-    begin = time.perf_counter()
+def _train_epoch(fit: Fit, pieces: Iterable[Slice], means: RunningMeans) -> dict[str, float]:
+    """One epoch; returns its running means, its duration and its rate."""
+    begin, seen = time.perf_counter(), 0
+    callbacks = fit.callbacks
     batches = [callback for callback in callbacks if callback.sees_batches]
-    for batch, piece in enumerate(_announced(pieces, batches, n_rows)):
+    for batch, piece in enumerate(_announced(pieces, batches, fit.descent.data.n_rows)):
         means.add(piece)
         for callback in callbacks:
             callback.on_slice_end(piece.n_rows, means.values())
         for callback in batches:
             callback.on_train_batch_end(batch, means.values())
+        seen += piece.n_rows
+        if fit.model.stop_training:
+            break
     seconds = time.perf_counter() - begin
-    return means.values() | {"seconds": seconds, "samples_per_second": n_rows / seconds}
+    return means.values() | {"seconds": seconds, "samples_per_second": seen / seconds}
 
 
 def _announced(

@@ -15,6 +15,7 @@ from fastnn import (
     LearningRateScheduler,
     ModelCheckpoint,
     Sequential,
+    StopAt,
     TerminateOnNaN,
     load,
 )
@@ -271,3 +272,41 @@ def test_a_rate_by_epochs():
         LearningRateScheduler(0.1)
     with pytest.raises(ValueError, match="learning_rate"):
         fit(model_for(), callbacks=[LearningRateScheduler(lambda epoch, rate: -1.0)])
+
+
+# ---- other ends ---------------------------------------------------------------------------------
+
+
+def test_a_fit_ends_at_a_loss():
+    target = fit(model_for(), epochs=20)["loss"][7]
+    model = model_for()
+    assert len(fit(model, epochs=20, callbacks=[StopAt(loss=target)])["loss"]) == 8
+
+
+def test_a_fit_ends_within_an_epoch_at_so_many_rows():
+    model, twin, many = model_for(), model_for(), np.tile(X, (3000, 1))
+    y = np.tile(Y, 3000)
+    history = model.fit(many, y, epochs=3, shuffle=False, callbacks=[StopAt(samples=140_000)])
+    rows = model._network.slice_rows
+    assert rows < 140_000 < 150_000 <= 2 * rows
+    assert history.epoch == [0]
+    twin.fit(many, y, shuffle=False)
+    assert bits(model) == bits(twin)  # the second slice was the last one
+    model = model_for()
+    model.fit(many, y, epochs=3, shuffle=False, callbacks=[StopAt(samples=1)])
+    twin = model_for()
+    twin.fit(many[:rows], y[:rows], shuffle=False)
+    assert bits(model) == bits(twin)
+
+
+def test_a_fit_ends_after_some_seconds():
+    model = model_for()
+    model.fit(X, Y, epochs=10**9, callbacks=[StopAt(seconds=0.05)])
+    assert 1 <= model.epochs_trained < 10**6
+
+
+def test_an_end_must_be_given():
+    with pytest.raises(ValueError, match="needs seconds, samples or loss"):
+        StopAt()
+    with pytest.raises(ValueError, match="seconds"):
+        StopAt(seconds=0)
