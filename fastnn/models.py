@@ -48,6 +48,7 @@ from fastnn.training import (
 )
 
 MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
+MEASURED = {"running": False, "end": True}  # when loss and metrics of training are
 
 
 class Sequential:
@@ -253,6 +254,7 @@ class Sequential:
         callbacks: Sequence[Callback] | None = None,
         seed: int | None = None,
         threads: int | None = None,
+        train_metrics: Literal["running", "end"] = "running",
     ) -> History:
         """Train the model by gradient descent; a second call goes on where the first ended.
 
@@ -295,6 +297,10 @@ class Sequential:
             FASTNN_NUM_THREADS. Steps too small to gain from more run on fewer, and stochastic
             mode on one unless its first layer is large. The bits of the result are the same for
             every number.
+        train_metrics : {"running", "end"}
+            Whether loss and metrics of an epoch are running means, each taken before its step, as
+            in Keras; or, for another pass over the rows, those of the weights that the epoch ends
+            with, as the validation's are.
 
         Returns
         -------
@@ -315,6 +321,7 @@ class Sequential:
         data, validation = self._split(data, validation_data, validation_split)
         wanted = _checked_threads(threads)
         plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
+        at_end = lookup("train_metrics", train_metrics, MEASURED)
         all_rows = plan.batch_size >= data.n_rows  # a single one, too
         self._check_mode("batch" if all_rows else mode_of(plan.batch_size, data.n_rows))
         self._disturb()
@@ -327,6 +334,7 @@ class Sequential:
             hook.model, hook.params = self, history.params
         descent = self._descent(data, plan.batch_size, wanted, plan.seed)
         fit = Fit(self, descent, plan, self._metrics, validation, hooks, history)
+        fit.measured_at_end = at_end
         self._fitting = True
         try:
             fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)

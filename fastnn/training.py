@@ -181,6 +181,7 @@ class Fit:
     validation: Data | None
     callbacks: Sequence[Callback]
     history: History
+    measured_at_end: bool = False  # whether loss and metrics are those of the epoch's last weights
 
     def run(self, epochs: Callable[["Fit"], None]) -> None:
         """Let `epochs` go through them, by gradient descent as a rule."""
@@ -207,6 +208,8 @@ class Fit:
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """What comes after it: the model is as the epoch left it."""
         logs |= self._steps_taken()
+        if self.measured_at_end:
+            logs |= self._evaluate(self.descent.data)
         if self.validation is not None:
             logs |= self._validate(self.validation)
         self.history.append(epoch, logs)
@@ -218,11 +221,14 @@ class Fit:
         """The numbers of the validation rows, as the history calls them."""
         for callback in self.callbacks:
             callback.on_test_begin({})
-        descent = self.descent
-        scores = evaluate(descent.network, data, descent.loss, self.metrics, descent.team)
+        scores = self._evaluate(data)
         for callback in self.callbacks:
             callback.on_test_end(scores)
         return {f"val_{name}": value for name, value in scores.items()}
+
+    def _evaluate(self, data: Data) -> dict[str, float]:
+        descent = self.descent
+        return evaluate(descent.network, data, descent.loss, self.metrics, descent.team)
 
     def _steps_taken(self) -> dict[str, float]:
         """The learning rate of the last step, and how many were clipped if any may be."""

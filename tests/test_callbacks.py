@@ -124,6 +124,20 @@ def test_lambda_takes_hooks_only():
         LambdaCallback(on_epoch_end=3)
 
 
+# ---- what is measured when ----------------------------------------------------------------------
+
+
+@modes
+def test_training_is_measured_like_validation_if_asked(mode):
+    models = [model_for(), model_for()]
+    running = fit(models[0], mode, epochs=3)
+    history = fit(models[1], mode, epochs=3, validation_data=(X, Y), train_metrics="end")
+    assert history["loss"] == history["val_loss"] != running["loss"]
+    assert bits(models[0]) == bits(models[1])
+    with pytest.raises(ValueError, match="train_metrics='ends' is unknown"):
+        fit(models[0], train_metrics="ends")
+
+
 # ---- early stopping -----------------------------------------------------------------------------
 
 
