@@ -33,10 +33,11 @@ from fastnn.network import Network, dropout_key, weight_shapes
 from fastnn.online import OneRow
 from fastnn.own_loss import LossFunction, OwnLoss
 from fastnn.passes import Pass, own_gradient
-from fastnn.paths import has_own_paths, path_for
+from fastnn.paths import has_own_paths
 from fastnn.progress import progress
 from fastnn.rate_search import LearningRateCurve, range_test
 from fastnn.steps import adopt_average, apply_gradient
+from fastnn.summary import layer_lines, training_lines
 from fastnn.training import (
     Fit,
     Plan,
@@ -950,31 +951,21 @@ class Sequential:
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters.
 
-        Of a compiled model that has its weights also the path that stochastic mode takes through
-        the first layer; the page "One update per sample" of the documentation explains the names.
+        Of a compiled model that has its weights also optimiser, loss, the path that stochastic mode
+        takes through the first layer (the page "One update per sample" of the documentation
+        explains the names), and the threads and the memory that batches of 32 rows take.
         """
-        n_in = n_features = self._network.n_features if self._network else None
-        rows: list[tuple[str, int | None, int | None]] = []
-        if self._normalization is not None:
-            rows.append(("Normalization", n_features, 0))
-        for layer in self.layers[len(rows) :]:
-            if isinstance(layer, Dropout):
-                rows.append((f"Dropout ({layer.rate:g})", n_in, 0))
-            elif isinstance(layer, Dense):
-                size = None if n_in is None else layer.units * (n_in + layer.use_bias)
-                rows.append((f"Dense ({layer.activation})", layer.units, size))
-                n_in = layer.units
-        print(f"{'layer':<24}{'outputs':>10}{'parameters':>14}")
-        for name, outputs, size in rows:
-            print(f"{name:<24}{_shown(outputs):>10}{_shown(size):>14}")
-        total = None if n_features is None else sum(size or 0 for _, _, size in rows)
-        print(f"{self.dtype}, seed {self.seed}, parameters: {_shown(total)}")
-        if self._network is not None and self._loss is not None:
-            state = self._optimizer_state(self._network)
-            rule = self._optimizer.rule(self._network.layer_rules, state)
-            dense, sparse = (path_for(self._network, share, rule).name for share in (1.0, 0.0))
-            rest = f", sparse rows {sparse}" if sparse != dense else ""
-            print(f"stochastic mode: {dense}{rest}")
+        network = self._network
+        n_features, about = (
+            network.n_features if network else None,
+            f"{self.dtype}, seed {self.seed}",
+        )
+        for line in layer_lines(self.layers, n_features, about):
+            print(line)
+        if network is not None and self._loss is not None:
+            state = self._optimizer_state(network)
+            for line in training_lines(network, self._loss, self._optimizer, state):
+                print(line)
 
     # ---- files and copies -------------------------------------------------------------------
 
@@ -1105,10 +1096,6 @@ def _state_from(
 def _named(network: Network, flat: Array) -> dict[str, Array]:
     """Copies of the arrays of a gradient, by name."""
     return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
-
-
-def _shown(number: int | None) -> str:
-    return "?" if number is None else f"{number:,}"
 
 
 # ---- checks of arguments that only models take ------------------------------------------------

@@ -30,7 +30,7 @@ FLOORS = [
     + ["initializers", "regularizers", "schedules", "optimizers", "metrics"],
     ["layers", "network", "passes"],
     ["configs", "files", "paths", "steps", "descent", "rate_search", "online"],
-    ["history", "callbacks", "progress", "monitors", "training", "lbfgs"],
+    ["history", "callbacks", "progress", "monitors", "training", "lbfgs", "summary"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],
 ]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import reference
 
-from fastnn import SGD, Callback, Dense, History, Normalization, Sequential
+from fastnn import SGD, Adam, Callback, Dense, History, Normalization, Sequential
 
 OUTPUT = {  # last layer, loss
     "binary": (Dense(1, "sigmoid"), "binary_crossentropy"),
@@ -527,6 +527,18 @@ def test_summary_counts_outputs_and_parameters(capsys):
     assert lines[2] == ["Dense", "(relu)", "300", "1,800"]
     assert lines[3] == ["Dense", "(linear)", "2", "600"]
     assert lines[4] == ["float64,", "seed", "12,", "parameters:", "2,400"]
+
+
+def test_summary_of_a_compiled_model_says_what_training_takes(capsys):
+    model = Sequential([Dense(300, "relu"), Dense(2)], dtype="float64")
+    model.compile(Adam(0.1), "mse")
+    model.build(5)
+    optimizer, path, batches = summary_lines(model, capsys)[-3:]
+    assert optimizer == "optimizer Adam(learning_rate=0.1), loss mean_squared_error"
+    assert path == "stochastic mode: fused"
+    n = len(model._network.parameters)
+    expected = f"weights {8 * n / 1e3:,.1f} kB, optimizer {16 * n / 1e3:,.1f} kB, activations"
+    assert expected in batches
 
 
 def test_summary_before_build_says_what_is_known(capsys):
