@@ -65,7 +65,7 @@ class ReduceLROnPlateau(Callback):
     patience : int
         How many epochs in a row may bring nothing better.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto" takes higher for an accuracy.
+        Whether lower or higher is better; "auto" takes higher for an accuracy or an R2.
     min_delta : float
         What counts as better: more than so much.
     cooldown : int
@@ -102,7 +102,7 @@ class ReduceLROnPlateau(Callback):
         self.monitor = monitor
         self.factor = number_between("factor", factor, 0, BELOW_1, example=0.1)
         self.patience = whole_number("patience", patience, minimum=0)
-        higher = {"auto": "acc" in monitor, "min": False, "max": True}
+        higher = {"auto": "acc" in monitor or "r2" in monitor, "min": False, "max": True}
         self._sign = -1.0 if lookup("mode", mode, higher) else 1.0
         self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
         self.cooldown = whole_number("cooldown", cooldown, minimum=0)
