@@ -1,6 +1,7 @@
-"""Layers, optimisers and their parts as entries that JSON can hold, and back.
+"""Layers, optimisers, metrics and their parts as entries that JSON can hold, and back.
 
-An entry is {"kind": name of the class, field: value, ...}; a field may hold an entry in turn.
+An entry is {"kind": name of the class, field: value, ...}; a field may hold an entry in turn. The
+kind of a metric is "metrics." and its name, since there are losses of the same names.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 from fastnn import initializers
 from fastnn.layers import Dense, Dropout
 from fastnn.losses import LOSSES
+from fastnn.metrics import METRICS
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.regularizers import REGULARIZERS
 from fastnn.schedules import SCHEDULES, Schedule
@@ -27,7 +29,10 @@ CLASSES: list[type[Any]] = [
     initializers.Stored,
 ]
 PARTS = initializers.Initializer, Schedule  # of which users may make their own
-KINDS: Kinds = {cls.__name__: cls for cls in CLASSES}
+KINDS: Kinds = {cls.__name__: cls for cls in CLASSES} | {
+    f"metrics.{cls.__name__}": cls for cls in METRICS.values()
+}
+NAMES = {cls: kind for kind, cls in KINDS.items()}
 
 
 def to_config(thing: object) -> Any:
@@ -50,11 +55,11 @@ def to_config(thing: object) -> Any:
         thing = initializers.Stored(thing.values.shape)
     if not is_dataclass(thing) and not isinstance(thing, PARTS):
         return thing
-    kind = type(thing).__name__
-    if KINDS.get(kind) is not type(thing):
+    kind = NAMES.get(type(thing))
+    if kind is None or not is_dataclass(thing):
         raise ValueError(
-            f"{thing!r} is a {kind} of your own, which a file could not restore; copies and "
-            f"pickles can"
+            f"{thing!r} is a {type(thing).__name__} of your own, which a file could not restore; "
+            f"copies and pickles can"
         )
     return {"kind": kind} | {
         field.name: to_config(getattr(thing, field.name)) for field in fields(thing) if field.init

@@ -1,43 +1,476 @@
-"""Metrics: what is reported beside the loss. Each adds up over rows, so it can be streamed."""
+"""Metrics: what is reported beside the loss, from the outputs of each slice as it passes.
 
-from typing import ClassVar
+Below, y_ij and a_ij are target and output j of row i, of n rows and k outputs. Sample weights do
+not count (as `metrics=` in Keras). A metric's `name` is its key in the history.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from fastnn._validation import Array, lookup
+from fastnn._validation import Array, TargetKind, lookup, number_between, whole_number
 from fastnn.losses import Loss
 
+BLOCK_ROWS = 4096  # whose errors are in memory at once
+TAKEN = "loss", "seconds", "samples_per_second", "learning_rate", "clipped_steps"  # in the history
 
-class Accuracy:
-    """The share of right answers.
 
-    With a binary cross-entropy an output is right if (a > 0.5) equals (y > 0.5), averaged over the
-    outputs; with a hinge loss if (a > 0) equals (y > 0); with a categorical cross-entropy a row is
-    right if its largest output is at its class.
-    Sample weights do not count (as `metrics=` in Keras).
+# ---- what is kept from slice to slice -----------------------------------------------------------
+
+
+class Running(Protocol):
+    """A metric of the rows so far."""
+
+    def add(self, y: Array, predictions: Array) -> None:
+        """Some more rows; y is (n, n_targets), predictions (n, n_outputs)."""
+
+    def value(self) -> float:
+        """The metric of all rows that were added, one at least."""
+
+
+class Mean:
+    """finish(1/n sum_i m_i), where `total` gives the sum of m_i over some rows."""
+
+    def __init__(
+        self, total: Callable[[Array, Array], float], finish: Callable[[float], float] = float
+    ) -> None:
+        self._total_of, self._finish = total, finish
+        self._n_rows, self._total = 0, 0.0
+
+    def add(self, y: Array, predictions: Array) -> None:
+        self._n_rows += len(y)
+        self._total += self._total_of(y, predictions)
+
+    def value(self) -> float:
+        return self._finish(self._total / self._n_rows)
+
+
+class Explained:
+    """1/k sum_j (1 - R_j / S_j): R squared errors, S squared deviations from the mean, summed.
+
+    The deviations of two sets of rows are merged by the formula of Chan, Golub, LeVeque 1983.
+    Targets count from those of the first row, so that S is 0, not its rounding, if they are all
+    alike.
     """
 
-    name: ClassVar[str] = "accuracy"
+    def __init__(self) -> None:
+        self._n_rows = 0
 
-    def __init__(self, loss: Loss) -> None:
-        if loss.targets in ("numbers", "counts"):
+    def add(self, y: Array, predictions: Array) -> None:
+        if not self._n_rows:
+            self._origin = y[0].astype(np.float64)
+            self._mean, self._deviations, self._errors = np.zeros((3, len(self._origin)))
+        for targets, errors in _blocks(y, predictions):
+            self._merge(targets - self._origin)
+            self._errors += np.square(errors).sum(axis=0)
+
+    def _merge(self, targets: Array) -> None:
+        before, new = self._n_rows, len(targets)
+        mean = targets.mean(axis=0)
+        shift = mean - self._mean
+        self._n_rows = before + new
+        self._mean += shift * (new / self._n_rows)
+        self._deviations += np.square(targets - mean).sum(axis=0)
+        self._deviations += np.square(shift) * (before * new / self._n_rows)
+
+    def value(self) -> float:
+        varied = self._deviations > 0
+        scores = np.where(self._errors > 0, 0.0, 1.0)
+        scores[varied] = 1 - self._errors[varied] / self._deviations[varied]
+        return float(scores.mean())
+
+
+def _blocks(y: Array, predictions: Array) -> Iterator[tuple[Array, Array]]:
+    """Targets and errors a - y in float64, of some rows after the other."""
+    for start in range(0, len(y), BLOCK_ROWS):
+        targets = y[start : start + BLOCK_ROWS].astype(np.float64)
+        yield targets, predictions[start : start + BLOCK_ROWS] - targets
+
+
+def _labels(y: Array) -> Array:
+    return y[:, 0].astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
+
+
+# ---- the metrics --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What the metrics have in common: a name, which must be one that the history has room for."""
+
+    needs: ClassVar[str]
+    targets: ClassVar[tuple[TargetKind, ...]]  # of the losses that it fits
+    instead: ClassVar[str]  # what to do with others
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"name={self.name!r}: expected text, e.g. name='top_3'")
+        if not self.name or self.name in TAKEN or self.name.startswith("val_"):
             raise ValueError(
-                f"metrics=['accuracy'] needs classes, but loss={loss.name!r} is for numbers"
+                f"name={self.name!r}: expected a key of the history that is free, not empty, not "
+                f"val_..., and none of {', '.join(TAKEN)}; e.g. name='top_3'"
             )
-        self._threshold = {"probabilities": 0.5, "signs": 0.0}.get(loss.targets)
 
-    def total(self, y: Array, predictions: Array) -> float:
-        """The sum over rows; y is (n, n_targets), predictions (n, n_outputs)."""
-        if self._threshold is not None:
-            right = (predictions > self._threshold) == (y > self._threshold)
-            return float(np.count_nonzero(right)) / int(right.shape[1])
-        labels = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
-        return float(np.count_nonzero(predictions.argmax(axis=1) == labels))
+    def fitted(self, loss: Loss, units: int) -> "Metric":
+        """The metric to use with this loss and so many outputs; ValueError if it does not fit."""
+        if loss.targets not in self.targets:
+            raise ValueError(
+                f"metrics=[{self.name!r}] needs {self.needs}, but loss={loss.name!r} is for "
+                f"{loss.targets}; {self.instead}"
+            )
+        return self
+
+    def running(self) -> Running:
+        """A new one, of no rows so far."""
+        raise NotImplementedError
 
 
-METRICS: dict[str, type[Accuracy]] = {"accuracy": Accuracy}
+@dataclass(frozen=True, kw_only=True)
+class Accuracy(Metric):
+    """The share of right answers, told as the loss has it: "accuracy".
+
+    With a binary cross-entropy it is `BinaryAccuracy()`, with a hinge loss
+    `BinaryAccuracy(threshold=0)`, with a categorical cross-entropy `CategoricalAccuracy()`.
+
+    Raises
+    ------
+    ValueError
+        In `compile`, if the loss is one for numbers or counts: name the kind of accuracy.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="zeros", bias_initializer="ones")])
+    >>> model.compile(loss="hinge", metrics=["accuracy"])
+    >>> model.build(n_features=1)
+    >>> model.evaluate([[1.0], [1.0]], [1, -1])
+    [1.0, 0.5]
+    """
+
+    needs: ClassVar[str] = "classes"
+    targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "classes")
+    instead: ClassVar[str] = (
+        "e.g. metrics=['mae'], or say how classes are told, metrics=['binary_accuracy']"
+    )
+
+    name: str = "accuracy"
+
+    def fitted(self, loss: Loss, units: int) -> Metric:
+        super().fitted(loss, units)
+        if loss.targets == "classes":
+            return CategoricalAccuracy(name=self.name)
+        return BinaryAccuracy(0.0 if loss.targets == "signs" else 0.5, name=self.name)
 
 
-def get(name: object, loss: Loss) -> Accuracy:
-    """The metric of that name, for a model with this loss."""
-    return lookup("metrics", name, METRICS)(loss)
+@dataclass(frozen=True)
+class BinaryAccuracy(Metric):
+    """1/(nk) sum_ij [(a_ij > threshold) = (y_ij > 1/2)]: "binary_accuracy".
+
+    Each output is a question of its own. Targets: 0 and 1, or -1 and 1. Source: Keras.
+
+    Parameters
+    ----------
+    threshold : float
+        Outputs above it mean 1.
+    name : str
+        Its key in the history.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `threshold` is not a finite number or `name` not free; in `compile` if the loss is one
+        for class labels or counts.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(2, "sigmoid", kernel_initializer="zeros")])
+    >>> model.compile(loss="mse", metrics=["binary_accuracy"])
+    >>> model.build(n_features=1)
+    >>> model.evaluate([[1.0]], [[0, 1]])  # 0.5 is not above 0.5
+    [0.25, 0.5]
+    """
+
+    needs: ClassVar[str] = "targets of two values"
+    targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "numbers")
+    instead: ClassVar[str] = "e.g. metrics=['accuracy'] for classes, metrics=['mae'] for counts"
+
+    threshold: float = 0.5
+    name: str = field(default="binary_accuracy", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        threshold = number_between("threshold", self.threshold, -math.inf, None, example=0.5)
+        object.__setattr__(self, "threshold", threshold)
+
+    def running(self) -> Running:
+        return Mean(self._total)
+
+    def _total(self, y: Array, predictions: Array) -> float:
+        right = (predictions > self.threshold) == (y > 0.5)
+        return float(np.count_nonzero(right)) / int(right.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class CategoricalAccuracy(Metric):
+    """The share of rows whose largest output is at their class: "categorical_accuracy".
+
+    Of equal outputs, or targets, the first is the largest. Targets: labels 0 ... k-1 or one-hot
+    rows, so "sparse_categorical_accuracy" is the same. Source: Keras.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `name` is not free; in `compile` if the loss is one for counts, or there is one output.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(3, "softmax", bias_initializer=[0.0, 2.0, 1.0])])
+    >>> model.compile(loss="categorical_crossentropy", metrics=["categorical_accuracy"])
+    >>> model.build(n_features=1)
+    >>> model.evaluate([[0.0], [0.0]], [1, 2])[1]
+    0.5
+    """
+
+    needs: ClassVar[str] = "classes"
+    targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "numbers", "classes")
+    instead: ClassVar[str] = "e.g. metrics=['mae']"
+
+    name: str = "categorical_accuracy"
+
+    def fitted(self, loss: Loss, units: int) -> Metric:
+        super().fitted(loss, units)
+        if units < 2:
+            raise ValueError(
+                f"metrics=[{self.name!r}] needs an output for each class, but the output layer has "
+                f"one unit; e.g. metrics=['binary_accuracy']"
+            )
+        return self
+
+    def running(self) -> Running:
+        return Mean(self._total)
+
+    def _total(self, y: Array, predictions: Array) -> float:
+        return float(np.count_nonzero(predictions.argmax(axis=1) == _labels(y)))
+
+
+@dataclass(frozen=True)
+class TopKAccuracy(CategoricalAccuracy):
+    """The share of rows with fewer than k outputs above that of their class: "top_k_accuracy".
+
+    Targets: those of `CategoricalAccuracy`. "top_k_categorical_accuracy", its name in Keras, and
+    "sparse_top_k_categorical_accuracy" are the same. Source: Keras, on TensorFlow as to equal
+    outputs, which all count.
+
+    Parameters
+    ----------
+    k : int
+        From 1 to the number of outputs.
+    name : str
+        Its key in the history.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `k` is not a whole number of at least 1, or `name` not free; in `compile` as
+        `CategoricalAccuracy` does, and if there are fewer than k outputs.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> from fastnn.metrics import TopKAccuracy
+    >>> model = Sequential([Dense(3, "softmax", bias_initializer=[0.0, 2.0, 1.0])])
+    >>> model.compile(loss="categorical_crossentropy", metrics=[TopKAccuracy(2, name="top_2")])
+    >>> model.build(n_features=1)
+    >>> model.evaluate([[0.0]] * 4, [0, 1, 2, 2], return_dict=True)["top_2"]
+    0.75
+    """
+
+    k: int = 5
+    name: str = field(default="top_k_accuracy", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "k", whole_number("k", self.k, minimum=1))
+
+    def fitted(self, loss: Loss, units: int) -> Metric:
+        super().fitted(loss, units)
+        if self.k > units:
+            raise ValueError(
+                f"metrics=[{self.name!r}] looks at the {self.k} largest outputs, but the output "
+                f"layer has {units} units; e.g. metrics=[TopKAccuracy(k={max(units - 1, 1)})]"
+            )
+        return self
+
+    def _total(self, y: Array, predictions: Array) -> float:
+        own = np.take_along_axis(predictions, _labels(y)[:, None], axis=1)
+        above = ~(predictions <= own)  # and NaN
+        return float(np.count_nonzero(np.count_nonzero(above, axis=1) < self.k))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberMetric(Metric):
+    """What the metrics of numbers have in common: the losses that they fit."""
+
+    needs: ClassVar[str] = "numbers"
+    targets: ClassVar[tuple[TargetKind, ...]] = ("numbers", "counts", "probabilities")
+    instead: ClassVar[str] = "e.g. metrics=['accuracy']"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanAbsoluteError(NumberMetric):
+    """1/(nk) sum_ij abs(a_ij - y_ij): "mean_absolute_error" or "mae".
+
+    Source: Keras.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `name` is not free; in `compile` if the loss is one for classes, or a hinge loss.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+    >>> model.compile(loss="mse", metrics=["mae"])
+    >>> model.build(n_features=1)
+    >>> model.evaluate([[1.0], [1.0]], [1, 3], return_dict=True)
+    {'loss': 5.0, 'mae': 2.0}
+    """
+
+    name: str = "mean_absolute_error"
+
+    def running(self) -> Running:
+        return Mean(_absolute_errors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanSquaredError(NumberMetric):
+    """1/(nk) sum_ij (a_ij - y_ij)^2, without a half: "mean_squared_error" or "mse".
+
+    With a sigmoid and one output it is Brier's score. Source: Keras.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `name` is not free; in `compile` if the loss is one for classes, or a hinge loss.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+    >>> model.compile(loss="mae", metrics=["mse"])
+    >>> model.build(n_features=1)
+    >>> model.evaluate([[1.0], [1.0]], [1, 3])
+    [2.0, 5.0]
+    """
+
+    name: str = "mean_squared_error"
+
+    def running(self) -> Running:
+        return Mean(_squared_errors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootMeanSquaredError(NumberMetric):
+    """sqrt(1/(nk) sum_ij (a_ij - y_ij)^2), the root last: "root_mean_squared_error" or "rmse".
+
+    Source: Keras.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `name` is not free; in `compile` if the loss is one for classes, or a hinge loss.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+    >>> model.compile(loss="mae", metrics=["rmse"])
+    >>> model.build(n_features=1)
+    >>> model.evaluate([[1.0], [1.0]], [1, 7])
+    [4.0, 5.0]
+    """
+
+    name: str = "root_mean_squared_error"
+
+    def running(self) -> Running:
+        return Mean(_squared_errors, math.sqrt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class R2Score(NumberMetric):
+    """1/k sum_j (1 - sum_i (a_ij - y_ij)^2 / sum_i (y_ij - m_j)^2), m_j the mean of y_ij over i.
+
+    The coefficient of determination, "r2_score": 1 if all is right, 0 for outputs m_j, below for
+    worse. An output whose targets are all alike scores 0, as in Keras, but 1 without an error, as
+    in scikit-learn. Source: Keras's `R2Score`, its uniform average over outputs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `name` is not free; in `compile` if the loss is one for classes, or a hinge loss.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="ones")])
+    >>> model.compile(loss="mse", metrics=["r2_score"])
+    >>> model.build(n_features=1)
+    >>> model.evaluate([[1.0], [2.0], [4.0]], [1, 2, 3])[1]  # 1 - 1 / 2
+    0.5
+    """
+
+    name: str = "r2_score"
+
+    def running(self) -> Running:
+        return Explained()
+
+
+def _absolute_errors(y: Array, predictions: Array) -> float:
+    """Summed over rows, the mean over outputs."""
+    errors = (np.abs(errors).sum() for _, errors in _blocks(y, predictions))
+    return float(sum(errors)) / int(predictions.shape[1])
+
+
+def _squared_errors(y: Array, predictions: Array) -> float:
+    """Summed over rows, the mean over outputs."""
+    errors = (np.square(errors).sum() for _, errors in _blocks(y, predictions))
+    return float(sum(errors)) / int(predictions.shape[1])
+
+
+METRICS: dict[str, type[Metric]] = {
+    "accuracy": Accuracy,
+    "binary_accuracy": BinaryAccuracy,
+    "categorical_accuracy": CategoricalAccuracy,
+    "sparse_categorical_accuracy": CategoricalAccuracy,
+    "top_k_accuracy": TopKAccuracy,
+    "top_k_categorical_accuracy": TopKAccuracy,
+    "sparse_top_k_categorical_accuracy": TopKAccuracy,
+    "mean_absolute_error": MeanAbsoluteError,
+    "mae": MeanAbsoluteError,
+    "mean_squared_error": MeanSquaredError,
+    "mse": MeanSquaredError,
+    "root_mean_squared_error": RootMeanSquaredError,
+    "rmse": RootMeanSquaredError,
+    "r2_score": R2Score,
+}
+
+
+def get(metric: object, loss: Loss, units: int) -> Metric:
+    """The metric of that name, which becomes its key, or the metric itself, for a model with this
+    loss and so many outputs."""
+    if isinstance(metric, str):
+        metric = lookup("metrics", metric, METRICS)(name=metric.lower())
+    if not isinstance(metric, Metric):
+        raise TypeError(
+            f"metrics=[{metric!r}]: expected a name or a metric, e.g. metrics=['accuracy'] or "
+            f"metrics=[TopKAccuracy(k=3)]"
+        )
+    return metric.fitted(loss, units)

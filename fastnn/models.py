@@ -114,7 +114,7 @@ class Sequential:
         self._network: Network | None = None
         self._loss: losses.Loss | None = None
         self._optimizer: optimizers.Optimizer = optimizers.SGD()
-        self._metrics: list[metrics.Accuracy] = []
+        self._metrics: list[metrics.Metric] = []
         self._state: optimizers.State | None = None
         self._one_row: OneRow | None = None  # made by `train_on_batch`
         self._pass: Pass | None = None  # made by `forward`
@@ -176,7 +176,7 @@ class Sequential:
         self,
         optimizer: str | optimizers.Optimizer = "SGD",
         loss: str | losses.Loss | LossFunction | None = None,
-        metrics: Sequence[str] | None = None,
+        metrics: Sequence[str | metrics.Metric] | None = None,
     ) -> None:
         """Say what to minimise, and how. The weights stay as they are; the optimiser starts anew.
 
@@ -195,13 +195,17 @@ class Sequential:
             batch mode: y_true as `fit` got it, y_pred of shape (n_rows, n_outputs), L the mean
             over the rows. `fastnn.own_loss.check_loss` compares the two with each other. Without
             a loss `forward`, `backward` and `apply` still work.
-        metrics : sequence of str, optional
-            What to report beside the loss: "accuracy".
+        metrics : sequence of str or Metric, optional
+            What to report beside the loss: "accuracy", "binary_accuracy",
+            "categorical_accuracy", "top_k_accuracy", "mean_absolute_error" ("mae"),
+            "mean_squared_error" ("mse"), "root_mean_squared_error" ("rmse"), "r2_score", or
+            objects of `fastnn.metrics` with other settings: `TopKAccuracy(k=3)`.
 
         Raises
         ------
         TypeError, ValueError
-            If a name is unknown, or the output layer's activation does not fit the loss.
+            If a name is unknown, or a metric or the output layer's activation does not fit the
+            loss.
 
         Examples
         --------
@@ -223,7 +227,7 @@ class Sequential:
             )
         new_loss = self._loss_for(loss)
         new_optimizer = optimizers.get(optimizer)
-        new_metrics = _metrics_for(metrics, new_loss)
+        new_metrics = _metrics_for(metrics, new_loss, self._dense_layers[-1].units)
         self._loss, self._optimizer, self._metrics = new_loss, new_optimizer, new_metrics
         self._state = self._one_row = self._pass = None
 
@@ -1024,7 +1028,7 @@ class Sequential:
                 "optimizer": self._optimizer,
                 "step": self._state.step if self._state else 0,
                 "rate": self._state.rate if self._state else 0.5,
-                "metrics": [metric.name for metric in self._metrics],
+                "metrics": self._metrics,
             },
             "metadata": self.metadata,
         }
@@ -1067,7 +1071,7 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     model.metadata = dict(config["metadata"])
     compiled = config["compiled"]
     optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
-    model.compile(optimizer, loss, compiled["metrics"])
+    model.compile(optimizer, loss, [from_config(entry) for entry in compiled["metrics"]])
     model._state = _state_from(model, compiled, slots)
     return model
 
@@ -1130,8 +1134,10 @@ def _checked_dtype(dtype: npt.DTypeLike) -> str:
     return name
 
 
-def _metrics_for(names: Sequence[str] | None, loss: losses.Loss | None) -> list[metrics.Accuracy]:
-    checked = items("metrics", () if names is None else names, "['accuracy']")
+def _metrics_for(
+    wanted: Sequence[str | metrics.Metric] | None, loss: losses.Loss | None, units: int
+) -> list[metrics.Metric]:
+    checked = items("metrics", () if wanted is None else wanted, "['accuracy']")
     if loss is None or isinstance(loss, OwnLoss):
         if checked:
             raise ValueError(
@@ -1139,7 +1145,7 @@ def _metrics_for(names: Sequence[str] | None, loss: losses.Loss | None) -> list[
                 f"means; leave them out"
             )
         return []
-    found = [metrics.get(name, loss) for name in checked]
+    found = [metrics.get(metric, loss, units) for metric in checked]
     if len({metric.name for metric in found}) < len(found):
         raise ValueError(f"metrics={checked!r} names a metric twice; say each once")
     return found

@@ -14,7 +14,7 @@ from fastnn.callbacks import Callback, Model
 from fastnn.descent import Descent, epoch_slices
 from fastnn.history import History
 from fastnn.losses import Loss
-from fastnn.metrics import Accuracy
+from fastnn.metrics import Metric
 from fastnn.network import Network, Slice
 from fastnn.optimizers import remedy
 from fastnn.passes import evaluate_any
@@ -76,25 +76,26 @@ def mode_of(batch_size: int, n_rows: int) -> str:
 class RunningMeans:
     """Loss and metrics over the rows so far, the loss weighted by w_i, with a penalty added."""
 
-    def __init__(self, metrics: Sequence[Accuracy], y: Array, penalty: float) -> None:
-        self._metrics, self._y, self._penalty = metrics, y, penalty
-        self._n_rows = 0
-        self._totals = dict.fromkeys(["loss", *(metric.name for metric in metrics)], 0.0)
+    def __init__(self, metrics: Sequence[Metric], y: Array, penalty: float) -> None:
+        self._y, self._penalty = y, penalty
+        self._n_rows, self._loss = 0, 0.0
+        self._metrics = {metric.name: metric.running() for metric in metrics}
 
     def add(self, piece: Slice) -> None:
         self._n_rows += piece.n_rows
-        self._totals["loss"] = piece.loss
-        for metric in self._metrics:
-            self._totals[metric.name] += metric.total(self._y[piece.rows], piece.predictions)
+        self._loss = piece.loss
+        if self._metrics:
+            y = self._y[piece.rows]
+            for metric in self._metrics.values():
+                metric.add(y, piece.predictions)
 
     def values(self) -> dict[str, float]:
-        means = {name: total / self._n_rows for name, total in self._totals.items()}
-        means["loss"] += self._penalty
-        return means
+        loss = self._loss / self._n_rows + self._penalty
+        return {"loss": loss} | {name: metric.value() for name, metric in self._metrics.items()}
 
 
 def evaluate(
-    network: Network, data: Data, loss: Loss, metrics: Sequence[Accuracy], team: Team = ALONE
+    network: Network, data: Data, loss: Loss, metrics: Sequence[Metric], team: Team = ALONE
 ) -> dict[str, float]:
     """The loss sum_i w_i l_i / n, with what regularisers add, and the metrics over all rows."""
     means = RunningMeans(metrics, data.y, network.penalty())
@@ -177,7 +178,7 @@ class Fit:
     model: Model
     descent: Descent
     plan: Plan
-    metrics: Sequence[Accuracy]
+    metrics: Sequence[Metric]
     validation: Data | None
     callbacks: Sequence[Callback]
     history: History
@@ -256,7 +257,7 @@ def descend(fit: Fit) -> None:
         adopt_average(descent.network, descent.optimizer, descent.state)
 
 
-def train_batch(descent: Descent, metrics: Sequence[Accuracy]) -> dict[str, float]:
+def train_batch(descent: Descent, metrics: Sequence[Metric]) -> dict[str, float]:
     """One update with all rows; loss and metrics before it."""
     watch = DivergenceWatch(descent)
     means = RunningMeans(metrics, descent.data.y, descent.network.penalty())

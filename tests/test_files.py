@@ -33,6 +33,7 @@ from fastnn import (
     RMSprop,
     Sequential,
     SquaredHinge,
+    metrics,
     schedules,
 )
 from fastnn import initializers as init
@@ -255,20 +256,28 @@ OBJECTS = [
     schedules.InverseTimeDecay(0.1, 10, 0.5),
     schedules.InverseScaling(0.1, 0.25),
     schedules.OneCycle(0.1, 100),
+    metrics.Accuracy(),
+    metrics.BinaryAccuracy(0.25, name="quarter"),
+    metrics.CategoricalAccuracy(),
+    metrics.TopKAccuracy(3, name="top_3"),
+    metrics.MeanAbsoluteError(name="mae"),
+    metrics.MeanSquaredError(),
+    metrics.RootMeanSquaredError(),
+    metrics.R2Score(),
 ]
 
 
 @pytest.mark.parametrize("thing", OBJECTS, ids=repr)
 def test_an_object_comes_back_from_its_entry(thing):
     entry = json.loads(json.dumps(to_config(thing)))
-    assert entry["kind"] == type(thing).__name__
+    assert entry["kind"].split(".")[-1] == type(thing).__name__
     back = from_config(entry)
     assert back == thing
     assert repr(back) == repr(thing)
 
 
 def test_every_kind_is_tried():
-    assert {type(thing).__name__ for thing in OBJECTS} == set(KINDS)
+    assert {type(thing) for thing in OBJECTS} == set(KINDS.values())
 
 
 REGULARIZERS = [thing for thing in OBJECTS if isinstance(thing, L1 | L2 | L1L2)]
@@ -657,6 +666,10 @@ WRONG_ENTRIES = [
     {"compiled": COMPILED | {"loss": {"kind": "BinaryCrossentropy", "label_smoothing": 2}}},
     {"compiled": COMPILED | {"loss": {"kind": "BinaryCrossentropy", "delta": 1.0}}},
     {"compiled": COMPILED | {"metrics": ["f1"]}},
+    {"compiled": COMPILED | {"metrics": "accuracy"}},
+    {"compiled": COMPILED | {"metrics": [SETTINGS]}},
+    {"compiled": COMPILED | {"metrics": [{"kind": "metrics.TopKAccuracy", "k": 0}]}},
+    {"compiled": COMPILED | {"metrics": [{"kind": "MeanSquaredError"}]}},
     {"compiled": COMPILED | {"step": -1}},
     {"compiled": COMPILED | {"step": 0.5}},
     {"compiled": COMPILED | {"optimizer": SETTINGS | {"learning_rate": -1}}},

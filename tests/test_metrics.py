@@ -1,0 +1,321 @@
+"""Metrics over many slices against their formulas, in fit and in files; what does not fit."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import SGD, Dense, ReduceLROnPlateau, Sequential, metrics
+from fastnn.metrics import METRICS, BinaryAccuracy, R2Score, TopKAccuracy, get
+
+RNG = np.random.default_rng(0)
+N_ROWS = 700
+X = RNG.normal(size=(N_ROWS, 5))
+LABELS = RNG.integers(0, 4, N_ROWS)
+BITS = np.stack([LABELS % 2, LABELS // 2], axis=1)
+NUMBERS = np.stack([X[:, 0] + 1, 30 * X[:, 1] * X[:, 2], 100 + 0.1 * X[:, 3]], axis=1)
+
+KINDS = {  # output layer, loss, targets
+    "numbers": (Dense(3), "mse", NUMBERS),
+    "number": (Dense(1), "mae", NUMBERS[:, 0]),
+    "counts": (Dense(1, "softplus"), "poisson", LABELS),
+    "bits": (Dense(2, "sigmoid"), "binary_crossentropy", BITS),
+    "bits as numbers": (Dense(2, "sigmoid"), "mse", BITS),
+    "signs": (Dense(2), "hinge", 2 * BITS - 1),
+    "zeros and ones": (Dense(2), "hinge", BITS),
+    "labels": (Dense(4, "softmax"), "categorical_crossentropy", LABELS),
+    "one-hot": (Dense(4, "softmax"), "categorical_crossentropy", np.eye(4)[LABELS]),
+    "one-hot as numbers": (Dense(4), "mse", np.eye(4)[LABELS]),
+}
+
+
+def model_for(kind, *wanted, dtype="float32", rate=0.01):
+    output, loss, _ = KINDS[kind]
+    model = Sequential([Dense(8, "tanh"), output], seed=1, dtype=dtype)
+    model.compile(SGD(rate), loss, wanted)
+    return model
+
+
+# ---- the formulas -------------------------------------------------------------------------------
+
+
+def r2(y, a):
+    y, a = y.reshape(N_ROWS, -1), a.reshape(N_ROWS, -1)
+    scores = [
+        1 - sum((y[:, j] - a[:, j]) ** 2) / sum((y[:, j] - y[:, j].mean()) ** 2)
+        for j in range(y.shape[1])
+    ]
+    return np.mean(scores)
+
+
+def in_top(k):
+    return lambda y, a: np.mean([y[i] in np.argsort(-a[i])[:k] for i in range(len(y))])
+
+
+def right_bits(threshold):
+    return lambda y, a: np.mean((a > threshold) == (y == 1))
+
+
+def squares(y, a):
+    return ((a - y) ** 2).mean()
+
+
+FORMULAS = [
+    *((kind, "mae", lambda y, a: abs(a - y).mean()) for kind in ("numbers", "number", "counts")),
+    *((kind, "mse", squares) for kind in ("numbers", "number", "counts", "bits")),
+    *((kind, "rmse", lambda y, a: squares(y, a) ** 0.5) for kind in ("numbers", "number")),
+    *((kind, "r2_score", r2) for kind in ("numbers", "number", "counts", "bits")),
+    ("numbers", "mean_absolute_error", lambda y, a: abs(a - y).mean()),
+    ("numbers", "mean_squared_error", squares),
+    ("numbers", "root_mean_squared_error", lambda y, a: squares(y, a) ** 0.5),
+    ("bits", "accuracy", right_bits(0.5)),
+    ("signs", "accuracy", right_bits(0)),
+    ("zeros and ones", "accuracy", right_bits(0)),
+    ("bits as numbers", "binary_accuracy", right_bits(0.5)),
+    ("signs", "binary_accuracy", right_bits(0.5)),
+    ("bits", BinaryAccuracy(0.4), right_bits(0.4)),
+    ("labels", "accuracy", in_top(1)),
+    ("labels", "categorical_accuracy", in_top(1)),
+    ("labels", "sparse_categorical_accuracy", in_top(1)),
+    ("labels", TopKAccuracy(2), in_top(2)),
+    ("labels", TopKAccuracy(k=3, name="top_3"), in_top(3)),
+    *(
+        (kind, metric, lambda y, a, k=k: in_top(k)(y.argmax(axis=1), a))
+        for kind in ("one-hot", "one-hot as numbers")
+        for metric, k in [("categorical_accuracy", 1), (TopKAccuracy(2), 2)]
+    ),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind, metric, formula", FORMULAS)
+def test_a_metric_over_many_slices_is_its_formula(monkeypatch, kind, metric, formula, dtype):
+    """Also where a slice is cut into blocks of rows, the last of them shorter."""
+    monkeypatch.setattr("fastnn.metrics.BLOCK_ROWS", 60)
+    y = KINDS[kind][2]
+    model = model_for(kind, metric, dtype=dtype)
+    model.build(X.shape[1])
+    model._network.slice_rows = model._network.block = 64
+    found = model.evaluate(X, y)[1]
+    predictions = model.predict(X).astype(np.float64).reshape(y.shape if kind != "labels" else -1)
+    if kind == "labels":
+        predictions = predictions.reshape(N_ROWS, 4)
+    assert found == pytest.approx(formula(y, predictions), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, N_ROWS])
+def test_a_fit_reports_what_the_rows_had_before_their_updates(batch_size):
+    """At a rate so small that the weights stay where they are, each row once, in any order."""
+    names = ["mae", "rmse", "r2_score"]
+    model = model_for("numbers", *names, dtype="float64", rate=1e-300)
+    model.build(X.shape[1])
+    model._network.slice_rows = model._network.block = 64
+    history = model.fit(
+        X, NUMBERS, epochs=1, batch_size=batch_size, validation_data=(X[:9], NUMBERS[:9])
+    )
+    scores = model.evaluate(X, NUMBERS, return_dict=True)
+    few = model.evaluate(X[:9], NUMBERS[:9], return_dict=True)
+    for name in names:
+        assert history.history[name] == pytest.approx([scores[name]], rel=1e-12)
+        assert history.history[f"val_{name}"] == [few[name]]
+    assert model.train_on_batch(X, NUMBERS) == pytest.approx(list(scores.values()), rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse", "r2_score"])
+def test_sample_weights_do_not_count(metric):
+    model = model_for("numbers", metric)
+    weights = RNG.uniform(size=N_ROWS)
+    model.build(X.shape[1])
+    weighted, plain = model.evaluate(X, NUMBERS, sample_weight=weights), model.evaluate(X, NUMBERS)
+    assert weighted[1] == plain[1]
+    assert weighted[0] != plain[0]
+
+
+# ---- sums that stay exact -----------------------------------------------------------------------
+
+
+def streamed(metric, y, predictions, rows_at_once):
+    running = metric.running()
+    for start in range(0, len(y), rows_at_once):
+        rows = slice(start, start + rows_at_once)
+        running.add(y[rows], predictions[rows])
+    return running.value()
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 7, 100_000])
+def test_r2_of_numbers_far_from_zero_keeps_its_digits(rows_at_once):
+    """Where the mean of y^2 less the square of the mean has none left."""
+    noise = RNG.normal(size=(20_000, 2))
+    y, a = noise + 1e9, noise * 0.5 + 1e9
+    assert streamed(R2Score(), y, a, rows_at_once) == pytest.approx(0.75, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows_at_once", [1, 7, 100_000])
+def test_r2_of_targets_that_are_all_alike(rows_at_once, dtype):
+    """In float64 their mean has a rounding, which must not pass for a deviation."""
+    y = np.full((5_000, 1), 0.1, dtype)
+    assert streamed(R2Score(), y, y + y, rows_at_once) == 0.0
+    assert streamed(R2Score(), y, y, rows_at_once) == 1.0
+    both = np.hstack([y, RNG.normal(size=y.shape).astype(dtype)])
+    assert streamed(R2Score(), both, both, rows_at_once) == 1.0
+
+
+def test_errors_are_summed_in_float64():
+    y = np.zeros((200_000, 1), np.float32)
+    a = np.full_like(y, 0.1)
+    for name in ("mae", "rmse"):
+        metric = METRICS[name](name=name)
+        assert streamed(metric, y, a, 50) == pytest.approx(float(np.float32(0.1)), rel=1e-12)
+
+
+def test_equal_outputs_all_count_in_the_top_k():
+    a, y = np.array([[1.0, 1.0, 1.0, 0.0]] * 4), np.arange(4.0)[:, None]
+    assert streamed(TopKAccuracy(2), y, a, 4) == 0.75
+    assert streamed(TopKAccuracy(4), y, np.full((4, 4), np.nan), 4) == 0.0
+
+
+# ---- names --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_key_is_the_name_as_written(name):
+    kind = "labels" if "categorical" in name else "bits" if "accuracy" in name else "numbers"
+    if "top_k" in name:
+        with pytest.raises(ValueError, match=r"5 largest outputs.*4 units.*TopKAccuracy\(k=3\)"):
+            model_for("labels", name)
+        wide = Sequential([Dense(6, "softmax")])
+        wide.compile(loss="categorical_crossentropy", metrics=[name])
+        assert list(wide.fit(X, LABELS).history)[:2] == ["loss", name]
+        return
+    model = model_for(kind, name.upper())
+    assert list(model.fit(X, KINDS[kind][2]).history)[:2] == ["loss", name]
+
+
+def test_several_metrics_in_the_order_given():
+    model = model_for("labels", TopKAccuracy(3, name="top_3"), "accuracy", TopKAccuracy(2))
+    model.build(X.shape[1])
+    scores = model.evaluate(X, LABELS, return_dict=True)
+    assert list(scores) == ["loss", "top_3", "accuracy", "top_k_accuracy"]
+    assert scores["top_3"] > scores["top_k_accuracy"] > scores["accuracy"]
+
+
+def test_one_name_twice_is_refused():
+    with pytest.raises(ValueError, match="names a metric twice"):
+        model_for("labels", TopKAccuracy(2), TopKAccuracy(3))
+    model_for("numbers", "mae", "mean_absolute_error")
+
+
+@pytest.mark.parametrize("name", ["", "loss", "seconds", "val_mae", "learning_rate"])
+def test_a_name_that_the_history_needs_is_refused(name):
+    with pytest.raises(ValueError, match="a key of the history that is free"):
+        R2Score(name=name)
+
+
+def test_settings_are_checked():
+    with pytest.raises(TypeError, match="name=3: expected text"):
+        R2Score(name=3)
+    with pytest.raises(ValueError, match="k=0: expected at least 1"):
+        TopKAccuracy(0)
+    with pytest.raises(TypeError, match="threshold='x'"):
+        BinaryAccuracy("x")
+    with pytest.raises(ValueError, match="threshold=nan"):
+        BinaryAccuracy(float("nan"))
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'r2_score'"):
+        model_for("numbers", "r2score")
+    with pytest.raises(TypeError, match=r"metrics=\[<class.*expected a name or a metric"):
+        model_for("numbers", R2Score)
+
+
+# ---- what does not fit --------------------------------------------------------------------------
+
+NOT_FITTING = [
+    ("numbers", "accuracy", "needs classes, .*mean_squared_error.*numbers; .*binary_accuracy"),
+    ("counts", "accuracy", "needs classes, .*poisson.*counts; .*'mae'"),
+    ("counts", "binary_accuracy", "needs targets of two values, .*counts"),
+    ("counts", "categorical_accuracy", "needs classes, .*counts"),
+    ("labels", "binary_accuracy", "needs targets of two values, .*is for classes; .*'accuracy'"),
+    ("number", "categorical_accuracy", "needs an output for each class, .*one unit"),
+    ("number", TopKAccuracy(1), "needs an output for each class, .*one unit"),
+    *(
+        (kind, name, rf"metrics=\['{name}'\] needs numbers, .*; e.g. metrics=\['accuracy'\]")
+        for kind in ("labels", "one-hot", "signs")
+        for name in ("mae", "mse", "rmse", "r2_score")
+    ),
+]
+
+
+@pytest.mark.parametrize("kind, metric, message", NOT_FITTING)
+def test_what_does_not_fit_the_loss_is_refused_and_the_model_stays(kind, metric, message):
+    model = model_for(kind)
+    with pytest.raises(ValueError, match=message):
+        model.compile(SGD(0.5), KINDS[kind][1], [metric])
+    assert model.optimizer == SGD(0.01)
+
+
+@pytest.mark.parametrize("name", ["Metric", "NumberMetric", "Accuracy"])
+def test_only_metrics_that_know_their_formula_run(name):
+    with pytest.raises(NotImplementedError):
+        getattr(metrics, name)(name="x").running()
+
+
+# ---- models travel with them --------------------------------------------------------------------
+
+JOURNEYS = {
+    "copy": copy.deepcopy,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+}
+
+
+def through_file(model, folder):
+    model.save(folder / "model.npz")
+    return fastnn.load(folder / "model.npz")
+
+
+@pytest.mark.parametrize("way", ["file", *JOURNEYS])
+@pytest.mark.parametrize(
+    "kind, wanted",
+    [
+        ("numbers", ["mae", "rmse", R2Score(name="explained"), "mse"]),
+        ("labels", ["accuracy", TopKAccuracy(2, name="top_2")]),
+        ("signs", ["accuracy", BinaryAccuracy(0.3)]),
+    ],
+)
+def test_metrics_survive_save_copy_and_pickle(tmp_path, kind, wanted, way):
+    model, y = model_for(kind, *wanted), KINDS[kind][2]
+    model.fit(X, y)
+    other = through_file(model, tmp_path) if way == "file" else JOURNEYS[way](model)
+    scores = model.evaluate(X, y, return_dict=True)
+    assert len(scores) == 1 + len(wanted)
+    assert other.evaluate(X, y, return_dict=True) == scores
+    assert list(other.evaluate(X, y, return_dict=True)) == list(scores)
+
+
+def test_a_metric_of_ones_own_class_cannot_go_into_a_file(tmp_path):
+    class Mine(R2Score):
+        pass
+
+    model = model_for("numbers", Mine())
+    model.fit(X, NUMBERS)
+    with pytest.raises(ValueError, match="Mine of your own"):
+        model.save(tmp_path / "model.npz")
+
+
+def test_what_fits_comes_from_get():
+    loss = fastnn.Hinge()
+    assert get("accuracy", loss, 1) == BinaryAccuracy(0, name="accuracy")
+    own = TopKAccuracy(2)
+    assert get(own, fastnn.CategoricalCrossentropy(), 3) is own
+
+
+def test_a_plateau_of_r2_is_where_it_rises_no_more():
+    model = model_for("number", "r2_score")
+    callback = ReduceLROnPlateau("r2_score", patience=0, factor=0.5)
+    history = model.fit(X, NUMBERS[:, 0], epochs=3, mode="batch", callbacks=[callback]).history
+    assert history["r2_score"] == sorted(history["r2_score"])  # it rises
+    assert model.optimizer.learning_rate == 0.01
