@@ -25,6 +25,7 @@ from fastnn._validation import (
     whole_number,
 )
 from fastnn.callbacks import Callback, progress
+from fastnn.class_weights import class_weights
 from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
 from fastnn.history import History
@@ -248,6 +249,7 @@ class Sequential:
         validation_split: float = 0.0,
         shuffle: bool = True,
         sample_weight: npt.ArrayLike | None = None,
+        class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
         verbose: int = 0,
         callbacks: Sequence[Callback] | None = None,
         seed: int | None = None,
@@ -282,6 +284,11 @@ class Sequential:
             Visit the rows in a new random order in every epoch (batch mode needs none).
         sample_weight : array of shape (n_samples,), optional
             The weights w_i >= 0.
+        class_weight : dict of int to float, or "balanced", optional
+            The weight of each class in place of `sample_weight`; a class that is missing has 1.
+            "balanced" is n / (n_classes * count), of the classes in y, as in scikit-learn. For
+            labels, one-hot rows, or one column of 0 and 1 (or -1 and 1, the classes 0 and 1).
+            Rows of validation are not weighed.
         verbose : {0, 1, 2}
             0 is silent, 1 shows progress, 2 writes a line an epoch.
         callbacks : sequence of Callback, optional
@@ -312,6 +319,7 @@ class Sequential:
         """
         data = self._data(X, y, sample_weight)
         data, validation = self._split(data, validation_data, validation_split)
+        data = self._weighed(data, class_weight)
         wanted = _checked_threads(threads)
         plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
         all_rows = plan.batch_size >= data.n_rows  # a single one, too
@@ -320,8 +328,8 @@ class Sequential:
         hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
         self.stop_training = False
-        history = _new_history(plan, data.n_rows, verbose)
-        history.params["metrics"] = self._numbers(validation is not None)
+        names = self._numbers(validation is not None)
+        history = _new_history(plan, data.n_rows, verbose, names)
         for hook in hooks:
             hook.model, hook.params = self, history.params
         descent = self._descent(data, plan.batch_size, wanted, plan.seed)
@@ -621,6 +629,19 @@ class Sequential:
                 f"expected a share such as validation_split=0.2"
             )
         return data.rows(0, border), data.rows(border, data.n_rows)
+
+    def _weighed(self, data: Data, class_weight: object | None) -> Data:
+        """The rows that `fit` trains on, with the weights of their classes, if there are any."""
+        if class_weight is None:
+            return data
+        if len(data.sample_weight):
+            raise ValueError(
+                "give sample_weight or class_weight, not both; e.g. multiply them yourself: "
+                "sample_weight = sample_weight * np.array([1.0, 5.0])[y]"
+            )
+        kind, n_outputs = self._compiled_loss().targets, self._dense_layers[-1].units
+        weights = class_weights(class_weight, data.y, self.dtype, kind=kind, n_outputs=n_outputs)
+        return data._replace(sample_weight=weights)
 
     def _validation(self, pair: tuple[npt.ArrayLike, ...], n_features: int) -> Data:
         if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
@@ -1149,7 +1170,7 @@ def _metrics_for(names: Sequence[str] | None, loss: losses.Loss | None) -> list[
     return found
 
 
-def _new_history(plan: Plan, n_rows: int, verbose: int) -> History:
+def _new_history(plan: Plan, n_rows: int, verbose: int, names: list[str]) -> History:
     return History(
         params={
             "epochs": plan.epochs,
@@ -1159,6 +1180,7 @@ def _new_history(plan: Plan, n_rows: int, verbose: int) -> History:
             "batch_size": plan.batch_size,
             "samples": n_rows,
             "seed": plan.seed,
+            "metrics": names,
         }
     )
 
