@@ -63,7 +63,7 @@ class ReduceLROnPlateau(Callback):
     factor : float
         From 0 to below 1.
     patience : int
-        How many epochs in a row may bring nothing better.
+        How many epochs in a row may bring nothing better; those without the number do not count.
     mode : {"auto", "min", "max"}
         Whether lower or higher is better; "auto" takes higher for an accuracy.
     min_delta : float
@@ -124,6 +124,8 @@ class ReduceLROnPlateau(Callback):
         self._best, self._worse, self._resting = math.inf, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        if self.monitor not in logs:
+            return  # an epoch without validation
         value = self._sign * logs[self.monitor]
         if self._resting:
             self._resting, self._worse = self._resting - 1, 0

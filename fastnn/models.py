@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
@@ -16,6 +17,7 @@ from fastnn._validation import (
     Features,
     features,
     flag,
+    is_sorted,
     items,
     layer_weights,
     lookup,
@@ -247,6 +249,7 @@ class Sequential:
         batch_size: int | None = None,
         validation_data: tuple[npt.ArrayLike, ...] | None = None,
         validation_split: float = 0.0,
+        validation_freq: int = 1,
         shuffle: bool = True,
         sample_weight: npt.ArrayLike | None = None,
         class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
@@ -279,7 +282,11 @@ class Sequential:
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Evaluated after every epoch, never trained on.
         validation_split : float
-            The share of the rows, the last ones, to use as validation data instead.
+            The share of the rows, the last ones, to use as validation data instead; a UserWarning
+            if y is sorted, so that they are unlike the others.
+        validation_freq : int
+            Validate after every so many epochs; the history's "val_..." lists then have one number
+            for each of those.
         shuffle : bool
             Visit the rows in a new random order in every epoch (batch mode needs none).
         sample_weight : array of shape (n_samples,), optional
@@ -321,7 +328,7 @@ class Sequential:
         data, validation = self._split(data, validation_data, validation_split)
         data = self._weighed(data, class_weight)
         wanted = _checked_threads(threads)
-        plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
+        plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed, validation_freq)
         all_rows = plan.batch_size >= data.n_rows  # a single one, too
         self._check_mode("batch" if all_rows else mode_of(plan.batch_size, data.n_rows))
         self._disturb()
@@ -512,6 +519,7 @@ class Sequential:
         batch_size: object,
         shuffle: object,
         seed: object,
+        validation_freq: object = 1,
     ) -> Plan:
         """How `fit` is to visit the rows."""
         size = None if batch_size is None else whole_number("batch_size", batch_size, minimum=1)
@@ -521,6 +529,7 @@ class Sequential:
             batch_size_for(name, size, n_rows),
             flag("shuffle", shuffle),
             self.seed if seed is None else whole_number("seed", seed, minimum=0),
+            whole_number("validation_freq", validation_freq, minimum=1),
         )
 
     def _descent(
@@ -627,6 +636,13 @@ class Sequential:
             raise ValueError(
                 f"validation_split={share:g} of {data.n_rows} rows leaves no rows on one side; "
                 f"expected a share such as validation_split=0.2"
+            )
+        if is_sorted(data.y, self._compiled_loss().targets):
+            warnings.warn(
+                "y is sorted, so the last rows, those of validation_split, are unlike the others: "
+                "shuffle first, e.g. order = np.random.permutation(len(X)); X, y = X[order], "
+                "y[order]",
+                stacklevel=3,
             )
         return data.rows(0, border), data.rows(border, data.n_rows)
 
@@ -1181,6 +1197,7 @@ def _new_history(plan: Plan, n_rows: int, verbose: int, names: list[str]) -> His
             "samples": n_rows,
             "seed": plan.seed,
             "metrics": names,
+            "validation_freq": plan.validation_freq,
         }
     )
 

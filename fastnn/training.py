@@ -32,6 +32,7 @@ class Plan:
     batch_size: int
     shuffle: bool
     seed: int
+    validation_freq: int = 1
 
     def order(self, epoch: int, n_rows: int) -> Array | None:
         """The visiting order of an epoch: a permutation that depends on seed and epoch alone.
@@ -210,7 +211,7 @@ class Fit:
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """What comes after it: the model is as the epoch left it."""
         logs |= self._steps_taken()
-        if self.validation is not None:
+        if self.validation is not None and (epoch + 1) % self.plan.validation_freq == 0:
             scores = _validate(self.descent, self.validation, self.metrics)
             logs |= {f"val_{name}": value for name, value in scores.items()}
         self.history.append(epoch, logs)

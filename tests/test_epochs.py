@@ -1,0 +1,110 @@
+"""Which epochs a fit goes through, and which of them it validates."""
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+
+from fastnn import SGD, Dense, History, ReduceLROnPlateau, Sequential
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+Y = RNG.integers(0, 2, 40)
+VALIDATION = X[30:], Y[30:]
+
+
+def compiled(optimizer="SGD", **settings):
+    model = Sequential([Dense(4, "tanh"), Dense(1, "sigmoid")], seed=1, **settings)
+    model.compile(optimizer, "binary_crossentropy", ["accuracy"])
+    return model
+
+
+def bits(model):
+    return [weights.tobytes() for weights in model.get_weights()]
+
+
+# ---- validation_freq ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(1, range(7)), (2, [1, 3, 5]), (3, [2, 5]), (8, [])])
+def test_validation_runs_after_every_so_many_epochs(every, epochs):
+    sparse, full = compiled(), compiled()
+    thin = sparse.fit(X, Y, epochs=7, validation_data=VALIDATION, validation_freq=every)
+    whole = full.fit(X, Y, epochs=7, validation_data=VALIDATION).history
+    expected = [whole["val_loss"][epoch] for epoch in epochs]
+    assert thin.history.get("val_loss", []) == expected
+    assert thin.history["loss"] == whole["loss"]
+    assert thin.validated == list(epochs)
+    assert bits(sparse) == bits(full)
+
+
+def test_a_callback_waits_for_validated_epochs():
+    rates = {}
+    for every in (1, 2):
+        model = compiled(SGD(1e-6))
+        callback = ReduceLROnPlateau("val_loss", patience=2, min_delta=1)
+        options = {"epochs": 4, "validation_data": VALIDATION, "validation_freq": every}
+        rates[every] = model.fit(X, Y, callbacks=[callback], **options).history["learning_rate"]
+    assert rates[1] == pytest.approx([1e-6, 1e-6, 1e-6, 1e-7])  # worse twice by then
+    assert rates[2] == pytest.approx([1e-6] * 4)
+
+
+def test_an_interrupt_while_a_validated_epoch_is_recorded_leaves_whole_lists():
+    record = {"loss": [0.5, 0.4, 0.3, 0.2], "val_loss": [0.6, 0.7]}
+    history = History({"validation_freq": 2}, [0, 1, 2], record)
+    history.settle()
+    assert history.history == {"loss": [0.5, 0.4, 0.3], "val_loss": [0.6]}
+
+
+def test_a_history_with_fewer_validations_can_be_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    history = compiled().fit(X, Y, epochs=5, validation_data=VALIDATION, validation_freq=2)
+    history.plot(tmp_path / "loss.svg")
+    assert (tmp_path / "loss.svg").stat().st_size > 0
+
+
+@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (1.5, TypeError), ("2", TypeError)])
+def test_other_values_of_validation_freq_are_refused(value, error):
+    with pytest.raises(error, match="validation_freq="):
+        compiled().fit(X, Y, validation_freq=value)
+
+
+# ---- the last rows of sorted targets ----
+
+SORTED = {
+    "labels": (np.arange(40) // 20, "categorical_crossentropy", 2),
+    "falling": (1 - np.arange(40) // 20, "categorical_crossentropy", 2),
+    "one-hot": (np.eye(2)[np.arange(40) // 20], "categorical_crossentropy", 2),
+    "numbers": (np.linspace(0, 1, 40), "mean_squared_error", 1),
+}
+FINE = {
+    "shuffled": (Y, "categorical_crossentropy", 2),
+    "all the same": (np.zeros(40), "categorical_crossentropy", 2),
+    "two columns": (np.stack([np.arange(40), Y], axis=1), "mean_squared_error", 2),
+}
+
+
+def fit_with(y, loss, units, **options):
+    activation = "softmax" if loss == "categorical_crossentropy" else "linear"
+    model = Sequential([Dense(units, activation)], seed=1)
+    model.compile(SGD(1e-4), loss)
+    model.fit(X, y, **options)
+
+
+@pytest.mark.parametrize("name", SORTED)
+def test_a_split_of_sorted_targets_is_warned_of(name):
+    with pytest.warns(UserWarning, match="y is sorted.*shuffle first") as caught:
+        fit_with(*SORTED[name], validation_split=0.25)
+    (warning,) = caught
+    lines, first = inspect.getsourcelines(fit_with)
+    assert warning.filename == __file__
+    assert first <= warning.lineno < first + len(lines)
+    assert "\n" not in str(warning.message)
+
+
+@pytest.mark.parametrize(("name", "share"), [*((name, 0.25) for name in FINE), ("labels", 0.0)])
+def test_other_targets_are_split_in_silence(name, share):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_with(*(FINE | SORTED)[name], validation_split=share)
