@@ -411,6 +411,80 @@ class Sequential:
         scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
         return self._as_asked(scores, return_dict)
 
+    def test_on_batch(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Loss and metrics over the rows of X: `evaluate`, by Keras's other name.
+
+        A plain number will do as the target of one row. Returns and raises what `evaluate` does.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(loss="mean_squared_error")
+        >>> model.build(2)
+        >>> model.test_on_batch([[1.0, 2.0]], 3.0)
+        9.0
+        """
+        y = np.atleast_1d(y)
+        scores = self.evaluate(X, y, sample_weight=sample_weight, return_dict=True)
+        return self._as_asked(scores, return_dict)
+
+    def predict_on_batch(self, X: npt.ArrayLike) -> Array:
+        """The outputs for every row of X: `predict`, by Keras's other name.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="ones")])
+        >>> model.build(2)
+        >>> model.predict_on_batch([[1.0, 2.0]])
+        array([[3.]], dtype=float32)
+        """
+        return self.predict(X)
+
+    def reset(self) -> None:
+        """Begin again: weights drawn anew from the seed, no step made, no epoch trained.
+
+        What the optimiser keeps, `epochs_trained` and `history` are as when the model was made.
+        Layers, seed, metadata, the width of the input and what `compile` was told stay; so does a
+        learning rate that was set since.
+
+        Raises
+        ------
+        RuntimeError
+            Within a `fit`.
+        ValueError
+            If a layer began with an array that was not kept, as of a loaded model. The model is
+            then as it was.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1)], seed=0)
+        >>> model.compile("Adam", "mean_squared_error")
+        >>> first = model.fit([[1.0], [2.0]], [1.0, 2.0], epochs=3).history["loss"]
+        >>> model.reset()
+        >>> model.fit([[1.0], [2.0]], [1.0, 2.0], epochs=3).history["loss"] == first
+        True
+        """
+        if self._fitting:
+            raise RuntimeError(
+                "reset within a fit would not reach the weights that are at work; end the fit "
+                "with model.stop_training = True, then call model.reset()"
+            )
+        if self._network is not None:
+            network = self._new_network(self._network.n_features)
+            network.initialize(self.seed)
+            self._network = network
+        self._state = self._one_row = self._pass = None
+        self.history, self.epochs_trained, self.stop_training = History(), 0, False
+
     def _numbers(self, validated: bool) -> list[str]:
         """What a fit will record of an epoch, but for times and steps."""
         names = ["loss", *(metric.name for metric in self._metrics)]
