@@ -40,7 +40,7 @@ class Callback:
         """Called once, after the last epoch, also if the fit was interrupted or failed."""
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Called before every epoch; `epoch` counts from 0."""
+        """Called before every epoch; `epoch` counts from 0, or `initial_epoch`."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Called after every epoch with what the history records of it."""
@@ -175,7 +175,8 @@ class ProgressBar(Callback):
     def on_train_begin(self) -> None:
         from tqdm import tqdm
 
-        total = self.params["epochs"] * self.params["samples"]
+        epochs = self.params["epochs"] - self.params["initial_epoch"]
+        total = max(epochs, 0) * self.params["samples"]
         layout = "{percentage:3.0f}% |{bar:20}| {desc}{rate_fmt}, {remaining} left{postfix}"
         self._bar = tqdm(total=total, unit=" samples", unit_scale=True, bar_format=layout)
 

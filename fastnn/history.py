@@ -21,10 +21,10 @@ class History:
         The loss is the running mean of the epoch, sum_i w_i l_i / n with each l_i taken before the
         update of its step; so are the metrics. Validation numbers are taken after the epoch.
     epoch : list of int
-        The numbers of the epochs, from 0 on.
+        The numbers of the epochs, from `initial_epoch` on, 0 as a rule.
     params : dict
         epochs, steps (weight updates in an epoch), samples, mode, batch_size, seed, verbose,
-        validation_freq, metrics.
+        initial_epoch, validation_freq, metrics.
     """
 
     params: dict[str, Any] = field(default_factory=dict)

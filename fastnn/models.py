@@ -1,6 +1,7 @@
 """Sequential: the engine in Keras's words."""
 
 import copy
+import dataclasses
 import math
 import os
 import warnings
@@ -245,6 +246,7 @@ class Sequential:
         y: npt.ArrayLike,
         *,
         epochs: int = 1,
+        initial_epoch: int = 0,
         mode: str | None = None,
         batch_size: int | None = None,
         validation_data: tuple[npt.ArrayLike, ...] | None = None,
@@ -272,7 +274,11 @@ class Sequential:
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             The targets; see the loss for what they may be.
         epochs : int
-            How many times to go through all rows.
+            How many times to go through all rows, or the number that the last epoch has if
+            `initial_epoch` is given: fit(epochs=5, initial_epoch=3) goes through them twice.
+        initial_epoch : int
+            How many epochs of a run were done before. Callbacks and `history.epoch` count on from
+            it; if it is `epochs` or more, there is nothing to do, as in Keras.
         mode : {"stochastic", "minibatch", "batch"}, optional
             "stochastic": an update after every row (batch_size 1). "minibatch": after every
             `batch_size` rows. "batch": one update an epoch, with all rows. The default is what
@@ -328,7 +334,8 @@ class Sequential:
         data, validation = self._split(data, validation_data, validation_split)
         data = self._weighed(data, class_weight)
         wanted = _checked_threads(threads)
-        plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed, validation_freq)
+        plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
+        plan = _counted(plan, initial_epoch, validation_freq)
         all_rows = plan.batch_size >= data.n_rows  # a single one, too
         self._check_mode("batch" if all_rows else mode_of(plan.batch_size, data.n_rows))
         self._disturb()
@@ -593,7 +600,6 @@ class Sequential:
         batch_size: object,
         shuffle: object,
         seed: object,
-        validation_freq: object = 1,
     ) -> Plan:
         """How `fit` is to visit the rows."""
         size = None if batch_size is None else whole_number("batch_size", batch_size, minimum=1)
@@ -603,7 +609,6 @@ class Sequential:
             batch_size_for(name, size, n_rows),
             flag("shuffle", shuffle),
             self.seed if seed is None else whole_number("seed", seed, minimum=0),
-            whole_number("validation_freq", validation_freq, minimum=1),
         )
 
     def _descent(
@@ -1271,8 +1276,18 @@ def _new_history(plan: Plan, n_rows: int, verbose: int, names: list[str]) -> His
             "samples": n_rows,
             "seed": plan.seed,
             "metrics": names,
+            "initial_epoch": plan.initial_epoch,
             "validation_freq": plan.validation_freq,
         }
+    )
+
+
+def _counted(plan: Plan, initial_epoch: object, validation_freq: object) -> Plan:
+    """The plan, with the number of its first epoch and how many there are between validations."""
+    return dataclasses.replace(
+        plan,
+        initial_epoch=whole_number("initial_epoch", initial_epoch, minimum=0),
+        validation_freq=whole_number("validation_freq", validation_freq, minimum=1),
     )
 
 

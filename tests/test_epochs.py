@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 
-from fastnn import SGD, Dense, History, ReduceLROnPlateau, Sequential
+from fastnn import LBFGS, SGD, Callback, Dense, History, ReduceLROnPlateau, Sequential
+from fastnn.callbacks import ProgressBar
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -108,3 +109,83 @@ def test_other_targets_are_split_in_silence(name, share):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit_with(*(FINE | SORTED)[name], validation_split=share)
+
+
+# ---- initial_epoch ------------------------------------------------------------------------------
+
+
+class Recorder(Callback):
+    def __init__(self):
+        self.begun, self.ended = [], []
+
+    def on_epoch_begin(self, epoch):
+        self.begun.append(epoch)
+
+    def on_epoch_end(self, epoch, logs):
+        self.ended.append(epoch)
+
+
+def optimizer_for(mode):
+    if mode == "lbfgs":
+        pytest.importorskip("scipy")
+        return {"optimizer": LBFGS()}, "batch"
+    return {"optimizer": SGD(0.1, momentum=0.9)}, mode
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch", "lbfgs"])
+def test_epochs_count_on_from_the_initial_one(mode):
+    settings, mode = optimizer_for(mode)
+    model, recorder = compiled(**settings), Recorder()
+    history = model.fit(X, Y, epochs=5, initial_epoch=3, mode=mode, callbacks=[recorder])
+    assert history.epoch == recorder.begun == recorder.ended == [3, 4]
+    assert len(history.history["loss"]) == model.epochs_trained == 2
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
+def test_a_run_in_two_parts_has_the_bits_of_one(mode):
+    parts, whole = compiled(), compiled()
+    first = parts.fit(X, Y, epochs=3, mode=mode).history["loss"]
+    second = parts.fit(X, Y, epochs=5, initial_epoch=3, mode=mode).history["loss"]
+    assert first + second == whole.fit(X, Y, epochs=5, mode=mode).history["loss"]
+    assert bits(parts) == bits(whole)
+
+
+@pytest.mark.parametrize("mode", ["minibatch", "lbfgs"])
+@pytest.mark.parametrize("initial_epoch", [3, 4])
+def test_nothing_is_left_to_do_after_the_last_epoch(mode, initial_epoch):
+    settings, mode = optimizer_for(mode)
+    model = compiled(**settings)
+    model.build(3)
+    before = bits(model)
+    history = model.fit(X, Y, epochs=3, initial_epoch=initial_epoch, mode=mode, verbose=1)
+    assert (history.epoch, history.history, bits(model)) == ([], {}, before)
+
+
+def test_without_an_epoch_no_average_is_adopted():
+    model = compiled(SGD(0.1, use_ema=True))
+    for _ in range(3):
+        model.train_on_batch(X, Y)
+    before = bits(model)
+    model.fit(X, Y, epochs=3, initial_epoch=3)
+    assert bits(model) == before
+
+
+def test_the_bar_is_as_long_as_the_epochs_that_are_left(capsys):
+    pytest.importorskip("tqdm")
+    bar = ProgressBar()
+    compiled().fit(X, Y, epochs=5, initial_epoch=3, callbacks=[bar])
+    assert bar._bar.n == bar._bar.total == 80
+
+
+def test_validation_and_lines_count_on_too(capsys):
+    options = {"validation_data": VALIDATION, "validation_freq": 2, "verbose": 2}
+    history = compiled().fit(X, Y, epochs=6, initial_epoch=3, **options)
+    assert history.validated == [3, 5]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 4/6", "epoch 5/6", "epoch 6/6"]
+
+
+@pytest.mark.parametrize(("value", "error"), [(-1, ValueError), (1.5, TypeError), ("2", TypeError)])
+def test_other_values_of_initial_epoch_are_refused(value, error):
+    with pytest.raises(error, match="initial_epoch="):
+        compiled().fit(X, Y, initial_epoch=value)
