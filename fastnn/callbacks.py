@@ -194,8 +194,6 @@ class ProgressBar(Callback):
 def progress(verbose: int) -> list[Callback]:
     """The display for `verbose`: 0 none, 1 a bar on a terminal and about ten lines elsewhere,
     2 a line an epoch."""
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose={verbose!r}: expected 0 (silent), 1 (progress) or 2 (lines)")
     if verbose == 1 and sys.stderr.isatty() and _tqdm_is_installed():
         return [ProgressBar()]
     return [EpochLines(10 if verbose == 1 else None)] if verbose else []

@@ -255,7 +255,7 @@ class Sequential:
         shuffle: bool = True,
         sample_weight: npt.ArrayLike | None = None,
         class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
-        verbose: int = 0,
+        verbose: int | Literal["auto"] = 0,
         callbacks: Sequence[Callback] | None = None,
         seed: int | None = None,
         threads: int | None = None,
@@ -302,8 +302,8 @@ class Sequential:
             "balanced" is n / (n_classes * count), of the classes in y, as in scikit-learn. For
             labels, one-hot rows, or one column of 0 and 1 (or -1 and 1, the classes 0 and 1).
             Rows of validation are not weighed.
-        verbose : {0, 1, 2}
-            0 is silent, 1 shows progress, 2 writes a line an epoch.
+        verbose : {0, 1, 2, "auto"}
+            0 is silent, 1 shows progress, 2 writes a line an epoch. "auto" is 0.
         callbacks : sequence of Callback, optional
             What to call at the borders of epochs.
         seed : int, optional
@@ -339,11 +339,11 @@ class Sequential:
         all_rows = plan.batch_size >= data.n_rows  # a single one, too
         self._check_mode("batch" if all_rows else mode_of(plan.batch_size, data.n_rows))
         self._disturb()
-        hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
+        shown = _checked_verbose(verbose)
+        hooks = [*progress(shown), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
         self.stop_training = False
-        names = self._numbers(validation is not None)
-        history = _new_history(plan, data.n_rows, verbose, names)
+        history = _new_history(plan, data.n_rows, shown, self._numbers(validation is not None))
         for hook in hooks:
             hook.model, hook.params = self, history.params
         descent = self._descent(data, plan.batch_size, wanted, plan.seed)
@@ -751,12 +751,22 @@ class Sequential:
 
     # ---- using ------------------------------------------------------------------------------
 
-    def predict(self, X: npt.ArrayLike, *, threads: int | None = None) -> Array:
+    def predict(
+        self,
+        X: npt.ArrayLike,
+        batch_size: int | None = None,
+        verbose: int | Literal["auto"] = 0,
+        *,
+        threads: int | None = None,
+    ) -> Array:
         """The outputs for every row of X.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features)
+        batch_size, verbose
+            Without effect: memory is small without batches, and nothing is shown. They let calls
+            written for Keras run as they are.
         threads : int, optional
             How many threads to run on at most, as in `fit`.
 
@@ -772,6 +782,7 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
+        _check_idle(batch_size, verbose)
         network, wanted = self._built(), _checked_threads(threads)
         rows = features(X, self.dtype, n_features=network.n_features)
         with network.forward_team(wanted, len(rows.X)) as team:
@@ -782,6 +793,8 @@ class Sequential:
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        batch_size: int | None = ...,
+        verbose: int | Literal["auto"] = ...,
         *,
         sample_weight: npt.ArrayLike | None = ...,
         return_dict: Literal[False] = ...,
@@ -792,6 +805,8 @@ class Sequential:
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        batch_size: int | None = ...,
+        verbose: int | Literal["auto"] = ...,
         *,
         sample_weight: npt.ArrayLike | None = ...,
         return_dict: Literal[True],
@@ -801,6 +816,8 @@ class Sequential:
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        batch_size: int | None = None,
+        verbose: int | Literal["auto"] = 0,
         *,
         sample_weight: npt.ArrayLike | None = None,
         return_dict: bool = False,
@@ -809,7 +826,8 @@ class Sequential:
         """The loss L = 1/n sum_i w_i l_i and the metrics over the rows of X.
 
         What the layers' regularisers add is part of the loss, as in Keras. `threads` is how many
-        threads to run on at most, as in `fit`.
+        threads to run on at most, as in `fit`; `batch_size` and `verbose` have no effect, as in
+        `predict`.
 
         Returns
         -------
@@ -824,6 +842,7 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
+        _check_idle(batch_size, verbose)
         loss = self._compiled_loss()
         network, wanted = self._built(), _checked_threads(threads)
         data = self._data(X, y, sample_weight)
@@ -1289,6 +1308,23 @@ def _counted(plan: Plan, initial_epoch: object, validation_freq: object) -> Plan
         initial_epoch=whole_number("initial_epoch", initial_epoch, minimum=0),
         validation_freq=whole_number("validation_freq", validation_freq, minimum=1),
     )
+
+
+def _checked_verbose(verbose: object) -> int:
+    """What to show; "auto" is nothing."""
+    known = {"auto": 0, 0: 0, 1: 1, 2: 2}
+    if not isinstance(verbose, str | int | np.integer) or verbose not in known:
+        raise ValueError(
+            f"verbose={verbose!r}: expected 0 or 'auto' (silent), 1 (progress) or 2 (lines)"
+        )
+    return known[verbose]
+
+
+def _check_idle(batch_size: object, verbose: object) -> None:
+    """Check what Keras takes and here has no effect."""
+    if batch_size is not None:
+        whole_number("batch_size", batch_size, minimum=1)
+    _checked_verbose(verbose)
 
 
 def _checked_threads(threads: object) -> int | None:
