@@ -285,6 +285,16 @@ def targets(
     return _rounded(name, array, dtype)
 
 
+def is_sorted(y: Array, kind: TargetKind) -> bool:
+    """Whether checked targets, or the classes of one-hot rows, rise or fall from end to end."""
+    if kind == "anything" or (y.shape[1] > 1 and kind != "classes"):
+        return False
+    values = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
+    before, after = values[:-1], values[1:]
+    rises, falls = bool((before <= after).all()), bool((before >= after).all())
+    return rises != falls  # both if all are equal
+
+
 def _one_for_each_row(name: str, array: Array, n_rows: int) -> Array:
     if not array.shape or len(array) != n_rows:
         raise ValueError(

@@ -53,7 +53,7 @@ class Callback:
         """
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        """Called before every epoch; `epoch` counts from 0, `logs` is empty."""
+        """Called before every epoch; `epoch` counts from 0, or `initial_epoch`."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Called after every epoch with what the history records of it."""
@@ -220,7 +220,8 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         writer = csv.writer(self._file, delimiter=self.separator)
         if not self._names:
-            self._names = list(logs)
+            rest = self.params["metrics"]  # not all are there if this epoch has no validation
+            self._names = [*logs, *(name for name in rest if name not in logs)]
             if not self.append or self._file.tell() == 0:
                 writer.writerow(["epoch", *self._names])
         writer.writerow([epoch, *(logs.get(name, "") for name in self._names)])

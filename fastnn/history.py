@@ -13,16 +13,18 @@ class History:
     ----------
     history : dict of str to list of float
         One number for each finished epoch: ``"loss"``, each metric, both again as ``"val_..."`` if
-        there was validation data, and ``"seconds"`` (spent training, validation not counted) and
-        ``"samples_per_second"``; ``"learning_rate"``, that of the epoch's last step, unless the
-        optimiser has none; ``"clipped_steps"``, how many were, if it clips gradients.
+        there was validation data (for each validated epoch, with ``validation_freq``), and
+        ``"seconds"`` (spent training, validation not counted) and ``"samples_per_second"``;
+        ``"learning_rate"``, that of the epoch's last step, unless the optimiser has none;
+        ``"clipped_steps"``, how many were, if it clips gradients.
 
         The loss is the running mean of the epoch, sum_i w_i l_i / n with each l_i taken before the
         update of its step; so are the metrics. Validation numbers are taken after the epoch.
     epoch : list of int
-        The numbers of the epochs, from 0 on.
+        The numbers of the epochs, from `initial_epoch` on, 0 as a rule.
     params : dict
-        epochs, steps (weight updates in an epoch), samples, mode, batch_size, seed, verbose.
+        epochs, steps (weight updates in an epoch), samples, mode, batch_size, seed, verbose,
+        initial_epoch, validation_freq, metrics.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -41,8 +43,14 @@ class History:
 
     def settle(self) -> None:
         """Drop what an interrupt left of an epoch that is not recorded as a whole."""
-        for values in self.history.values():
-            del values[len(self.epoch) :]
+        for name, values in self.history.items():
+            del values[len(self.validated if name.startswith("val_") else self.epoch) :]
+
+    @property
+    def validated(self) -> list[int]:
+        """The epochs after which the numbers under "val_..." were taken, if there are any."""
+        every = self.params.get("validation_freq", 1)
+        return [epoch for epoch in self.epoch if (epoch + 1) % every == 0]
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw the loss over epochs and over seconds into an image file; needs fastnn[plot]."""

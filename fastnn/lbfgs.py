@@ -31,7 +31,7 @@ class _Problem:
     def __init__(self, fit: Fit) -> None:
         self._fit, self._network = fit, fit.descent.network
         self.weights = self._network.parameters.astype(np.float64)  # the last ones accepted
-        self._epoch = 0
+        self._epoch = fit.plan.initial_epoch
         self._begun = False
         self._scores: dict[str, float] = {}  # the loss that the iteration begins with, and metrics
 
@@ -98,10 +98,10 @@ def minimise(fit: Fit) -> None:
     """An epoch is an iteration; the search ends early where it finds nothing lower."""
     optimizer, optimize = fit.descent.optimizer, scipy_optimize()
     assert isinstance(optimizer, LBFGS)
-    if fit.plan.epochs == 0:
+    if not (n_epochs := len(fit.plan.numbers)):
         return
     problem = _Problem(fit)
-    options = {"maxiter": fit.plan.epochs, "maxcor": optimizer.history_size, "ftol": 0, "gtol": 0}
+    options = {"maxiter": n_epochs, "maxcor": optimizer.history_size, "ftol": 0, "gtol": 0}
     try:
         optimize.minimize(
             problem.cost,
@@ -109,7 +109,7 @@ def minimise(fit: Fit) -> None:
             jac=True,
             method="L-BFGS-B",
             callback=problem.end,
-            options=options | {"maxfun": 20 * fit.plan.epochs + 20},
+            options=options | {"maxfun": 20 * n_epochs + 20},
         )
         problem.settle()
     finally:

@@ -1,8 +1,10 @@
 """Sequential: the engine in Keras's words."""
 
 import copy
+import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
@@ -16,6 +18,7 @@ from fastnn._validation import (
     Features,
     features,
     flag,
+    is_sorted,
     items,
     layer_weights,
     lookup,
@@ -25,6 +28,7 @@ from fastnn._validation import (
     whole_number,
 )
 from fastnn.callbacks import Callback
+from fastnn.class_weights import class_weights
 from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
 from fastnn.history import History
@@ -249,13 +253,16 @@ class Sequential:
         y: npt.ArrayLike,
         *,
         epochs: int = 1,
+        initial_epoch: int = 0,
         mode: str | None = None,
         batch_size: int | None = None,
         validation_data: tuple[npt.ArrayLike, ...] | None = None,
         validation_split: float = 0.0,
+        validation_freq: int = 1,
         shuffle: bool = True,
         sample_weight: npt.ArrayLike | None = None,
-        verbose: int = 0,
+        class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+        verbose: int | Literal["auto"] = 0,
         callbacks: Sequence[Callback] | None = None,
         seed: int | None = None,
         threads: int | None = None,
@@ -275,7 +282,11 @@ class Sequential:
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             The targets; see the loss for what they may be.
         epochs : int
-            How many times to go through all rows.
+            How many times to go through all rows, or the number that the last epoch has if
+            `initial_epoch` is given: fit(epochs=5, initial_epoch=3) goes through them twice.
+        initial_epoch : int
+            How many epochs of a run were done before. Callbacks and `history.epoch` count on from
+            it; if it is `epochs` or more, there is nothing to do, as in Keras.
         mode : {"stochastic", "minibatch", "batch"}, optional
             "stochastic": an update after every row (batch_size 1). "minibatch": after every
             `batch_size` rows. "batch": one update an epoch, with all rows. The default is what
@@ -285,13 +296,22 @@ class Sequential:
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Evaluated after every epoch, never trained on.
         validation_split : float
-            The share of the rows, the last ones, to use as validation data instead.
+            The share of the rows, the last ones, to use as validation data instead; a UserWarning
+            if y is sorted, so that they are unlike the others.
+        validation_freq : int
+            Validate after every so many epochs; the history's "val_..." lists then have one number
+            for each of those.
         shuffle : bool
             Visit the rows in a new random order in every epoch (batch mode needs none).
         sample_weight : array of shape (n_samples,), optional
             The weights w_i >= 0.
-        verbose : {0, 1, 2}
-            0 is silent, 1 shows progress, 2 writes a line an epoch.
+        class_weight : dict of int to float, or "balanced", optional
+            The weight of each class in place of `sample_weight`; a class that is missing has 1.
+            "balanced" is n / (n_classes * count), of the classes in y, as in scikit-learn. For
+            labels, one-hot rows, or one column of 0 and 1 (or -1 and 1, the classes 0 and 1).
+            Rows of validation are not weighed.
+        verbose : {0, 1, 2, "auto"}
+            0 is silent, 1 shows progress, 2 writes a line an epoch. "auto" is 0.
         callbacks : sequence of Callback, optional
             What to call at the borders of epochs.
         seed : int, optional
@@ -324,17 +344,19 @@ class Sequential:
         """
         data = self._data(X, y, sample_weight)
         data, validation = self._split(data, validation_data, validation_split)
+        data = self._weighed(data, class_weight)
         wanted = _checked_threads(threads)
         plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
         at_end = lookup("train_metrics", train_metrics, MEASURED)
+        plan = _counted(plan, initial_epoch, validation_freq)
         all_rows = plan.batch_size >= data.n_rows  # a single one, too
         self._check_mode("batch" if all_rows else mode_of(plan.batch_size, data.n_rows))
         self._disturb()
-        hooks = [*progress(verbose), *_checked_callbacks(callbacks)]
+        shown = _checked_verbose(verbose)
+        hooks = [*progress(shown), *_checked_callbacks(callbacks)]
         self.build(data.n_features)
         self.stop_training = False
-        history = _new_history(plan, data.n_rows, verbose)
-        history.params["metrics"] = self._numbers(validation is not None)
+        history = _new_history(plan, data.n_rows, shown, self._numbers(validation is not None))
         for hook in hooks:
             hook.model, hook.params = self, history.params
         descent = self._descent(data, plan.batch_size, wanted, plan.seed)
@@ -409,6 +431,80 @@ class Sequential:
         self.build(data.n_features)
         scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
         return self._as_asked(scores, return_dict)
+
+    def test_on_batch(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Loss and metrics over the rows of X: `evaluate`, by Keras's other name.
+
+        A plain number will do as the target of one row. Returns and raises what `evaluate` does.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(loss="mean_squared_error")
+        >>> model.build(2)
+        >>> model.test_on_batch([[1.0, 2.0]], 3.0)
+        9.0
+        """
+        y = np.atleast_1d(y)
+        scores = self.evaluate(X, y, sample_weight=sample_weight, return_dict=True)
+        return self._as_asked(scores, return_dict)
+
+    def predict_on_batch(self, X: npt.ArrayLike) -> Array:
+        """The outputs for every row of X: `predict`, by Keras's other name.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="ones")])
+        >>> model.build(2)
+        >>> model.predict_on_batch([[1.0, 2.0]])
+        array([[3.]], dtype=float32)
+        """
+        return self.predict(X)
+
+    def reset(self) -> None:
+        """Begin again: weights drawn anew from the seed, no step made, no epoch trained.
+
+        What the optimiser keeps, `epochs_trained` and `history` are as when the model was made.
+        Layers, seed, metadata, the width of the input and what `compile` was told stay; so does a
+        learning rate that was set since.
+
+        Raises
+        ------
+        RuntimeError
+            Within a `fit`.
+        ValueError
+            If a layer began with an array that was not kept, as of a loaded model. The model is
+            then as it was.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1)], seed=0)
+        >>> model.compile("Adam", "mean_squared_error")
+        >>> first = model.fit([[1.0], [2.0]], [1.0, 2.0], epochs=3).history["loss"]
+        >>> model.reset()
+        >>> model.fit([[1.0], [2.0]], [1.0, 2.0], epochs=3).history["loss"] == first
+        True
+        """
+        if self._fitting:
+            raise RuntimeError(
+                "reset within a fit would not reach the weights that are at work; end the fit "
+                "with model.stop_training = True, then call model.reset()"
+            )
+        if self._network is not None:
+            network = self._new_network(self._network.n_features)
+            network.initialize(self.seed)
+            self._network = network
+        self._state = self._one_row = self._pass = None
+        self.history, self.epochs_trained, self.stop_training = History(), 0, False
 
     def _numbers(self, validated: bool) -> list[str]:
         """What a fit will record of an epoch, but for times and steps."""
@@ -634,7 +730,27 @@ class Sequential:
                 f"validation_split={share:g} of {data.n_rows} rows leaves no rows on one side; "
                 f"expected a share such as validation_split=0.2"
             )
+        if is_sorted(data.y, self._compiled_loss().targets):
+            warnings.warn(
+                "y is sorted, so the last rows, those of validation_split, are unlike the others: "
+                "shuffle first, e.g. order = np.random.permutation(len(X)); X, y = X[order], "
+                "y[order]",
+                stacklevel=3,
+            )
         return data.rows(0, border), data.rows(border, data.n_rows)
+
+    def _weighed(self, data: Data, class_weight: object | None) -> Data:
+        """The rows that `fit` trains on, with the weights of their classes, if there are any."""
+        if class_weight is None:
+            return data
+        if len(data.sample_weight):
+            raise ValueError(
+                "give sample_weight or class_weight, not both; e.g. multiply them yourself: "
+                "sample_weight = sample_weight * np.array([1.0, 5.0])[y]"
+            )
+        kind, n_outputs = self._compiled_loss().targets, self._dense_layers[-1].units
+        weights = class_weights(class_weight, data.y, self.dtype, kind=kind, n_outputs=n_outputs)
+        return data._replace(sample_weight=weights)
 
     def _validation(self, pair: tuple[npt.ArrayLike, ...], n_features: int) -> Data:
         if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
@@ -649,12 +765,22 @@ class Sequential:
 
     # ---- using ------------------------------------------------------------------------------
 
-    def predict(self, X: npt.ArrayLike, *, threads: int | None = None) -> Array:
+    def predict(
+        self,
+        X: npt.ArrayLike,
+        batch_size: int | None = None,
+        verbose: int | Literal["auto"] = 0,
+        *,
+        threads: int | None = None,
+    ) -> Array:
         """The outputs for every row of X.
 
         Parameters
         ----------
         X : array of shape (n_samples, n_features)
+        batch_size, verbose
+            Without effect: memory is small without batches, and nothing is shown. They let calls
+            written for Keras run as they are.
         threads : int, optional
             How many threads to run on at most, as in `fit`.
 
@@ -670,6 +796,7 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
+        _check_idle(batch_size, verbose)
         network, wanted = self._built(), _checked_threads(threads)
         rows = features(X, self.dtype, n_features=network.n_features)
         with network.forward_team(wanted, len(rows.X)) as team:
@@ -680,6 +807,8 @@ class Sequential:
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        batch_size: int | None = ...,
+        verbose: int | Literal["auto"] = ...,
         *,
         sample_weight: npt.ArrayLike | None = ...,
         return_dict: Literal[False] = ...,
@@ -690,6 +819,8 @@ class Sequential:
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        batch_size: int | None = ...,
+        verbose: int | Literal["auto"] = ...,
         *,
         sample_weight: npt.ArrayLike | None = ...,
         return_dict: Literal[True],
@@ -699,6 +830,8 @@ class Sequential:
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
+        batch_size: int | None = None,
+        verbose: int | Literal["auto"] = 0,
         *,
         sample_weight: npt.ArrayLike | None = None,
         return_dict: bool = False,
@@ -707,7 +840,8 @@ class Sequential:
         """The loss L = 1/n sum_i w_i l_i and the metrics over the rows of X.
 
         What the layers' regularisers add is part of the loss, as in Keras. `threads` is how many
-        threads to run on at most, as in `fit`.
+        threads to run on at most, as in `fit`; `batch_size` and `verbose` have no effect, as in
+        `predict`.
 
         Returns
         -------
@@ -722,6 +856,7 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
+        _check_idle(batch_size, verbose)
         loss = self._compiled_loss()
         network, wanted = self._built(), _checked_threads(threads)
         data = self._data(X, y, sample_weight)
@@ -1151,7 +1286,7 @@ def _metrics_for(
     return found
 
 
-def _new_history(plan: Plan, n_rows: int, verbose: int) -> History:
+def _new_history(plan: Plan, n_rows: int, verbose: int, names: list[str]) -> History:
     return History(
         params={
             "epochs": plan.epochs,
@@ -1161,8 +1296,37 @@ def _new_history(plan: Plan, n_rows: int, verbose: int) -> History:
             "batch_size": plan.batch_size,
             "samples": n_rows,
             "seed": plan.seed,
+            "metrics": names,
+            "initial_epoch": plan.initial_epoch,
+            "validation_freq": plan.validation_freq,
         }
     )
+
+
+def _counted(plan: Plan, initial_epoch: object, validation_freq: object) -> Plan:
+    """The plan, with the number of its first epoch and how many there are between validations."""
+    return dataclasses.replace(
+        plan,
+        initial_epoch=whole_number("initial_epoch", initial_epoch, minimum=0),
+        validation_freq=whole_number("validation_freq", validation_freq, minimum=1),
+    )
+
+
+def _checked_verbose(verbose: object) -> int:
+    """What to show; "auto" is nothing."""
+    known = {"auto": 0, 0: 0, 1: 1, 2: 2}
+    if not isinstance(verbose, str | int | np.integer) or verbose not in known:
+        raise ValueError(
+            f"verbose={verbose!r}: expected 0 or 'auto' (silent), 1 (progress) or 2 (lines)"
+        )
+    return known[verbose]
+
+
+def _check_idle(batch_size: object, verbose: object) -> None:
+    """Check what Keras takes and here has no effect."""
+    if batch_size is not None:
+        whole_number("batch_size", batch_size, minimum=1)
+    _checked_verbose(verbose)
 
 
 def _checked_threads(threads: object) -> int | None:

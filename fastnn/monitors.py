@@ -194,9 +194,9 @@ class ReduceLROnPlateau(Monitor):
     factor : float
         From 0 to below 1.
     patience : int
-        How many epochs in a row may bring nothing better.
+        How many epochs in a row may bring nothing better; those without the number do not count.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto" takes higher for an accuracy.
+        Whether lower or higher is better; "auto" takes higher for an accuracy or an R2.
     min_delta : float
         What counts as better: more than so much.
     cooldown : int

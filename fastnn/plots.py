@@ -43,8 +43,8 @@ def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) 
     for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
         record = history.history
         seconds = np.cumsum(record.get("seconds", []))
-        _draw(over_epochs, np.arange(1, len(seconds) + 1), record, name, colour)
-        _draw(over_seconds, seconds, record, name, colour)
+        _draw(over_epochs, np.arange(1, len(seconds) + 1), history, name, colour)
+        _draw(over_seconds, seconds, history, name, colour)
     for axes, label in ((over_epochs, "epochs"), (over_seconds, "seconds of training")):
         axes.set(xlabel=label, xscale="log", yscale="log")
         _plain_ticks(axes.xaxis, (1,))
@@ -65,10 +65,17 @@ def _plain_ticks(axis: Any, digits: tuple[int, ...]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _draw(axes: Any, x: Any, record: Mapping[str, list[float]], name: str, colour: str) -> None:
+def _draw(axes: Any, x: Any, history: History, name: str, colour: str) -> None:
     """One history on one pair of axes; dots for single epochs while there are few."""
     marker = "." if len(x) <= FEW_EPOCHS else ""
+    record = history.history
     style = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.5}
     axes.plot(x, record.get("loss", []), label=name, **style)
     if "val_loss" in record:
-        axes.plot(x, record["val_loss"], linestyle=(0, (4, 2)), alpha=0.8, **style)
+        axes.plot(
+            x[np.isin(history.epoch, history.validated)],
+            record["val_loss"],
+            linestyle=(0, (4, 2)),
+            alpha=0.8,
+            **style,
+        )

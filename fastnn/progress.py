@@ -39,7 +39,8 @@ class ProgressBar(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         from tqdm import tqdm
 
-        total = self.params["epochs"] * self.params["samples"]
+        epochs = self.params["epochs"] - self.params["initial_epoch"]
+        total = max(epochs, 0) * self.params["samples"]
         layout = "{percentage:3.0f}% |{bar:20}| {desc}{rate_fmt}, {remaining} left{postfix}"
         self._bar = tqdm(total=total, unit=" samples", unit_scale=True, bar_format=layout)
 
@@ -57,8 +58,6 @@ class ProgressBar(Callback):
 def progress(verbose: int) -> list[Callback]:
     """The display for `verbose`: 0 none, 1 a bar on a terminal and about ten lines elsewhere,
     2 a line an epoch."""
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose={verbose!r}: expected 0 (silent), 1 (progress) or 2 (lines)")
     if verbose == 1 and sys.stderr.isatty() and _tqdm_is_installed():
         return [ProgressBar()]
     return [EpochLines(10 if verbose == 1 else None)] if verbose else []

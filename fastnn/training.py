@@ -32,6 +32,13 @@ class Plan:
     batch_size: int
     shuffle: bool
     seed: int
+    validation_freq: int = 1
+    initial_epoch: int = 0
+
+    @property
+    def numbers(self) -> range:
+        """Those of the epochs."""
+        return range(self.initial_epoch, self.epochs)
 
     def order(self, epoch: int, n_rows: int) -> Array | None:
         """The visiting order of an epoch: a permutation that depends on seed and epoch alone.
@@ -202,16 +209,17 @@ class Fit:
         for callback in self.callbacks:
             callback.on_epoch_begin(epoch, {})
 
-    def order(self, epoch: int) -> Array | None:
-        """The visiting order, also of a fit that goes on where another ended."""
-        return self.plan.order(self._epochs_before + epoch, self.descent.data.n_rows)
+    def order(self) -> Array | None:
+        """The visiting order of the next epoch, also if the fit goes on where another ended."""
+        epoch = self._epochs_before + len(self.history.epoch)
+        return self.plan.order(epoch, self.descent.data.n_rows)
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """What comes after it: the model is as the epoch left it."""
         logs |= self._steps_taken()
         if self.measured_at_end:
             logs |= self._evaluate(self.descent.data)
-        if self.validation is not None:
+        if self.validation is not None and (epoch + 1) % self.plan.validation_freq == 0:
             logs |= self._validate(self.validation)
         self.history.append(epoch, logs)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
@@ -245,15 +253,15 @@ class Fit:
 def descend(fit: Fit) -> None:
     """The epochs of a fit by gradient descent."""
     descent, size = fit.descent, fit.plan.batch_size
-    for epoch in range(fit.plan.epochs):
+    for epoch in fit.plan.numbers:
         fit.begin_epoch(epoch)
-        slices = epoch_slices(descent, fit.order(epoch), size)
+        slices = epoch_slices(descent, fit.order(), size)
         pieces = fit.watch.checked(slices, f"in epoch {epoch + 1}")
         means = RunningMeans(fit.metrics, descent.data.y, descent.network.penalty())
         fit.end_epoch(epoch, _train_epoch(fit, pieces, means))
         if fit.model.stop_training:
             break
-    if fit.plan.epochs:
+    if fit.plan.numbers:
         adopt_average(descent.network, descent.optimizer, descent.state)
 
 

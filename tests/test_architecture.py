@@ -26,7 +26,7 @@ FLOORS = [
     [f"loops/{name}" for name in LOOPS.split()],
     ["_core"],
     ["_version", "_threads", "_team", "_backend", "_validation"],
-    ["activations", "losses", "own_loss"]
+    ["activations", "losses", "own_loss", "class_weights"]
     + ["initializers", "regularizers", "schedules", "optimizers", "metrics"],
     ["layers", "network", "passes"],
     ["configs", "files", "paths", "steps", "descent", "rate_search", "online"],

@@ -221,6 +221,8 @@ def test_history_params_say_how_it_was_trained(options, steps, mode, batch_size)
         "samples": 50,
         "seed": 7,
         "metrics": ["loss"],
+        "initial_epoch": 0,
+        "validation_freq": 1,
     }
 
 

@@ -1,0 +1,77 @@
+"""Weights of classes: the sample weights they stand for."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fastnn._validation import Array, TargetKind, number_between, sample_weights, whole_number
+
+EXAMPLE = "class_weight={0: 1.0, 1: 5.0} or class_weight='balanced'"
+
+
+def class_weights(
+    class_weight: object, y: Array, dtype: str, *, kind: TargetKind, n_outputs: int
+) -> Array:
+    """The sample weight of each row: that of its class.
+
+    `class_weight` is a dictionary, in which a class that is missing weighs 1, or "balanced":
+    n / (n_classes * count), of the classes that y holds, as in scikit-learn. y, of shape
+    (n, n_targets), was checked against `kind` before.
+    """
+    labels = _labels(y, kind)
+    n_classes = n_outputs if kind == "classes" else 2
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        counts = np.bincount(labels, minlength=n_classes)
+        weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    elif isinstance(class_weight, Mapping):
+        weights = np.ones(n_classes)
+        for key, weight in class_weight.items():
+            weights[_class_number(key, n_classes)] = _weight(key, weight)
+    else:
+        raise TypeError(
+            f"class_weight={class_weight!r}: expected a dictionary from class numbers to weights, "
+            f"or 'balanced', e.g. {EXAMPLE}"
+        )
+    return sample_weights(weights[labels], dtype, n_rows=len(labels), name="class_weight")
+
+
+def _labels(y: Array, kind: TargetKind) -> Array:
+    """The class of each row, 0 for the target -1; of rows of probabilities the likeliest."""
+    if kind == "classes":
+        return y[:, 0].astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
+    if kind not in ("signs", "probabilities"):
+        raise ValueError(
+            "class_weight needs a loss whose targets are classes, such as "
+            "'binary_crossentropy'"
+            + "; weigh rows with sample_weight instead"
+            * (kind != "anything")
+        )
+    if y.shape[1] != 1:
+        raise ValueError(
+            f"class_weight needs one column of targets, but y has {y.shape[1]}; weigh rows with "
+            f"sample_weight instead"
+        )
+    if not np.isin(y, (-1, 0, 1)).all():
+        raise ValueError(
+            "class_weight needs targets 0 and 1, but y holds probabilities between; weigh rows "
+            "with sample_weight instead"
+        )
+    return (y[:, 0] > 0).astype(np.intp)
+
+
+def _class_number(key: object, n_classes: int) -> int:
+    try:
+        number = whole_number("class", key, minimum=0)
+    except (TypeError, ValueError):
+        number = n_classes
+    if number >= n_classes:
+        raise ValueError(
+            f"class_weight names the class {key!r}; expected classes from 0 to {n_classes - 1}"
+            + (" (0 stands for targets -1, too)" * (key == -1))
+            + f", e.g. {EXAMPLE}"
+        )
+    return number
+
+
+def _weight(key: object, weight: object) -> float:
+    return number_between(f"class_weight[{key!r}]", weight, 0, None, example=5)
