@@ -1,8 +1,12 @@
 """What a fit did, epoch by epoch."""
 
+import html
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+SHOWN = 5  # first and last epochs in a table
 
 
 @dataclass
@@ -44,7 +48,11 @@ class History:
     def settle(self) -> None:
         """Drop what an interrupt left of an epoch that is not recorded as a whole."""
         for name, values in self.history.items():
-            del values[len(self.validated if name.startswith("val_") else self.epoch) :]
+            del values[len(self._epochs_of(name)) :]
+
+    def _epochs_of(self, name: str) -> list[int]:
+        """The epochs that have a number of that name."""
+        return self.validated if name.startswith("val_") else self.epoch
 
     @property
     def validated(self) -> list[int]:
@@ -52,8 +60,56 @@ class History:
         every = self.params.get("validation_freq", 1)
         return [epoch for epoch in self.epoch if (epoch + 1) % every == 0]
 
+    def to_dict(self) -> dict[str, Any]:
+        """A copy in plain dictionaries, lists and numbers, for JSON and the like.
+
+        Returns
+        -------
+        dict
+            "params", "epoch" and "history", as the attributes.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(loss="mean_squared_error")
+        >>> record = model.fit([[1.0]], [1.0], epochs=1).to_dict()
+        >>> record["epoch"], record["history"]["loss"]
+        ([0], [1.0])
+        """
+        return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """A table of the first and the last epochs, counted from 1, for notebooks."""
+        columns = {
+            name: dict(zip(self._epochs_of(name), values, strict=False))
+            for name, values in self.history.items()
+        }
+        lines = [_line("td", _cells(epoch, columns.values())) for epoch in self.epoch]
+        if len(lines) > 2 * SHOWN + 1:  # in place of a single row a gap would save nothing
+            gap = _line("td", ["&#8230;"] * (1 + len(columns)))
+            lines = [*lines[:SHOWN], gap, *lines[-SHOWN:]]
+        head = _line("th", ["epoch", *map(html.escape, columns)])
+        return f"<table>{head}{''.join(lines)}</table>"
+
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw the loss over epochs and over seconds into an image file; needs fastnn[plot]."""
         from fastnn.plots import loss_curves
 
         loss_curves({self.params.get("mode", "training"): self}, path)
+
+
+def _line(tag: str, cells: Iterable[str]) -> str:
+    """A row of a table of HTML."""
+    return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
+
+
+def _cells(epoch: int, columns: Iterable[Mapping[int, float]]) -> list[str]:
+    """What a row says of an epoch; of each column there is a number for some epochs."""
+    return [str(epoch + 1), *(_shown(column.get(epoch)) for column in columns)]
+
+
+def _shown(number: float | None) -> str:
+    if number is None:
+        return ""
+    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.4g}"

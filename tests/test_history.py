@@ -1,0 +1,76 @@
+"""A history as a dictionary and as a table."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from fastnn import Dense, History, Sequential
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = X[:, 0]
+
+
+def trained(**options):
+    model = Sequential([Dense(1)], seed=1)
+    model.compile(loss="mean_squared_error")
+    return model.fit(X, Y, **options)
+
+
+def table(history):
+    """The cells of each row."""
+    text = history._repr_html_()
+    assert text.startswith("<table><tr>") and text.endswith("</tr></table>")
+    return [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", text)]
+
+
+# ---- to_dict ------------------------------------------------------------------------------------
+
+
+def test_a_history_goes_through_json_and_comes_back():
+    history = trained(epochs=3, validation_data=(X, Y), validation_freq=2)
+    assert History(**json.loads(json.dumps(history.to_dict()))) == history
+
+
+def test_the_dictionary_is_a_copy():
+    history = trained(epochs=2)
+    copied = history.to_dict()
+    copied["history"]["loss"].clear()
+    copied["params"]["metrics"].clear()
+    copied["epoch"].clear()
+    assert len(history.history["loss"]) == len(history.epoch) == 2
+    assert history.params["metrics"] == ["loss"]
+
+
+# ---- the table ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 11])
+def test_few_epochs_are_all_in_the_table(epochs):
+    history = trained(epochs=epochs)
+    head, *rows = table(history)
+    assert head == ["epoch", *history.history]
+    assert [row[0] for row in rows] == [str(epoch) for epoch in range(1, epochs + 1)]
+    assert [row[1] for row in rows] == [f"{loss:.4g}" for loss in history.history.get("loss", [])]
+
+
+def test_of_many_epochs_the_first_and_the_last_are():
+    _, *rows = table(trained(epochs=40, initial_epoch=10))
+    expected = [*range(11, 16), "&#8230;", *range(36, 41)]
+    assert [row[0] for row in rows] == list(map(str, expected))
+    assert set(rows[5]) == {"&#8230;"}
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_epochs_without_validation_have_empty_cells():
+    history = trained(epochs=4, validation_data=(X, Y), validation_freq=2)
+    head, *rows = table(history)
+    shown = [row[head.index("val_loss")] for row in rows]
+    first, second = (f"{loss:.4g}" for loss in history.history["val_loss"])
+    assert shown == ["", first, "", second]
+
+
+def test_large_numbers_are_written_out_and_names_are_escaped():
+    history = History({}, [0], {"<b>": [1234567.8]})
+    assert table(history) == [["epoch", "&lt;b&gt;"], ["1", "1,234,568"]]
