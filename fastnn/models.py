@@ -360,15 +360,17 @@ class Sequential:
         for hook in hooks:
             hook.model, hook.params = self, history.params
         descent = self._descent(data, plan.batch_size, wanted, plan.seed)
-        fit = Fit(self, descent, plan, self._metrics, validation, hooks, history)
-        fit.measured_at_end = at_end
+        self._run(Fit(self, descent, plan, self._metrics, validation, hooks, history, at_end))
+        return self.history
+
+    def _run(self, fit: Fit) -> None:
+        """Train, in the optimiser's way."""
         self._fitting = True
         try:
             fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
         finally:
             self._fitting = False
             self._disturb()  # callbacks may have made what the weights have left behind
-        return self.history
 
     def train_on_batch(
         self,

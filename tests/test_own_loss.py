@@ -254,7 +254,7 @@ def test_an_exception_inside_it_comes_out_and_whole_steps_stay(error):
 
     model, ended = model_for(failing_after(3, failure)), []
     callback = Callback()
-    callback.on_train_end = lambda: ended.append(True)
+    callback.on_train_end = lambda logs: ended.append(True)
     with pytest.raises(error, match="as told"):
         model.fit(X, Y, batch_size=8, callbacks=[callback])
     assert ended == [True]
