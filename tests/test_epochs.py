@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastnn import LBFGS, SGD, Callback, Dense, History, ReduceLROnPlateau, Sequential
-from fastnn.callbacks import ProgressBar
+from fastnn.progress import ProgressBar
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
