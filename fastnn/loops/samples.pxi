@@ -5,6 +5,8 @@ and in the same pass over the rows of W its step. The first layer, as a rule the
 four paths through the rows of a block; all give the weights of one step after every row, up to
 rounding. A tiny network has a path of its own through all layers. A rule that moves every weight
 at every step, momentum or decay, takes FUSED or BLOCKED; its formula is in `update.pxd`.
+
+Here too, where the lengths of all its parts are known, is that of the scratch memory as a whole.
 """
 
 from libc.string cimport memcpy, memset
