@@ -25,6 +25,7 @@ from fastnn.losses import (
 from fastnn.models import Sequential, load
 from fastnn.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from fastnn.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
+from fastnn.progress import Progress
 from fastnn.regularizers import L1, L1L2, L2
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "MeanSquaredError",
     "Normalization",
     "Poisson",
+    "Progress",
     "RMSprop",
     "ReduceLROnPlateau",
     "Sequential",

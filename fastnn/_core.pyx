@@ -19,7 +19,9 @@ from cpython.buffer cimport (
 )
 from libc.math cimport NAN
 
-from fastnn.kernels.activations cimport elu, gelu, gelu_slope, selu, silu, silu_slope
+from fastnn.kernels.activations cimport (
+    elu, gelu, gelu_slope, place_of_largest, selu, silu, silu_slope,
+)
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
 from fastnn.kernels.losses cimport Loss, LossKind
@@ -390,6 +392,16 @@ def all_finite(const real[::1] values):
     with nogil:
         finite = are_finite(&values[0], values.shape[0])
     return finite
+
+
+def largest_places(const real[:, ::1] outputs, long long[::1] places):
+    """places_i := the first j with outputs_ij = max(outputs_i)"""
+    cdef Py_ssize_t i, n = outputs.shape[0], n_outputs = outputs.shape[1]
+    if n == 0 or n_outputs == 0:
+        return
+    with nogil:
+        for i in range(n):
+            places[i] = place_of_largest(&outputs[i, 0], n_outputs)
 
 
 def elementwise(int function, const real[::1] x, real[::1] y):

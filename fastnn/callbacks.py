@@ -37,7 +37,7 @@ class Callback:
     `self.model` is the model; set `self.model.stop_training = True` to end the fit: after the
     current epoch, or if a hook within the epoch does so after the current slice or batch; the
     numbers of that epoch are then those of the rows it came to. `self.params` is the `params` of
-    the fit's `History`.
+    the fit's `History`; in `evaluate` and `predict` it says "samples" and "verbose".
     """
 
     model: Model
@@ -59,10 +59,28 @@ class Callback:
         """Called after every epoch with what the history records of it."""
 
     def on_test_begin(self, logs: Logs) -> None:
-        """Called before the validation of an epoch; `logs` is empty."""
+        """Called before the validation of an epoch, or `evaluate`; `logs` is empty."""
 
     def on_test_end(self, logs: Logs) -> None:
         """Called after it; `logs` holds its numbers, without "val_" before their names."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Called before a slice of the rows that are evaluated, tenths of a second of work."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs) -> None:
+        """Called after it with the means so far."""
+
+    def on_predict_begin(self, logs: Logs) -> None:
+        """Called before `predict`; `logs` is empty."""
+
+    def on_predict_end(self, logs: Logs) -> None:
+        """Called after it; `logs` is empty."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Called before a slice of the rows to predict, tenths of a second of work."""
+
+    def on_predict_batch_end(self, batch: int, logs: dict[str, Array]) -> None:
+        """Called after it with its outputs: {"outputs": array}."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
         """Called before a batch, of which `batch` counts those of the epoch from 0."""

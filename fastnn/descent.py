@@ -23,10 +23,13 @@ from fastnn.passes import Pass, evaluate_any, own_gradient
 from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
 from fastnn.steps import follow_cost
 
+# What a `Descent` computes from its rows, once.
+OF_THE_ROWS = "path", "sample_arguments", "batch_arguments", "_predictions"
+
 
 @dataclass
 class Descent:
-    """What stays the same through a fit, with the memory it needs."""
+    """What stays the same through a fit, or while its rows do, with the memory it needs."""
 
     network: Network
     optimizer: Optimizer
@@ -40,17 +43,26 @@ class Descent:
     total: float = 0.0  # the sum of w_i l_i of the epoch so far
     gradient: Array = field(init=False, repr=False)
     rule: Rule = field(init=False, repr=False)
-    _predictions: Array = field(init=False, repr=False)
     _pass: Pass | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
-        n_rows = self.data.n_rows
         self.gradient = self.network.new_gradient()
         self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
-        self._predictions = self.network.no_predictions
-        if self.keep_predictions:
-            longest = min(n_rows, self.network.slice_rows)
-            self._predictions = np.empty((longest, self.network.n_outputs), self.network.dtype)
+
+    def take(self, data: Data) -> None:
+        """Go on with these rows; what was made for others is of no use."""
+        if data is not self.data:
+            self.data = data
+            for name in OF_THE_ROWS:
+                self.__dict__.pop(name, None)
+
+    @cached_property
+    def _predictions(self) -> Array:
+        """Room for those of a slice, or none if nobody asks for them."""
+        if not self.keep_predictions:
+            return self.network.no_predictions
+        longest = min(self.data.n_rows, self.network.slice_rows)
+        return np.empty((longest, self.network.n_outputs), self.network.dtype)
 
     @cached_property
     def path(self) -> Path:
@@ -83,9 +95,9 @@ class Descent:
             return Team(thread_count(threads, self.path.shared_work))
         return self.network.training_team(threads, batch_size)
 
-    def begin_epoch(self) -> None:
-        """Nothing is added up yet; dropout draws anew."""
-        self.total = 0.0
+    def begin_epoch(self, total: float = 0.0) -> None:
+        """Nothing, or so much, is added up yet; dropout draws anew."""
+        self.total = total
         if self.network.has_dropout:
             self.batch_arguments.noise[0] = dropout_key(self.seed, self.state.step)
 
@@ -128,9 +140,14 @@ def new_state(network: Network, optimizer: Optimizer) -> State:
     return State(slots)
 
 
-def epoch_slices(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
-    """One epoch in the mode that the batch size means."""
-    descent.begin_epoch()
+def epoch_slices(
+    descent: Descent, order: Array | None, batch_size: int, total: float = 0.0
+) -> Iterator[Slice]:
+    """One visit of all rows in the mode that the batch size means.
+
+    `total` is the sum of w_i l_i of chunks of the epoch before.
+    """
+    descent.begin_epoch(total)
     if isinstance(descent.loss, OwnLoss):
         return by_batches(descent, order, batch_size)
     if batch_size == 1 and not descent.optimizer.needs_all_rows:

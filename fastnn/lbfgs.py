@@ -9,8 +9,9 @@ import numpy as np
 
 from fastnn._validation import Array
 from fastnn.descent import gradient_slices
+from fastnn.evaluation import evaluate, tell
 from fastnn.optimizers import LBFGS
-from fastnn.training import Fit, evaluate
+from fastnn.training import Fit
 
 
 def scipy_optimize() -> ModuleType:
@@ -88,8 +89,7 @@ class _Problem:
         self._begun, self._network.parameters[:] = False, self.weights
         seconds = time.perf_counter() - self._began
         rate = {"seconds": seconds, "samples_per_second": n_rows / seconds}
-        for callback in fit.callbacks:
-            callback.on_slice_end(n_rows, self._scores)
+        tell(fit.callbacks, "on_slice_end", n_rows, self._scores)
         fit.end_epoch(self._epoch, self._scores | rate)
         self._epoch += 1
 

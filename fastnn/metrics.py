@@ -1,7 +1,9 @@
 """Metrics: what is reported beside the loss, from the outputs of each slice as it passes.
 
-Below, y_ij and a_ij are target and output j of row i, of n rows and k outputs. Sample weights do
-not count (as `metrics=` in Keras). A metric's `name` is its key in the history.
+Below, y_ij and a_ij are target and output j of row i, of n rows and k outputs. With
+`weighted=True`, or from `compile(weighted_metrics=...)`, a mean 1/n sum_i m_i over the rows is
+sum_i w_i m_i / sum_i w_i with the sample weights w_i, as in Keras; else they do not count. A
+metric's `name` is its key in the history.
 """
 
 import math
@@ -11,10 +13,11 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind, lookup, number_between, whole_number
+from fastnn._backend import core
+from fastnn._validation import Array, TargetKind, flag, lookup, number_between, whole_number
 from fastnn.losses import Loss
 
-BLOCK_ROWS = 4096  # whose errors are in memory at once
+BLOCK_ROWS = 16384  # whose errors are in memory at once
 TAKEN = "loss", "seconds", "samples_per_second", "learning_rate", "clipped_steps"  # in the history
 
 
@@ -24,28 +27,37 @@ TAKEN = "loss", "seconds", "samples_per_second", "learning_rate", "clipped_steps
 class Running(Protocol):
     """A metric of the rows so far."""
 
-    def add(self, y: Array, predictions: Array) -> None:
-        """Some more rows; y is (n, n_targets), predictions (n, n_outputs)."""
+    def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
+        """Some more rows; y is (n, n_targets), predictions (n, n_outputs), weights (n,)."""
 
     def value(self) -> float:
         """The metric of all rows that were added, one at least."""
 
 
 class Mean:
-    """finish(1/n sum_i m_i), where `total` gives the sum of m_i over some rows."""
+    """finish(sum_i w_i m_i / sum_i w_i), 0 for weights that are all 0.
+
+    m_i is the mean of what `terms` gives for each output of row i; without weights w_i is 1.
+    """
 
     def __init__(
-        self, total: Callable[[Array, Array], float], finish: Callable[[float], float] = float
+        self, terms: Callable[[Array, Array], Array], finish: Callable[[float], float] = float
     ) -> None:
-        self._total_of, self._finish = total, finish
-        self._n_rows, self._total = 0, 0.0
+        self._terms, self._finish = terms, finish
+        self._weight, self._total = 0.0, 0.0
 
-    def add(self, y: Array, predictions: Array) -> None:
-        self._n_rows += len(y)
-        self._total += self._total_of(y, predictions)
+    def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
+        for targets, outputs, w in _blocks(y, predictions, weights):
+            terms = self._terms(targets, outputs)
+            if w is None:
+                self._weight += len(terms)
+                self._total += _sum(terms) / int(terms.shape[1])
+            else:
+                self._weight += float(w.sum())
+                self._total += float((w * terms.mean(axis=1)).sum())
 
     def value(self) -> float:
-        return self._finish(self._total / self._n_rows)
+        return self._finish(self._total / self._weight if self._weight else 0.0)
 
 
 class Explained:
@@ -57,24 +69,28 @@ class Explained:
     """
 
     def __init__(self) -> None:
-        self._n_rows = 0
+        self._weight = 0.0
 
-    def add(self, y: Array, predictions: Array) -> None:
-        if not self._n_rows:
+    def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
+        if not self._weight:
             self._origin = y[0].astype(np.float64)
             self._mean, self._deviations, self._errors = np.zeros((3, len(self._origin)))
-        for targets, errors in _blocks(y, predictions):
-            self._merge(targets - self._origin)
-            self._errors += np.square(errors).sum(axis=0)
+        for targets, outputs, w in _blocks(y, predictions, weights):
+            column = np.ones((len(targets), 1)) if w is None else w[:, None]
+            targets = targets.astype(np.float64)
+            self._errors += (column * np.square(outputs - targets)).sum(axis=0)
+            self._merge(targets - self._origin, column)
 
-    def _merge(self, targets: Array) -> None:
-        before, new = self._n_rows, len(targets)
-        mean = targets.mean(axis=0)
+    def _merge(self, targets: Array, w: Array) -> None:
+        before, new = self._weight, float(w.sum())
+        if not new:
+            return
+        mean = (w * targets).sum(axis=0) / new
         shift = mean - self._mean
-        self._n_rows = before + new
-        self._mean += shift * (new / self._n_rows)
-        self._deviations += np.square(targets - mean).sum(axis=0)
-        self._deviations += np.square(shift) * (before * new / self._n_rows)
+        self._weight = before + new
+        self._mean += shift * (new / self._weight)
+        self._deviations += (w * np.square(targets - mean)).sum(axis=0)
+        self._deviations += np.square(shift) * (before * new / self._weight)
 
     def value(self) -> float:
         varied = self._deviations > 0
@@ -83,15 +99,30 @@ class Explained:
         return float(scores.mean())
 
 
-def _blocks(y: Array, predictions: Array) -> Iterator[tuple[Array, Array]]:
-    """Targets and errors a - y in float64, of some rows after the other."""
+def _blocks(
+    y: Array, predictions: Array, weights: Array | None
+) -> Iterator[tuple[Array, Array, Array | None]]:
+    """Targets, outputs and weights, in double precision, of some rows after the other."""
     for start in range(0, len(y), BLOCK_ROWS):
-        targets = y[start : start + BLOCK_ROWS].astype(np.float64)
-        yield targets, predictions[start : start + BLOCK_ROWS] - targets
+        rows = slice(start, start + BLOCK_ROWS)
+        w = None if weights is None else weights[rows].astype(np.float64)
+        yield y[rows], predictions[rows], w
+
+
+def _sum(terms: Array) -> float:
+    """That of numbers, or the count of what is true, which is faster."""
+    return float(np.count_nonzero(terms) if terms.dtype == bool else terms.sum())
+
+
+def _largest_places(outputs: Array) -> Array:
+    """Of each row, that of the first of its largest outputs: argmax, faster for short rows."""
+    places = np.empty(len(outputs), np.int64)
+    core(outputs.dtype.name).largest_places(outputs, places)
+    return places
 
 
 def _labels(y: Array) -> Array:
-    return y[:, 0].astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
+    return y[:, 0].astype(np.intp) if y.shape[1] == 1 else _largest_places(y)
 
 
 # ---- the metrics --------------------------------------------------------------------------------
@@ -105,9 +136,13 @@ class Metric:
     targets: ClassVar[tuple[TargetKind, ...]]  # of the losses that it fits
     instead: ClassVar[str]  # what to do with others
 
+    streamed: ClassVar[bool] = True  # whether it may be asked for between two slices
+
     name: str
+    weighted: bool = False
 
     def __post_init__(self) -> None:
+        flag("weighted", self.weighted)
         if not isinstance(self.name, str):
             raise TypeError(f"name={self.name!r}: expected text, e.g. name='top_3'")
         if not self.name or self.name in TAKEN or self.name.startswith("val_"):
@@ -163,8 +198,9 @@ class Accuracy(Metric):
     def fitted(self, loss: Loss, units: int) -> Metric:
         super().fitted(loss, units)
         if loss.targets == "classes":
-            return CategoricalAccuracy(name=self.name)
-        return BinaryAccuracy(0.0 if loss.targets == "signs" else 0.5, name=self.name)
+            return CategoricalAccuracy(name=self.name, weighted=self.weighted).fitted(loss, units)
+        threshold = 0.0 if loss.targets == "signs" else 0.5
+        return BinaryAccuracy(threshold, name=self.name, weighted=self.weighted)
 
 
 @dataclass(frozen=True)
@@ -209,11 +245,11 @@ class BinaryAccuracy(Metric):
         object.__setattr__(self, "threshold", threshold)
 
     def running(self) -> Running:
-        return Mean(self._total)
+        return Mean(self._right)
 
-    def _total(self, y: Array, predictions: Array) -> float:
-        right = (predictions > self.threshold) == (y > 0.5)
-        return float(np.count_nonzero(right)) / int(right.shape[1])
+    def _right(self, y: Array, predictions: Array) -> Array:
+        right: Array = (predictions > self.threshold) == (y > 0.5)
+        return right
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,10 +290,11 @@ class CategoricalAccuracy(Metric):
         return self
 
     def running(self) -> Running:
-        return Mean(self._total)
+        return Mean(self._right)
 
-    def _total(self, y: Array, predictions: Array) -> float:
-        return float(np.count_nonzero(predictions.argmax(axis=1) == _labels(y)))
+    def _right(self, y: Array, predictions: Array) -> Array:
+        right: Array = _largest_places(predictions) == _labels(y)
+        return right[:, None]
 
 
 @dataclass(frozen=True)
@@ -308,10 +345,11 @@ class TopKAccuracy(CategoricalAccuracy):
             )
         return self
 
-    def _total(self, y: Array, predictions: Array) -> float:
+    def _right(self, y: Array, predictions: Array) -> Array:
         own = np.take_along_axis(predictions, _labels(y)[:, None], axis=1)
         above = ~(predictions <= own)  # and NaN
-        return float(np.count_nonzero(np.count_nonzero(above, axis=1) < self.k))
+        right: Array = np.count_nonzero(above, axis=1) < self.k
+        return right[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -433,16 +471,17 @@ class R2Score(NumberMetric):
         return Explained()
 
 
-def _absolute_errors(y: Array, predictions: Array) -> float:
-    """Summed over rows, the mean over outputs."""
-    errors = (np.abs(errors).sum() for _, errors in _blocks(y, predictions))
-    return float(sum(errors)) / int(predictions.shape[1])
+def _errors(y: Array, predictions: Array) -> Array:
+    """a - y in double precision"""
+    return np.subtract(predictions, y, dtype=np.float64)
 
 
-def _squared_errors(y: Array, predictions: Array) -> float:
-    """Summed over rows, the mean over outputs."""
-    errors = (np.square(errors).sum() for _, errors in _blocks(y, predictions))
-    return float(sum(errors)) / int(predictions.shape[1])
+def _absolute_errors(y: Array, predictions: Array) -> Array:
+    return np.abs(_errors(y, predictions))
+
+
+def _squared_errors(y: Array, predictions: Array) -> Array:
+    return np.square(_errors(y, predictions))
 
 
 METRICS: dict[str, type[Metric]] = {

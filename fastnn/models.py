@@ -1,11 +1,9 @@
 """Sequential: the engine in Keras's words."""
 
 import copy
-import dataclasses
 import math
 import os
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -18,41 +16,46 @@ from fastnn._validation import (
     Features,
     features,
     flag,
-    is_sorted,
     items,
     layer_weights,
     lookup,
     real_number,
-    sample_weights,
-    targets,
     whole_number,
 )
+from fastnn.arguments import (
+    MetricArgument,
+    check_idle,
+    checked_callbacks,
+    checked_dtype,
+    checked_layers,
+    checked_metrics,
+    checked_plan,
+    checked_threads,
+    checked_verbose,
+    new_history,
+    recorded,
+)
 from fastnn.callbacks import Callback
-from fastnn.class_weights import class_weights
 from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
+from fastnn.evaluation import evaluate, predict
 from fastnn.history import History
+from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, dropout_key, weight_shapes
 from fastnn.online import OneRow
 from fastnn.own_loss import LossFunction, OwnLoss
+from fastnn.own_metric import OwnMetric
 from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths
 from fastnn.progress import progress
 from fastnn.rate_search import LearningRateCurve, range_test
+from fastnn.saving import named_arrays, restored_state, sorted_arrays
+from fastnn.sources import Given
 from fastnn.steps import adopt_average, apply_gradient
 from fastnn.summary import layer_lines, training_lines
-from fastnn.training import (
-    Fit,
-    Plan,
-    batch_size_for,
-    descend,
-    evaluate,
-    mode_of,
-    train_batch,
-)
+from fastnn.training import Fit, descend, mode_of, train_batch
 
-MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
 MEASURED = {"running": False, "end": True}  # when loss and metrics of training are
 
 
@@ -105,8 +108,8 @@ class Sequential:
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
-        self.layers = tuple(_checked_layers(layers))
-        self.dtype = _checked_dtype(dtype)
+        self.layers = tuple(checked_layers(layers))
+        self.dtype = checked_dtype(dtype)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         self.seed = whole_number("seed", seed, minimum=0)
@@ -180,7 +183,8 @@ class Sequential:
         self,
         optimizer: str | optimizers.Optimizer = "SGD",
         loss: str | losses.Loss | LossFunction | None = None,
-        metrics: Sequence[str | metrics.Metric] | None = None,
+        metrics: Sequence[MetricArgument] | None = None,
+        weighted_metrics: Sequence[MetricArgument] | None = None,
     ) -> None:
         """Say what to minimise, and how. The weights stay as they are; the optimiser starts anew.
 
@@ -199,11 +203,16 @@ class Sequential:
             batch mode: y_true as `fit` got it, y_pred of shape (n_rows, n_outputs), L the mean
             over the rows. `fastnn.own_loss.check_loss` compares the two with each other. Without
             a loss `forward`, `backward` and `apply` still work.
-        metrics : sequence of str or Metric, optional
+        metrics : sequence of str, Metric or callable, optional
             What to report beside the loss: "accuracy", "binary_accuracy",
             "categorical_accuracy", "top_k_accuracy", "mean_absolute_error" ("mae"),
             "mean_squared_error" ("mse"), "root_mean_squared_error" ("rmse"), "r2_score", or
-            objects of `fastnn.metrics` with other settings: `TopKAccuracy(k=3)`.
+            objects of `fastnn.metrics` with other settings: `TopKAccuracy(k=3)`. Or a function
+            `metric(y_true, y_pred)`, such as scikit-learn's, which is called with all rows when
+            an epoch ends; `fastnn.own_metric.OwnMetric` says more. Only these go with a loss of
+            your own.
+        weighted_metrics : sequence of str, Metric or callable, optional
+            The same for metrics in which the sample weights count.
 
         Raises
         ------
@@ -231,7 +240,8 @@ class Sequential:
             )
         new_loss = self._loss_for(loss)
         new_optimizer = optimizers.get(optimizer)
-        new_metrics = _metrics_for(metrics, new_loss, self._dense_layers[-1].units)
+        units = self._dense_layers[-1].units
+        new_metrics = checked_metrics(metrics, weighted_metrics, new_loss, units)
         self._loss, self._optimizer, self._metrics = new_loss, new_optimizer, new_metrics
         self._state = self._one_row = self._pass = None
 
@@ -249,11 +259,12 @@ class Sequential:
 
     def fit(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: npt.ArrayLike | Iterable[Sequence[npt.ArrayLike]],
+        y: npt.ArrayLike | None = None,
         *,
         epochs: int = 1,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
         mode: str | None = None,
         batch_size: int | None = None,
         validation_data: tuple[npt.ArrayLike, ...] | None = None,
@@ -279,6 +290,10 @@ class Sequential:
         ----------
         X : array of shape (n_samples, n_features)
             Floats, integers or booleans. Read where it lies (a memory map too), row by row.
+
+            Or, without y, an iterable of chunks (X, y) or (X, y, sample_weight): a list, a
+            generator, a DataLoader. Each chunk is trained as its arrays would be, in the mode
+            asked for and with the batches of its own, before the next one is asked for.
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             The targets; see the loss for what they may be.
         epochs : int
@@ -287,10 +302,13 @@ class Sequential:
         initial_epoch : int
             How many epochs of a run were done before. Callbacks and `history.epoch` count on from
             it; if it is `epochs` or more, there is nothing to do, as in Keras.
+        steps_per_epoch : int, optional
+            Of chunks: how many make an epoch; the next goes on where it ends. Unless given, an
+            epoch is all of them, so that a generator will do for one epoch.
         mode : {"stochastic", "minibatch", "batch"}, optional
             "stochastic": an update after every row (batch_size 1). "minibatch": after every
-            `batch_size` rows. "batch": one update an epoch, with all rows. The default is what
-            `batch_size` says.
+            `batch_size` rows. "batch": one update an epoch, or a chunk, with all its rows. The
+            default is what `batch_size` says.
         batch_size : int, optional
             Rows in a batch; 32 unless given. 1 is "stochastic", n_samples or more is "batch".
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
@@ -302,7 +320,8 @@ class Sequential:
             Validate after every so many epochs; the history's "val_..." lists then have one number
             for each of those.
         shuffle : bool
-            Visit the rows in a new random order in every epoch (batch mode needs none).
+            Visit the rows, or those of each chunk, in a new random order in every epoch (batch
+            mode needs none).
         sample_weight : array of shape (n_samples,), optional
             The weights w_i >= 0.
         class_weight : dict of int to float, or "balanced", optional
@@ -335,32 +354,37 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as said above. The model is then as it was.
+            If an argument is not as said above. The model is then as it was; after a chunk that
+            is not, and whatever the iterable itself raises, it keeps what it has learned from
+            those before, and `model.history` the finished epochs.
         FloatingPointError
             If training diverges. The model keeps its last finite weights.
         KeyboardInterrupt
             On Ctrl-C, within a second. The model keeps the weights of the last finished slice of
             the epoch, and `model.history` the finished epochs.
         """
-        data = self._data(X, y, sample_weight)
-        data, validation = self._split(data, validation_data, validation_split)
-        data = self._weighed(data, class_weight)
-        wanted = _checked_threads(threads)
-        plan = self._plan(data.n_rows, epochs, mode, batch_size, shuffle, seed)
+        seed = self.seed if seed is None else seed
+        counts = validation_freq, initial_epoch
+        plan = checked_plan(epochs, mode, batch_size, shuffle, seed, *counts)
+        weights = sample_weight, class_weight
+        given = Given(X, y, steps_per_epoch, *weights, validation_data, validation_split)
+        source, validation = given.checked(self._inputs, len(plan.numbers))
+        wanted, shown = checked_threads(threads), checked_verbose(verbose)
         at_end = lookup("train_metrics", train_metrics, MEASURED)
-        plan = _counted(plan, initial_epoch, validation_freq)
-        all_rows = plan.batch_size >= data.n_rows  # a single one, too
-        self._check_mode("batch" if all_rows else mode_of(plan.batch_size, data.n_rows))
+        size = plan.size(source.first.n_rows)
+        self._check_mode(size, source.first.n_rows)
+        if y is None:
+            self._check_chunks(at_end)
+        names = recorded(self._optimizer, self._metrics, validated=validation is not None)
+        history = new_history(plan, source, shown, names)
+        shows = checked_callbacks(progress(shown), self, history.params)
+        hooks = shows + checked_callbacks(callbacks, self, history.params)
         self._disturb()
-        shown = _checked_verbose(verbose)
-        hooks = [*progress(shown), *_checked_callbacks(callbacks)]
-        self.build(data.n_features)
+        self.build(source.first.n_features)
         self.stop_training = False
-        history = _new_history(plan, data.n_rows, shown, self._numbers(validation is not None))
-        for hook in hooks:
-            hook.model, hook.params = self, history.params
-        descent = self._descent(data, plan.batch_size, wanted, plan.seed)
-        self._run(Fit(self, descent, plan, self._metrics, validation, hooks, history, at_end))
+        descent = self._descent(source.first, size, wanted, plan.seed)
+        fit = Fit(self, descent, source, plan, self._metrics, validation, hooks, history, at_end)
+        self._run(fit)
         return self.history
 
     def _run(self, fit: Fit) -> None:
@@ -428,8 +452,8 @@ class Sequential:
                 if loss is not None:
                     return loss
         self._disturb()
-        self._check_mode("minibatch")
-        data = self._data(X, np.atleast_1d(y), sample_weight)
+        data = self._inputs().data(X, np.atleast_1d(y), sample_weight)
+        self._check_optimizer("minibatch")
         self.build(data.n_features)
         scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
         return self._as_asked(scores, return_dict)
@@ -508,11 +532,6 @@ class Sequential:
         self._state = self._one_row = self._pass = None
         self.history, self.epochs_trained, self.stop_training = History(), 0, False
 
-    def _numbers(self, validated: bool) -> list[str]:
-        """What a fit will record of an epoch, but for times and steps."""
-        names = ["loss", *(metric.name for metric in self._metrics)]
-        return names + [f"val_{name}" for name in names] * validated
-
     def find_learning_rate(
         self,
         X: npt.ArrayLike,
@@ -569,15 +588,16 @@ class Sequential:
         rates = np.geomspace(low, high, whole_number("n_steps", n_steps, minimum=2))
         twin = copy.deepcopy(self)
         twin._optimizer.learning_rate = low
-        data = twin._data(X, y, sample_weight)
-        plan = twin._plan(data.n_rows, 1, mode, batch_size, True, None)
-        twin._check_mode(mode_of(plan.batch_size, data.n_rows))
+        data = twin._inputs().data(X, y, sample_weight)
+        plan = checked_plan(1, mode, batch_size, True, twin.seed)
+        size = plan.size(data.n_rows)
+        twin._check_mode(size, data.n_rows)
         twin.build(data.n_features)
-        descent = twin._descent(data, max(plan.batch_size, 2), _checked_threads(threads))
+        descent = twin._descent(data, max(size, 2), checked_threads(threads))
         order = plan.order(0, data.n_rows)
         with descent.team:
             return range_test(
-                descent, np.arange(data.n_rows) if order is None else order, plan.batch_size, rates
+                descent, np.arange(data.n_rows) if order is None else order, size, rates
             )
 
     def _disturb(self) -> None:
@@ -600,6 +620,12 @@ class Sequential:
             return None
         return OneRow(network, optimizer, state, loss)
 
+    def _hooks(self, callbacks: object, n_rows: int) -> list[Callback]:
+        """The callbacks of an `evaluate` or `predict` of so many rows."""
+        if not callbacks:
+            return []
+        return checked_callbacks(callbacks, self, {"samples": n_rows, "verbose": 0})
+
     def _as_asked(
         self, scores: dict[str, float], as_dict: bool
     ) -> float | list[float] | dict[str, float]:
@@ -608,24 +634,11 @@ class Sequential:
             return scores
         return list(scores.values()) if self._metrics else scores["loss"]
 
-    def _plan(
-        self,
-        n_rows: int,
-        epochs: object,
-        mode: object,
-        batch_size: object,
-        shuffle: object,
-        seed: object,
-    ) -> Plan:
-        """How `fit` is to visit the rows."""
-        size = None if batch_size is None else whole_number("batch_size", batch_size, minimum=1)
-        name = None if mode is None else lookup("mode", mode, MODES)
-        return Plan(
-            whole_number("epochs", epochs, minimum=0),
-            batch_size_for(name, size, n_rows),
-            flag("shuffle", shuffle),
-            self.seed if seed is None else whole_number("seed", seed, minimum=0),
-        )
+    def _inputs(self) -> Inputs:
+        """What the model asks of rows to train on or to evaluate."""
+        n_features = self._network.n_features if self._network else None
+        loss, units = self._compiled_loss(), self._dense_layers[-1].units
+        return Inputs(self.dtype, loss, units, n_features, self._normalization)
 
     def _descent(
         self, data: Data, batch_size: int, threads: int | None, seed: int | None = None
@@ -637,13 +650,31 @@ class Sequential:
         descent.team = descent.team_for(threads, batch_size)
         return descent
 
-    def _check_mode(self, mode: str) -> None:
-        """Raise if loss or optimiser cannot work in this mode."""
+    def _check_mode(self, size: int, n_rows: int) -> None:
+        """Raise if loss or optimiser cannot work with batches of so many of these rows."""
+        mode = "batch" if size >= n_rows else mode_of(size, n_rows)  # of a single row, too
         if mode == "stochastic" and isinstance(self._loss, OwnLoss):
             raise ValueError(
                 "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or "
                 "mode='batch'"
             )
+        self._check_optimizer(mode)
+
+    def _check_chunks(self, at_end: bool) -> None:
+        """Raise if a fit of rows in chunks asks for all of them at once."""
+        if self._optimizer.needs_all_rows:
+            raise ValueError(
+                f"optimizer={self._optimizer} looks at the cost of all rows, but they come in "
+                f"chunks; compile with another one, e.g. model.compile('SGD', loss=...)"
+            )
+        if at_end:
+            raise ValueError(
+                "train_metrics='end' goes through the rows once more, but chunks are gone by then; "
+                "leave it out, or keep rows apart for validation_data"
+            )
+
+    def _check_optimizer(self, mode: str) -> None:
+        """Raise if the optimiser cannot work in this mode."""
         if isinstance(self._optimizer, optimizers.LBFGS):
             lbfgs.scipy_optimize()  # before anything changes
         if not self._optimizer.needs_all_rows:
@@ -688,83 +719,6 @@ class Sequential:
             raise ValueError("the model has no weights yet; call model.build(n_features) or fit")
         return self._network
 
-    def _data(self, X: object, y: object, weight: object | None, name: str = "") -> Data:
-        """Check rows that are to be trained on or evaluated; `name` says whose they are."""
-        loss = self._compiled_loss()
-        n_features = self._network.n_features if self._network else None
-        rows = features(X, self.dtype, n_features=n_features, name=f"{name}X")
-        self._check_normalization(rows.n_features)
-        n_rows = len(rows.X)
-        if isinstance(loss, OwnLoss) and weight is not None:
-            raise ValueError(
-                f"{name}sample_weight: a loss of your own sees y_true and y_pred only; put the "
-                f"weights into y, as a column, and use them there"
-            )
-        y_checked = targets(
-            y,
-            self.dtype,
-            kind=loss.targets,
-            n_rows=n_rows,
-            n_outputs=self._dense_layers[-1].units,
-            name=f"{name}y",
-        )
-        return Data(
-            *rows,
-            y_checked,
-            sample_weights(weight, self.dtype, n_rows=n_rows, name=f"{name}sample_weight"),
-        )
-
-    def _split(
-        self, data: Data, validation_data: tuple[npt.ArrayLike, ...] | None, share: float
-    ) -> tuple[Data, Data | None]:
-        """The rows to train on and those to validate with."""
-        if validation_data is not None:
-            if share:
-                raise ValueError("give validation_data or validation_split, not both")
-            validation = self._validation(validation_data, data.n_features)
-            return data, validation
-        if not share:
-            return data, None
-        share = real_number("validation_split", share, above=0)
-        border = int(data.n_rows * (1 - share))
-        if not 0 < border < data.n_rows:
-            raise ValueError(
-                f"validation_split={share:g} of {data.n_rows} rows leaves no rows on one side; "
-                f"expected a share such as validation_split=0.2"
-            )
-        if is_sorted(data.y, self._compiled_loss().targets):
-            warnings.warn(
-                "y is sorted, so the last rows, those of validation_split, are unlike the others: "
-                "shuffle first, e.g. order = np.random.permutation(len(X)); X, y = X[order], "
-                "y[order]",
-                stacklevel=3,
-            )
-        return data.rows(0, border), data.rows(border, data.n_rows)
-
-    def _weighed(self, data: Data, class_weight: object | None) -> Data:
-        """The rows that `fit` trains on, with the weights of their classes, if there are any."""
-        if class_weight is None:
-            return data
-        if len(data.sample_weight):
-            raise ValueError(
-                "give sample_weight or class_weight, not both; e.g. multiply them yourself: "
-                "sample_weight = sample_weight * np.array([1.0, 5.0])[y]"
-            )
-        kind, n_outputs = self._compiled_loss().targets, self._dense_layers[-1].units
-        weights = class_weights(class_weight, data.y, self.dtype, kind=kind, n_outputs=n_outputs)
-        return data._replace(sample_weight=weights)
-
-    def _validation(self, pair: tuple[npt.ArrayLike, ...], n_features: int) -> Data:
-        if not isinstance(pair, tuple | list) or len(pair) not in (2, 3):
-            raise TypeError("validation_data: expected (X, y) or (X, y, sample_weight)")
-        data = self._data(pair[0], pair[1], pair[2] if len(pair) == 3 else None, "validation ")
-        if data.n_features != n_features:
-            raise ValueError(
-                f"validation X has {data.n_features} columns, but X has {n_features}; "
-                f"expected the same columns"
-            )
-        return data
-
     # ---- using ------------------------------------------------------------------------------
 
     def predict(
@@ -773,6 +727,7 @@ class Sequential:
         batch_size: int | None = None,
         verbose: int | Literal["auto"] = 0,
         *,
+        callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
     ) -> Array:
         """The outputs for every row of X.
@@ -783,6 +738,8 @@ class Sequential:
         batch_size, verbose
             Without effect: memory is small without batches, and nothing is shown. They let calls
             written for Keras run as they are.
+        callbacks : sequence of Callback, optional
+            Their `on_predict_...` hooks are called, with a slice of the rows as a batch.
         threads : int, optional
             How many threads to run on at most, as in `fit`.
 
@@ -798,11 +755,12 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
-        _check_idle(batch_size, verbose)
-        network, wanted = self._built(), _checked_threads(threads)
+        check_idle(batch_size, verbose)
+        network, wanted = self._built(), checked_threads(threads)
         rows = features(X, self.dtype, n_features=network.n_features)
+        hooks = self._hooks(callbacks, len(rows.X))
         with network.forward_team(wanted, len(rows.X)) as team:
-            return network.predict(rows, team)
+            return predict(network, rows, team, hooks) if hooks else network.predict(rows, team)
 
     @overload
     def evaluate(
@@ -813,6 +771,7 @@ class Sequential:
         verbose: int | Literal["auto"] = ...,
         *,
         sample_weight: npt.ArrayLike | None = ...,
+        callbacks: Sequence[Callback] | None = ...,
         return_dict: Literal[False] = ...,
         threads: int | None = ...,
     ) -> float | list[float]: ...
@@ -825,6 +784,7 @@ class Sequential:
         verbose: int | Literal["auto"] = ...,
         *,
         sample_weight: npt.ArrayLike | None = ...,
+        callbacks: Sequence[Callback] | None = ...,
         return_dict: Literal[True],
         threads: int | None = ...,
     ) -> dict[str, float]: ...
@@ -836,6 +796,7 @@ class Sequential:
         verbose: int | Literal["auto"] = 0,
         *,
         sample_weight: npt.ArrayLike | None = None,
+        callbacks: Sequence[Callback] | None = None,
         return_dict: bool = False,
         threads: int | None = None,
     ) -> float | list[float] | dict[str, float]:
@@ -843,7 +804,8 @@ class Sequential:
 
         What the layers' regularisers add is part of the loss, as in Keras. `threads` is how many
         threads to run on at most, as in `fit`; `batch_size` and `verbose` have no effect, as in
-        `predict`.
+        `predict`. The `on_test_...` hooks of `callbacks` are called, with a slice of the rows as a
+        batch.
 
         Returns
         -------
@@ -858,12 +820,13 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
-        _check_idle(batch_size, verbose)
+        check_idle(batch_size, verbose)
         loss = self._compiled_loss()
-        network, wanted = self._built(), _checked_threads(threads)
-        data = self._data(X, y, sample_weight)
+        network, wanted = self._built(), checked_threads(threads)
+        data = self._inputs().data(X, y, sample_weight)
+        hooks = self._hooks(callbacks, data.n_rows)
         with network.forward_team(wanted, data.n_rows) as team:
-            scores = evaluate(network, data, loss, self._metrics, team)
+            scores = evaluate(network, data, loss, self._metrics, team, hooks)
         if not math.isfinite(scores["loss"]):
             raise FloatingPointError(
                 f"the loss is {scores['loss']}: weights, features or targets are huge; scale them"
@@ -906,8 +869,8 @@ class Sequential:
                [-12.]], dtype=float32)
         """
         loss = self._compiled_loss()
-        network, wanted = self._built(), _checked_threads(threads)
-        data = self._data(X, y, sample_weight)
+        network, wanted = self._built(), checked_threads(threads)
+        data = self._inputs().data(X, y, sample_weight)
         if isinstance(loss, OwnLoss):
             flat = network.new_gradient()
             rows = Features(data.X, data.x_type)
@@ -1114,6 +1077,7 @@ class Sequential:
         """Write the model to an .npz file: layers, weights, statistics, settings, metadata.
 
         An array that a layer began with is not kept, only its shape: the weights are those of now.
+        Nor is a function of your own, a loss or a metric: `compile` with it again after loading.
 
         Raises
         ------
@@ -1125,8 +1089,11 @@ class Sequential:
         """
         self._check_normalization(self._built().n_features)
         config = self._config()
+        compiled = config["compiled"]
         if isinstance(self._loss, OwnLoss):
-            config["compiled"]["loss"] = None
+            compiled["loss"] = None
+        functions = [metric for metric in self._metrics if isinstance(metric, OwnMetric)]
+        compiled["metrics"] = [one for one in self._metrics if one not in functions]
         files.save(path, to_config(config), self._arrays())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -1137,17 +1104,7 @@ class Sequential:
         self.history = state["history"]
 
     def _arrays(self) -> dict[str, Array]:
-        """Copies of the weights, the optimiser's slots, and the statistics of a Normalization."""
-        network, layer = self._network, self._normalization
-        arrays = network.views(network.parameters) if network else {}
-        if network and self._state is not None:
-            for number, slot in enumerate(self._state.slots):
-                views = network.views(slot)
-                arrays |= {f"slot{number}.{name}": view for name, view in views.items()}
-        arrays = {name: view.copy() for name, view in arrays.items()}
-        if layer is not None and layer.mean is not None and layer.variance is not None:
-            arrays |= {"mean": layer.mean, "variance": layer.variance}
-        return arrays
+        return named_arrays(self._network, self._state, self._normalization)
 
     def _config(self) -> dict[str, Any]:
         """All but the arrays: layers, loss and optimiser as they are."""
@@ -1190,10 +1147,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
 
 def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     """The model that `_config` and `_arrays` describe."""
-    slots = {name: array for name, array in arrays.items() if name.startswith("slot")}
-    weights = {name: array for name, array in arrays.items() if name not in slots}
-    names = {"mean", "variance"} & weights.keys()
-    statistics = {name: weights.pop(name) for name in names}
+    weights, slots, statistics = sorted_arrays(arrays)
     kinds = {**KINDS, "Normalization": lambda: Normalization(**statistics)}
     layers = [from_config(entry, kinds) for entry in config["layers"]]
     model = Sequential(layers, dtype=config["dtype"], seed=config["seed"])
@@ -1209,135 +1163,10 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     compiled = config["compiled"]
     optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
     model.compile(optimizer, loss, [from_config(entry) for entry in compiled["metrics"]])
-    model._state = _state_from(model, compiled, slots)
+    model._state = restored_state(model._network, model._optimizer, compiled, slots)
     return model
-
-
-def _state_from(
-    model: Sequential, compiled: dict[str, Any], arrays: dict[str, Array]
-) -> optimizers.State | None:
-    """What the optimiser remembered, None if it had made no step."""
-    network, step = model._network, whole_number("step", compiled["step"], minimum=0)
-    if network is None or not (step or arrays):
-        return None
-    state = new_state(network, model._optimizer)
-    state.step, state.rate = step, real_number("rate", compiled.get("rate", 0.5), above=0)
-    views = {
-        f"slot{number}.{name}": view
-        for number, slot in enumerate(state.slots)
-        for name, view in network.views(slot).items()
-    }
-    if views.keys() != arrays.keys():
-        raise ValueError("the arrays are not those of its optimiser")
-    for name, view in views.items():
-        view[...] = layer_weights(name, arrays[name], view.shape, model.dtype)
-    return state
 
 
 def _named(network: Network, flat: Array) -> dict[str, Array]:
     """Copies of the arrays of a gradient, by name."""
     return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
-
-
-# ---- checks of arguments that only models take ------------------------------------------------
-
-
-def _checked_layers(layers: Sequence[Layer]) -> list[Layer]:
-    checked = items("layers", layers, "[Dense(8, 'relu'), Dense(1, 'sigmoid')]")
-    for number, layer in enumerate(checked):
-        if not isinstance(layer, Dense | Dropout | Normalization):
-            raise TypeError(
-                f"layers[{number}] is {layer!r}; expected Dense, Dropout or Normalization, "
-                f"e.g. Sequential([Dense(8, 'relu'), Dense(1, 'sigmoid')])"
-            )
-        if number and isinstance(layer, Normalization):
-            raise ValueError(f"layers[{number}] is a Normalization; only the first layer may be")
-        if isinstance(layer, Dropout) and not isinstance(
-            next(iter(checked[number + 1 :]), 0), Dense
-        ):
-            raise ValueError(f"layers[{number}] is a Dropout; expected a Dense layer behind it")
-    if not any(isinstance(layer, Dense) for layer in checked):
-        raise ValueError("layers holds no Dense layer; e.g. Sequential([Dense(1, 'sigmoid')])")
-    return checked
-
-
-def _checked_dtype(dtype: npt.DTypeLike) -> str:
-    try:
-        name = "None" if dtype is None else np.dtype(dtype).name
-    except TypeError:
-        name = repr(dtype)
-    if name not in ("float32", "float64"):
-        raise ValueError(f"dtype={name}: expected 'float32' or 'float64'")
-    return name
-
-
-def _metrics_for(
-    wanted: Sequence[str | metrics.Metric] | None, loss: losses.Loss | None, units: int
-) -> list[metrics.Metric]:
-    checked = items("metrics", () if wanted is None else wanted, "['accuracy']")
-    if loss is None or isinstance(loss, OwnLoss):
-        if checked:
-            raise ValueError(
-                f"metrics={checked!r}: they need a loss of fastnn's, which says what a target "
-                f"means; leave them out"
-            )
-        return []
-    found = [metrics.get(metric, loss, units) for metric in checked]
-    if len({metric.name for metric in found}) < len(found):
-        raise ValueError(f"metrics={checked!r} names a metric twice; say each once")
-    return found
-
-
-def _new_history(plan: Plan, n_rows: int, verbose: int, names: list[str]) -> History:
-    return History(
-        params={
-            "epochs": plan.epochs,
-            "steps": -(-n_rows // plan.batch_size),
-            "verbose": verbose,
-            "mode": mode_of(plan.batch_size, n_rows),
-            "batch_size": plan.batch_size,
-            "samples": n_rows,
-            "seed": plan.seed,
-            "metrics": names,
-            "initial_epoch": plan.initial_epoch,
-            "validation_freq": plan.validation_freq,
-        }
-    )
-
-
-def _counted(plan: Plan, initial_epoch: object, validation_freq: object) -> Plan:
-    """The plan, with the number of its first epoch and how many there are between validations."""
-    return dataclasses.replace(
-        plan,
-        initial_epoch=whole_number("initial_epoch", initial_epoch, minimum=0),
-        validation_freq=whole_number("validation_freq", validation_freq, minimum=1),
-    )
-
-
-def _checked_verbose(verbose: object) -> int:
-    """What to show; "auto" is nothing."""
-    known = {"auto": 0, 0: 0, 1: 1, 2: 2}
-    if not isinstance(verbose, str | int | np.integer) or verbose not in known:
-        raise ValueError(
-            f"verbose={verbose!r}: expected 0 or 'auto' (silent), 1 (progress) or 2 (lines)"
-        )
-    return known[verbose]
-
-
-def _check_idle(batch_size: object, verbose: object) -> None:
-    """Check what Keras takes and here has no effect."""
-    if batch_size is not None:
-        whole_number("batch_size", batch_size, minimum=1)
-    _checked_verbose(verbose)
-
-
-def _checked_threads(threads: object) -> int | None:
-    return None if threads is None else whole_number("threads", threads, minimum=1)
-
-
-def _checked_callbacks(callbacks: Sequence[Callback] | None) -> list[Callback]:
-    checked = items("callbacks", () if callbacks is None else callbacks, "[Callback()]")
-    for callback in checked:
-        if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks holds {callback!r}; expected objects of fastnn.Callback")
-    return checked

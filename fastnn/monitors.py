@@ -31,7 +31,7 @@ class Monitor(Callback):
             raise ValueError(
                 f"monitor={self.monitor!r} is not among the numbers of this fit, "
                 f"{', '.join(self.params['metrics'])}; take one of them, or give fit "
-                f"validation_split=0.2 for the others"
+                f"validation data for the others"
             )
         self.best = self._sign * math.inf
 

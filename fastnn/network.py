@@ -162,7 +162,7 @@ class Network:
         self._is_narrow = widest <= NARROW
         self._table, n_parameters = self._new_table(narrow=self._is_narrow)
         self.parameters = aligned_zeros(n_parameters, dtype)
-        self._row_work = self._work_of_a_row()
+        self.row_work = self._work_of_a_row()
         self.slice_rows = self._slice_rows()
         self.block = min(BLOCK, self.slice_rows)
         self.no_order = np.empty(0, np.int64)  # stands for: all rows, from first to last
@@ -191,7 +191,7 @@ class Network:
 
     def _slice_rows(self) -> int:
         """How many rows a slice covers, from the shape alone; a number of whole blocks."""
-        rows = min(int(SLICE_WORK / self._row_work), SLICE_ROWS)
+        rows = min(int(SLICE_WORK / self.row_work), SLICE_ROWS)
         unit = BLOCK if rows >= BLOCK else SMALL_BLOCK
         return max(rows // unit, 1) * unit
 
@@ -230,7 +230,7 @@ class Network:
 
     # ---- regularisation -------------------------------------------------------------------
 
-    @property
+    @cached_property
     def layer_rules(self) -> Array:
         """One row a layer (`LayerRule` in `kernels/update.pxd`), none if no layer has its own.
 
@@ -246,6 +246,8 @@ class Network:
 
     def penalty(self) -> float:
         """sum_k (l1_k sum_ij |W_ij| + l2_k sum_ij W_ij^2) over the layers k; part of the loss."""
+        if not self.has_penalty:
+            return 0.0
         views, penalty = self.views(self.parameters), 0.0
         for number, layer in enumerate(self.layers, 1):
             W = views[f"W{number}"]
@@ -291,14 +293,14 @@ class Network:
         """A team for the gradients of such batches."""
         if self._is_narrow:
             return ALONE
-        step = min(batch_size, self.block) * self._row_work
+        step = min(batch_size, self.block) * self.row_work
         return Team(thread_count(threads, step))
 
     def forward_team(self, threads: int | None, n_rows: int) -> Team:
         """A team to predict or evaluate n_rows."""
         if self._is_narrow:
             return ALONE
-        return Team(thread_count(threads, min(n_rows, self.block) * self._row_work / 3))
+        return Team(thread_count(threads, min(n_rows, self.block) * self.row_work / 3))
 
     @property
     def is_standardised(self) -> bool:

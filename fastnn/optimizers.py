@@ -200,6 +200,11 @@ class Optimizer:
         return isinstance(self.learning_rate, str)
 
     @property
+    def has_rate(self) -> bool:
+        """Whether its steps have a learning rate."""
+        return True
+
+    @property
     def needs_all_rows(self) -> bool:
         """Whether it works with the cost of all rows only: in batch mode, without dropout."""
         return self.follows_cost
@@ -243,7 +248,7 @@ class Optimizer:
         return rates
 
     def last_rate(self, state: State) -> float:
-        """The learning rate of the step before; NaN if there is none."""
+        """The learning rate of the step before."""
         return state.rate if self.follows_cost else self.rate(max(state.step - 1, 0))
 
     def correction(self, t: Any) -> Any:
@@ -555,8 +560,9 @@ class LBFGS(Optimizer):
     def needs_all_rows(self) -> bool:
         return True
 
-    def last_rate(self, state: State) -> float:
-        return math.nan
+    @property
+    def has_rate(self) -> bool:
+        return False
 
     def _checked_rate(self, rate: object) -> object:
         raise ValueError("LBFGS has no learning rate: SciPy looks for the length of each step")

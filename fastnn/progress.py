@@ -1,17 +1,65 @@
 """What a fit shows of itself: a bar, or lines."""
 
 import sys
+import time
 from typing import TextIO
 
+from fastnn._validation import whole_number
 from fastnn.callbacks import Callback, Logs
 
 NOT_SHOWN = "seconds", "samples_per_second", "learning_rate"  # in a line
+SILENCE = 30.0  # seconds of an epoch after which a line is due
+BAR = "{percentage:3.0f}% |{bar:20}| {desc}{rate_fmt}, {remaining} left{postfix}"
+ENDLESS_BAR = "{desc}{n_fmt} samples, {rate_fmt}{postfix}"  # nobody knows how many rows there are
 
 
 def format_logs(logs: Logs) -> str:
     """ "loss 0.1234  accuracy 0.9500", without the timing"""
     shown = (item for item in logs.items() if item[0] not in NOT_SHOWN)
     return "  ".join(f"{name} {value:.4g}" for name, value in shown)
+
+
+class Progress(Callback):
+    """Shows how a fit goes: what `fit(verbose=1)` adds to the callbacks.
+
+    On a terminal a bar on standard error, with epoch, rows a second, time left, loss and metrics;
+    it needs tqdm (``pip install "fastnn[cli]"``). Without tqdm, or if standard error is a file or
+    a notebook, lines on standard output with the same, free of control characters.
+
+    Parameters
+    ----------
+    lines : int, optional
+        About how many lines in place of the bar; a line an epoch unless given. An epoch that takes
+        long writes one every half minute.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `lines` is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> from fastnn import Progress
+    >>> callback = Progress(lines=10)
+    """
+
+    def __init__(self, lines: int | None = None) -> None:
+        self._lines = None if lines is None else whole_number("lines", lines, minimum=1)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        bar = sys.stderr.isatty() and _tqdm_is_installed()
+        self._display: Callback = ProgressBar() if bar else EpochLines(self._lines)
+        self._display.params = self.params
+        self._display.on_train_begin(logs)
+
+    def on_slice_end(self, n_rows: int, logs: Logs) -> None:
+        self._display.on_slice_end(n_rows, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        self._display.on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs: Logs) -> None:
+        self._display.on_train_end(logs)
 
 
 class EpochLines(Callback):
@@ -21,16 +69,30 @@ class EpochLines(Callback):
         self._lines = lines
         self._stream = stream
 
+    def on_train_begin(self, logs: Logs) -> None:
+        self._began = self._last = time.perf_counter()
+        self._epoch, self._rows = self.params["initial_epoch"], 0
+
+    def on_slice_end(self, n_rows: int, logs: Logs) -> None:
+        self._rows += n_rows
+        if time.perf_counter() - self._last >= SILENCE:
+            self._write(f"{self._rows:,} samples so far", format_logs(logs))
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         epochs = self.params["epochs"]
         every = max(1, epochs // self._lines) if self._lines else 1
         if (epoch + 1) % every == 0 or epoch + 1 == epochs:
-            rate = logs["samples_per_second"]
-            print(
-                f"epoch {epoch + 1}/{epochs}  {format_logs(logs)}  {rate:,.0f} samples/s",
-                file=self._stream or sys.stdout,
-                flush=True,
-            )
+            rate = f"{logs['samples_per_second']:,.0f} samples/s"
+            done, left = epoch + 1 - self.params["initial_epoch"], epochs - epoch - 1
+            seconds = (time.perf_counter() - self._began) / done * left
+            rate += f", {_clock(seconds)} left" * (left > 0)
+            self._write(format_logs(logs), rate)
+        self._epoch, self._rows = epoch + 1, 0
+
+    def _write(self, *parts: str) -> None:
+        line = f"epoch {self._epoch + 1}/{self.params['epochs']}", *parts
+        print("  ".join(line), file=self._stream or sys.stdout, flush=True)
+        self._last = time.perf_counter()
 
 
 class ProgressBar(Callback):
@@ -39,15 +101,19 @@ class ProgressBar(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         from tqdm import tqdm
 
-        epochs = self.params["epochs"] - self.params["initial_epoch"]
-        total = max(epochs, 0) * self.params["samples"]
-        layout = "{percentage:3.0f}% |{bar:20}| {desc}{rate_fmt}, {remaining} left{postfix}"
+        self._epochs = max(self.params["epochs"] - self.params["initial_epoch"], 0)
+        samples = self.params["samples"]
+        total = None if samples is None else self._epochs * samples
+        layout = ENDLESS_BAR if total is None else BAR
         self._bar = tqdm(total=total, unit=" samples", unit_scale=True, bar_format=layout)
 
     def on_slice_end(self, n_rows: int, logs: Logs) -> None:
+        self._bar.set_postfix_str(format_logs(logs), refresh=False)
         self._bar.update(n_rows)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self._bar.total is None:  # other epochs will be alike
+            self._bar.total, self._bar.bar_format = self._epochs * self._bar.n, BAR
         self._bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}", refresh=False)
         self._bar.set_postfix_str(format_logs(logs), refresh=False)
 
@@ -58,9 +124,16 @@ class ProgressBar(Callback):
 def progress(verbose: int) -> list[Callback]:
     """The display for `verbose`: 0 none, 1 a bar on a terminal and about ten lines elsewhere,
     2 a line an epoch."""
-    if verbose == 1 and sys.stderr.isatty() and _tqdm_is_installed():
-        return [ProgressBar()]
-    return [EpochLines(10 if verbose == 1 else None)] if verbose else []
+    if verbose == 1:
+        return [Progress(lines=10)]
+    return [EpochLines()] if verbose else []
+
+
+def _clock(seconds: float) -> str:
+    """ "1:05:09" or "5:09" """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _tqdm_is_installed() -> bool:

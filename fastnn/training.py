@@ -2,25 +2,26 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn._team import ALONE, Team
 from fastnn._validation import Array, Data
 from fastnn.callbacks import Callback, Model
 from fastnn.descent import Descent, epoch_slices
+from fastnn.evaluation import RunningMeans, evaluate, tell
 from fastnn.history import History
-from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.network import Network, Slice
+from fastnn.network import Slice
 from fastnn.optimizers import remedy
-from fastnn.passes import evaluate_any
+from fastnn.sources import Source
 from fastnn.steps import adopt_average
 
-COPIED_NUMBERS = 400_000  # in a copy of all weights at every slice
+# Floating-point operations after which the copy of a number is a hundredth of the time at most:
+# it takes some 1 ns, the operations 0.01 ns each.
+COPY_WORK = 10_000
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
 
@@ -29,7 +30,8 @@ class Plan:
     """How the rows are to be visited."""
 
     epochs: int
-    batch_size: int
+    mode: str | None
+    batch_size: int | None
     shuffle: bool
     seed: int
     validation_freq: int = 1
@@ -40,14 +42,19 @@ class Plan:
         """Those of the epochs."""
         return range(self.initial_epoch, self.epochs)
 
-    def order(self, epoch: int, n_rows: int) -> Array | None:
-        """The visiting order of an epoch: a permutation that depends on seed and epoch alone.
+    def size(self, n_rows: int) -> int:
+        """How many rows a batch of so many has."""
+        return batch_size_for(self.mode, self.batch_size, n_rows)
+
+    def order(self, epoch: int, n_rows: int, chunk: int = 0) -> Array | None:
+        """The visiting order: a permutation that depends on seed, epoch and chunk alone.
 
         None, the natural order, without shuffling and in batch mode, where order has no effect.
         """
-        if not self.shuffle or self.batch_size >= n_rows:
+        if not self.shuffle or self.size(n_rows) >= n_rows:
             return None
-        rng = np.random.Generator(np.random.Philox([self.seed, epoch]))
+        place = [epoch, chunk] if chunk else [epoch]
+        rng = np.random.Generator(np.random.Philox([self.seed, *place]))
         return rng.permutation(n_rows)
 
 
@@ -80,39 +87,8 @@ def mode_of(batch_size: int, n_rows: int) -> str:
     return "batch" if batch_size >= n_rows else "minibatch"
 
 
-class RunningMeans:
-    """Loss and metrics over the rows so far, the loss weighted by w_i, with a penalty added."""
-
-    def __init__(self, metrics: Sequence[Metric], y: Array, penalty: float) -> None:
-        self._y, self._penalty = y, penalty
-        self._n_rows, self._loss = 0, 0.0
-        self._metrics = {metric.name: metric.running() for metric in metrics}
-
-    def add(self, piece: Slice) -> None:
-        self._n_rows += piece.n_rows
-        self._loss = piece.loss
-        if self._metrics:
-            y = self._y[piece.rows]
-            for metric in self._metrics.values():
-                metric.add(y, piece.predictions)
-
-    def values(self) -> dict[str, float]:
-        loss = self._loss / self._n_rows + self._penalty
-        return {"loss": loss} | {name: metric.value() for name, metric in self._metrics.items()}
-
-
-def evaluate(
-    network: Network, data: Data, loss: Loss, metrics: Sequence[Metric], team: Team = ALONE
-) -> dict[str, float]:
-    """The loss sum_i w_i l_i / n, with what regularisers add, and the metrics over all rows."""
-    means = RunningMeans(metrics, data.y, network.penalty())
-    for piece in evaluate_any(network, data, loss, team):
-        means.add(piece)
-    return means.values()
-
-
 class DivergenceWatch:
-    """Keeps weights of a slice that ended well, to go back to, and what the optimiser kept of each.
+    """Keeps weights that were finite, to go back to, and what the optimiser kept of each.
 
     Copies are made when an epoch ends, and within it so rarely that they take a hundredth of the
     time at most.
@@ -123,11 +99,13 @@ class DivergenceWatch:
         self._arrays = descent.network.parameters, descent.state.slots
         self._kept = [array.copy() for array in self._arrays]
         self._kept_step = descent.state.step
-        self._every = 1 + sum(array.size for array in self._arrays) // COPIED_NUMBERS  # slices
-        self._slices = 0  # since the copy
+        row_work, numbers = descent.network.row_work, sum(array.size for array in self._arrays)
+        self._rows_of_a_copy = COPY_WORK * numbers / row_work
+        self._rows = 0  # since the copy
 
     def _are_finite(self, *arrays: Array) -> bool:
-        return all(self._descent.network.core.all_finite(array.ravel()) for array in arrays)
+        all_finite = self._descent.network.core.all_finite
+        return all(all_finite(array.ravel()) for array in arrays)
 
     def settle(self) -> None:
         """Whatever ended the fit, leave finite weights."""
@@ -139,28 +117,24 @@ class DivergenceWatch:
             array[:] = kept
         self._descent.state.step = self._kept_step
 
-    def _keep(self) -> None:
+    def look(self, piece: Slice, when: str) -> None:
+        """After a slice: FloatingPointError if loss or weights are no longer finite.
+
+        What the optimiser keeps is looked at before it is copied.
+        """
+        self._refuse_unless(math.isfinite(piece.loss), when)
+        self._rows += piece.n_rows
+        if piece.moved:
+            self._refuse_unless(self._are_finite(self._arrays[0]), when)
+            if self._rows >= self._rows_of_a_copy:
+                self.keep(when)
+
+    def keep(self, when: str) -> None:
+        """After an epoch, too: the same of weights and optimiser, which are then copied."""
+        self._refuse_unless(self._are_finite(*self._arrays), when)
         for array, kept in zip(self._arrays, self._kept, strict=True):
             kept[:] = array
-        self._kept_step, self._slices = self._descent.state.step, 0
-
-    def checked(self, pieces: Iterable[Slice], when: str) -> Iterator[Slice]:
-        """Hand the slices on; FloatingPointError at the first that is seen not to have ended well.
-
-        The weights are looked at after every slice, what the optimiser keeps before it is copied
-        and at the end of the epoch.
-        """
-        for piece in pieces:
-            self._refuse_unless(math.isfinite(piece.loss), when)
-            if piece.moved:
-                self._refuse_unless(self._are_finite(self._arrays[0]), when)
-                self._slices += 1
-                if self._slices >= self._every:
-                    self._refuse_unless(self._are_finite(*self._arrays), when)
-                    self._keep()
-            yield piece
-        self._refuse_unless(self._are_finite(*self._arrays), when)
-        self._keep()
+        self._kept_step, self._rows = self._descent.state.step, 0
 
     def _refuse_unless(self, fine: bool, when: str) -> None:
         if not fine:
@@ -184,6 +158,7 @@ class Fit:
 
     model: Model
     descent: Descent
+    source: Source
     plan: Plan
     metrics: Sequence[Metric]
     validation: Data | None
@@ -195,7 +170,8 @@ class Fit:
         """Let `epochs` go through them, by gradient descent as a rule."""
         self.watch = DivergenceWatch(self.descent)
         self._epochs_before = self.model.epochs_trained
-        self.descent.batch_by_batch = any(callback.sees_batches for callback in self.callbacks)
+        self._see_batches = [callback for callback in self.callbacks if callback.sees_batches]
+        self.descent.batch_by_batch = bool(self._see_batches)
         with _attended(self.callbacks, self.history), ExitStack() as stack:
             stack.callback(self.watch.settle)
             stack.callback(self.history.settle)
@@ -206,13 +182,44 @@ class Fit:
     def begin_epoch(self, epoch: int) -> None:
         """What comes before it."""
         self._clipped_before = int(self.descent.state.clipped[0])
-        for callback in self.callbacks:
-            callback.on_epoch_begin(epoch, {})
+        tell(self.callbacks, "on_epoch_begin", epoch, {})
 
-    def order(self) -> Array | None:
-        """The visiting order of the next epoch, also if the fit goes on where another ended."""
-        epoch = self._epochs_before + len(self.history.epoch)
-        return self.plan.order(epoch, self.descent.data.n_rows)
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """One epoch by gradient descent; returns its means, its duration and its rate."""
+        means = RunningMeans(self.metrics, self.descent.network.penalty())
+        when, began, seen = f"in epoch {epoch + 1}", time.perf_counter(), 0
+        for batch, piece in enumerate(self._pieces()):
+            self.watch.look(piece, when)
+            means.add(piece, self.descent.data)
+            seen += piece.n_rows
+            if self.callbacks:
+                self._after(piece, batch, means.so_far())
+            if self.model.stop_training:
+                break
+        self.watch.keep(when)
+        seconds = time.perf_counter() - began
+        return means.values() | {"seconds": seconds, "samples_per_second": seen / seconds}
+
+    def _pieces(self) -> Iterator[Slice]:
+        """The slices of the next epoch; the weights move as they are asked for."""
+        descent, n_done = self.descent, len(self.history.epoch)
+        total, batch = 0.0, 0
+        for chunk, data in enumerate(self.source.epoch(n_done)):
+            descent.take(data)
+            # Counted from the first fit on: one that goes on where another ended has new orders.
+            order = self.plan.order(self._epochs_before + n_done, data.n_rows, chunk)
+            pieces = epoch_slices(descent, order, self.plan.size(data.n_rows), total)
+            left = data.n_rows
+            while left:
+                tell(self._see_batches, "on_train_batch_begin", batch, {})
+                piece = next(pieces)
+                yield piece
+                left, batch = left - piece.n_rows, batch + 1
+            total = descent.total
+
+    def _after(self, piece: Slice, batch: int, logs: dict[str, float]) -> None:
+        tell(self.callbacks, "on_slice_end", piece.n_rows, logs)
+        tell(self._see_batches, "on_train_batch_end", batch, logs)
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """What comes after it: the model is as the epoch left it."""
@@ -220,31 +227,22 @@ class Fit:
         if self.measured_at_end:
             logs |= self._evaluate(self.descent.data)
         if self.validation is not None and (epoch + 1) % self.plan.validation_freq == 0:
-            logs |= self._validate(self.validation)
+            scores = self._evaluate(self.validation, self.callbacks)
+            logs |= {f"val_{name}": value for name, value in scores.items()}
         self.history.append(epoch, logs)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
-        for callback in self.callbacks:
-            callback.on_epoch_end(epoch, logs)
+        tell(self.callbacks, "on_epoch_end", epoch, logs)
 
-    def _validate(self, data: Data) -> dict[str, float]:
-        """The numbers of the validation rows, as the history calls them."""
-        for callback in self.callbacks:
-            callback.on_test_begin({})
-        scores = self._evaluate(data)
-        for callback in self.callbacks:
-            callback.on_test_end(scores)
-        return {f"val_{name}": value for name, value in scores.items()}
-
-    def _evaluate(self, data: Data) -> dict[str, float]:
+    def _evaluate(self, data: Data, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         descent = self.descent
-        return evaluate(descent.network, data, descent.loss, self.metrics, descent.team)
+        return evaluate(descent.network, data, descent.loss, self.metrics, descent.team, callbacks)
 
     def _steps_taken(self) -> dict[str, float]:
         """The learning rate of the last step, and how many were clipped if any may be."""
         descent, logs = self.descent, {}
         optimizer, state = descent.optimizer, descent.state
-        if not math.isnan(rate := optimizer.last_rate(state)):
-            logs["learning_rate"] = rate
+        if optimizer.has_rate:
+            logs["learning_rate"] = optimizer.last_rate(state)
         if optimizer.clips:
             logs["clipped_steps"] = float(state.clipped[0] - self._clipped_before)
         return logs
@@ -252,28 +250,25 @@ class Fit:
 
 def descend(fit: Fit) -> None:
     """The epochs of a fit by gradient descent."""
-    descent, size = fit.descent, fit.plan.batch_size
     for epoch in fit.plan.numbers:
         fit.begin_epoch(epoch)
-        slices = epoch_slices(descent, fit.order(), size)
-        pieces = fit.watch.checked(slices, f"in epoch {epoch + 1}")
-        means = RunningMeans(fit.metrics, descent.data.y, descent.network.penalty())
-        fit.end_epoch(epoch, _train_epoch(fit, pieces, means))
+        fit.end_epoch(epoch, fit.train_epoch(epoch))
         if fit.model.stop_training:
             break
     if fit.plan.numbers:
-        adopt_average(descent.network, descent.optimizer, descent.state)
+        adopt_average(fit.descent.network, fit.descent.optimizer, fit.descent.state)
 
 
 def train_batch(descent: Descent, metrics: Sequence[Metric]) -> dict[str, float]:
     """One update with all rows; loss and metrics before it."""
-    watch = DivergenceWatch(descent)
-    means = RunningMeans(metrics, descent.data.y, descent.network.penalty())
-    pieces = epoch_slices(descent, None, descent.data.n_rows)
+    watch, when = DivergenceWatch(descent), "in this batch"
+    means = RunningMeans(metrics, descent.network.penalty())
     try:
         with descent.team:
-            for piece in watch.checked(pieces, "in this batch"):
-                means.add(piece)
+            for piece in epoch_slices(descent, None, descent.data.n_rows):
+                watch.look(piece, when)
+                means.add(piece, descent.data)
+        watch.keep(when)
     finally:
         watch.settle()
     return means.values()
@@ -292,35 +287,3 @@ def _attended(callbacks: Sequence[Callback], history: History) -> Iterator[None]
         with ExitStack() as ends:  # runs them all, though one may raise
             for callback in reversed(begun):
                 ends.callback(callback.on_train_end, history.last())
-
-
-def _train_epoch(fit: Fit, pieces: Iterable[Slice], means: RunningMeans) -> dict[str, float]:
-    """One epoch; returns its running means, its duration and its rate."""
-    begin, seen = time.perf_counter(), 0
-    callbacks = fit.callbacks
-    batches = [callback for callback in callbacks if callback.sees_batches]
-    for batch, piece in enumerate(_announced(pieces, batches, fit.descent.data.n_rows)):
-        means.add(piece)
-        for callback in callbacks:
-            callback.on_slice_end(piece.n_rows, means.values())
-        for callback in batches:
-            callback.on_train_batch_end(batch, means.values())
-        seen += piece.n_rows
-        if fit.model.stop_training:
-            break
-    seconds = time.perf_counter() - begin
-    return means.values() | {"seconds": seconds, "samples_per_second": seen / seconds}
-
-
-def _announced(
-    pieces: Iterable[Slice], callbacks: Sequence[Callback], n_rows: int
-) -> Iterator[Slice]:
-    """The slices of n_rows, each with `on_train_batch_begin` before it."""
-    iterator, batch = iter(pieces), 0
-    while n_rows > 0:
-        for callback in callbacks:
-            callback.on_train_batch_begin(batch, {})
-        piece = next(iterator)
-        yield piece
-        n_rows, batch = n_rows - piece.n_rows, batch + 1
-    yield from iterator  # none; but what follows the last one is done

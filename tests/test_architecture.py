@@ -27,10 +27,12 @@ FLOORS = [
     ["_core"],
     ["_version", "_threads", "_team", "_backend", "_validation"],
     ["activations", "losses", "own_loss", "class_weights"]
-    + ["initializers", "regularizers", "schedules", "optimizers", "metrics"],
-    ["layers", "network", "passes"],
-    ["configs", "files", "paths", "steps", "descent", "rate_search", "online"],
-    ["history", "callbacks", "progress", "monitors", "training", "lbfgs", "summary"],
+    + ["initializers", "regularizers", "schedules", "optimizers", "metrics", "own_metric"],
+    ["layers", "network", "passes", "inputs"],
+    ["configs", "files", "paths", "steps", "descent", "rate_search", "online"]
+    + ["saving", "sources"],
+    ["history", "callbacks", "progress", "monitors", "evaluation", "training", "lbfgs"]
+    + ["summary", "arguments"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],
 ]

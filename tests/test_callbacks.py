@@ -63,7 +63,8 @@ def epoch_calls(epoch, n_batches):
     batches = [
         (f"on_train_batch_{when}", batch) for batch in range(n_batches) for when in ("begin", "end")
     ]
-    tests = [("on_test_begin",), ("on_test_end",)]
+    batch = [("on_test_batch_begin", 0), ("on_test_batch_end", 0)]
+    tests = [("on_test_begin",), *batch, ("on_test_end",)]
     return [("on_epoch_begin", epoch), *batches, *tests, ("on_epoch_end", epoch)]
 
 
@@ -215,7 +216,9 @@ def test_a_number_that_is_not_there_is_refused_before_anything_moves():
     model.build(4)
     before = bits(model)
     for callback in (EarlyStopping(), ModelCheckpoint("x.npz", save_best_only=True)):
-        with pytest.raises(ValueError, match="monitor='val_loss' is not among .*, loss;"):
+        with pytest.raises(
+            ValueError, match="'val_loss' is not among .* loss, seconds, .*; take"
+        ):
             fit(model, callbacks=[callback])
     assert bits(model) == before
 

@@ -248,6 +248,14 @@ cdef inline real largest(const real* z, Py_ssize_t n) noexcept nogil:
     return lane_max(tops)
 
 
+cdef inline Py_ssize_t place_of_largest(const real* a, Py_ssize_t n) noexcept nogil:
+    """The first j with a_j = max(a); 0 if a_0 is NaN"""
+    cdef Py_ssize_t j, place = 0
+    for j in range(1, n):  # no jump but the loop's own: the classes of rows are hard to predict
+        place = j if a[j] > a[place] else place
+    return place
+
+
 cdef inline void softmax(real* z, Py_ssize_t n) noexcept nogil:
     """a_j := exp(z_j) / sum_k exp(z_k), shifted by max(z) so that nothing overflows"""
     cdef vec e, top = spread(largest(z, n)), sums = spread(0)

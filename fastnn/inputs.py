@@ -1,0 +1,82 @@
+"""Rows as a model takes them: checked against its layers and its loss, split, weighed."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastnn._validation import Data, features, is_sorted, real_number, sample_weights, targets
+from fastnn.class_weights import class_weights
+from fastnn.layers import Normalization
+from fastnn.losses import Loss
+from fastnn.own_loss import OwnLoss
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model asks of rows; `n_features` is None if any width will do."""
+
+    dtype: str
+    loss: Loss
+    n_outputs: int
+    n_features: int | None = None
+    normalization: Normalization | None = None
+
+    def data(self, X: object, y: object, weight: object | None, name: str = "") -> Data:
+        """Check rows that are to be trained on or evaluated; `name` says whose they are."""
+        rows = features(X, self.dtype, n_features=self.n_features, name=f"{name}X")
+        if self.normalization is not None:
+            self.normalization.table_for(rows.n_features)
+        n_rows, kind = len(rows.X), self.loss.targets
+        if isinstance(self.loss, OwnLoss) and weight is not None:
+            raise ValueError(
+                f"{name}sample_weight: a loss of your own sees y_true and y_pred only; put the "
+                f"weights into y, as a column, and use them there"
+            )
+        common: dict[str, Any] = {"n_rows": n_rows, "name": f"{name}y"}
+        y_checked = targets(y, self.dtype, kind=kind, n_outputs=self.n_outputs, **common)
+        common["name"] = f"{name}sample_weight"
+        return Data(*rows, y_checked, sample_weights(weight, self.dtype, **common))
+
+    def validation(self, given: Sequence[object], n_features: int) -> Data:
+        """Check validation data beside rows of so many features."""
+        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+            raise TypeError("validation_data: expected (X, y) or (X, y, sample_weight)")
+        data = self.data(given[0], given[1], given[2] if len(given) == 3 else None, "validation ")
+        if data.n_features != n_features:
+            raise ValueError(
+                f"validation X has {data.n_features} columns, but X has {n_features}; "
+                f"expected the same columns"
+            )
+        return data
+
+    def weighed(self, data: Data, class_weight: object | None) -> Data:
+        """Rows to train on with the weights of their classes, if there are any."""
+        if class_weight is None:
+            return data
+        if len(data.sample_weight):
+            raise ValueError(
+                "give sample_weight or class_weight, not both; e.g. multiply them yourself: "
+                "sample_weight = sample_weight * np.array([1.0, 5.0])[y]"
+            )
+        settings: dict[str, Any] = {"kind": self.loss.targets, "n_outputs": self.n_outputs}
+        weights = class_weights(class_weight, data.y, self.dtype, **settings)
+        return data._replace(sample_weight=weights)
+
+    def split(self, data: Data, share: object) -> tuple[Data, Data]:
+        """The rows to train on, and the last ones, that share of all, to validate with."""
+        share = real_number("validation_split", share, above=0)
+        border = int(data.n_rows * (1 - share))
+        if not 0 < border < data.n_rows:
+            raise ValueError(
+                f"validation_split={share:g} of {data.n_rows} rows leaves no rows on one side; "
+                f"expected a share such as validation_split=0.2"
+            )
+        if is_sorted(data.y, self.loss.targets):
+            warnings.warn(
+                "y is sorted, so the last rows, those of validation_split, are unlike the others: "
+                "shuffle first, e.g. order = np.random.permutation(len(X)); X, y = X[order], "
+                "y[order]",
+                stacklevel=5,  # who calls `fit`
+            )
+        return data.rows(0, border), data.rows(border, data.n_rows)

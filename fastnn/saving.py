@@ -1,0 +1,62 @@
+"""The arrays of a model by name, for files and pickles, and what they are made into again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastnn._validation import Array, layer_weights, real_number, whole_number
+from fastnn.descent import new_state
+from fastnn.layers import Normalization
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer, State
+
+
+def named_arrays(
+    network: Network | None, state: State | None, layer: Normalization | None
+) -> dict[str, Array]:
+    """Copies of the weights, the optimiser's slots, and the statistics of a Normalization."""
+    arrays = network.views(network.parameters) if network else {}
+    if network and state is not None:
+        arrays |= _slots(network, state)
+    arrays = {name: view.copy() for name, view in arrays.items()}
+    if layer is not None and layer.mean is not None and layer.variance is not None:
+        arrays |= {"mean": layer.mean, "variance": layer.variance}
+    return arrays
+
+
+def sorted_arrays(
+    arrays: Mapping[str, Array],
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+    """The three kinds again: weights, slots, statistics."""
+    slots = {name: array for name, array in arrays.items() if name.startswith("slot")}
+    statistics = {name: arrays[name] for name in ("mean", "variance") if name in arrays}
+    others = slots.keys() | statistics.keys()
+    return {name: arrays[name] for name in arrays if name not in others}, slots, statistics
+
+
+def restored_state(
+    network: Network | None,
+    optimizer: Optimizer,
+    settings: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+) -> State | None:
+    """What the optimiser remembered, None if it had made no step."""
+    step = whole_number("step", settings["step"], minimum=0)
+    if network is None or not (step or arrays):
+        return None
+    state = new_state(network, optimizer)
+    state.step, state.rate = step, real_number("rate", settings.get("rate", 0.5), above=0)
+    views = _slots(network, state)
+    if views.keys() != arrays.keys():
+        raise ValueError("the arrays are not those of its optimiser")
+    for name, view in views.items():
+        view[...] = layer_weights(name, arrays[name], view.shape, network.dtype)
+    return state
+
+
+def _slots(network: Network, state: State) -> dict[str, Array]:
+    """Views of what the optimiser keeps: slot0.W1, slot0.b1, ..."""
+    return {
+        f"slot{number}.{name}": view
+        for number, slot in enumerate(state.slots)
+        for name, view in network.views(slot).items()
+    }
