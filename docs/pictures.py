@@ -1,6 +1,6 @@
-"""Pictures of the documentation: schedules.png and activations.png, into docs/images.
+"""Pictures of the documentation: schedules.png, activations.png, training.png, into docs/images.
 
-``python -m docs.pictures`` draws both. They need matplotlib (``fastnn[plot]``). The activations are
+``python -m docs.pictures`` draws them. They need matplotlib (``fastnn[plot]``). The activations are
 what `predict` and `gradient` return, one number at a time: what is drawn is what trains.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from fastnn import Dense, Sequential, schedules
+from fastnn import Adam, Dense, EarlyStopping, History, ReduceLROnPlateau, Sequential, schedules
 from fastnn.activations import ACTIVATIONS
 from fastnn.plots import COLOURS
 
@@ -141,6 +141,58 @@ def draw_activations(path: Path) -> None:
     figure.savefig(path)
 
 
+# ---- training ---------------------------------------------------------------------------------
+
+
+def watched_fit() -> tuple[History, int]:
+    """A fit like that of docs/training.md, and the epoch whose weights it keeps."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 8))
+    y = (X[:, 0] * X[:, 1] + 0.6 * rng.normal(size=600) > 0.4).astype(int)
+    model = Sequential([Dense(32, "relu"), Dense(1, "sigmoid")], seed=0)
+    model.compile(Adam(0.003), "binary_crossentropy")
+    stopping = EarlyStopping(patience=15)
+    history = model.fit(
+        *(X[:400], y[:400]),
+        epochs=1000,
+        validation_data=(X[400:], y[400:]),
+        callbacks=[stopping, ReduceLROnPlateau(factor=0.5, patience=8)],
+        train_metrics="end",
+    )
+    return history, stopping.best_epoch
+
+
+def draw_training(path: Path) -> None:
+    """Both losses with the epoch that is kept, over the learning rate."""
+    history, best = watched_fit()
+    figure = Figure(figsize=(8, 4), dpi=150, layout="constrained")
+    losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    epochs = np.array(history.epoch) + 1
+    for name, text, colour in zip(
+        ("loss", "val_loss"), ("training rows", "validation rows"), COLOURS, strict=False
+    ):
+        curve = history.history[name]
+        losses.plot(epochs, curve, color=colour, linewidth=1.8)
+        label(losses, text, epochs[-1] + 0.5, curve[-1], colour)
+    rates.step(epochs, history.history["learning_rate"], color=COLOURS[2], where="mid")
+    for axes in (losses, rates):
+        axes.axvline(best + 1, color="0.4", linewidth=1, linestyle=(0, (4, 2)))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    losses.annotate(
+        "weights kept",
+        (best + 1, losses.get_ylim()[1]),
+        xytext=(4, -10),
+        fontsize=9,
+        textcoords="offset points",
+        color="0.3",
+    )
+    losses.set_ylabel("loss")
+    rates.set(xlabel="epoch", ylabel="learning rate", ylim=(0, None), xlim=(0, epochs[-1] * 1.2))
+    figure.savefig(path)
+
+
 if __name__ == "__main__":
     draw_schedules(IMAGES / "schedules.png")
     draw_activations(IMAGES / "activations.png")
+    draw_training(IMAGES / "training.png")

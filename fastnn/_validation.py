@@ -164,6 +164,8 @@ def flag(name: str, value: object) -> bool:
 
 def _numeric_array(name: str, values: object, remedy: str) -> Array:
     """`values` as an array of native real numbers, without a copy where none is needed."""
+    if type(values) is np.ndarray and values.dtype in NUMBER_TYPES:
+        return values
     if hasattr(values, "toarray"):
         raise TypeError(f"{name} is sparse; expected a dense array, e.g. {name}.toarray()")
     if isinstance(values, np.ma.MaskedArray):
@@ -188,6 +190,8 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
 
 def _rounded(name: str, array: Array, dtype: str) -> Array:
     """`array`, finite, side by side in memory as `dtype`; a number beyond `dtype` is an error."""
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):
         cast = np.ascontiguousarray(array, dtype=dtype)
     if not (np.isfinite(cast.min()) and np.isfinite(cast.max())):

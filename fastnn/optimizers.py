@@ -3,6 +3,7 @@
 import math
 from copy import copy
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,12 +226,19 @@ class Optimizer:
         """The numbers of its rule."""
         return self._constants()
 
+    @cached_property
+    def _fixed_constants(self) -> Array:
+        """They stay: nothing but the learning rate of a made optimiser may change."""
+        return self.constants()
+
     def rule(self, layers: Array, state: State) -> Rule:
         """How it makes a step; `layers` is what each layer has of its own."""
-        return Rule(self.constants(), layers, state.slots, state.clipped)
+        return Rule(self._fixed_constants, layers, state.slots, state.clipped)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
+        if isinstance(self.learning_rate, float):
+            return self.learning_rate
         return float(self._rates(np.array([float(step)]))[0])
 
     def _rates(self, steps: Array) -> Array:

@@ -1,0 +1,84 @@
+"""What the training loop costs beside the descent: many short fits, and a fit that is watched."""
+
+import io
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from math import ceil
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from bench.report import Figure, middle
+from bench.workloads import NETS, Net, dataset
+from fastnn import SGD, Callback, Dense, Progress, Sequential
+
+SHORT = "fastnn: 1,000 fits of one epoch over one fit of 1,000, 1,000 rows in batches of 32"
+WATCHED = "fastnn: an epoch of 50 ms with accuracy, progress and a callback over one without"
+SMALL = next(net for net in NETS if net.name == "30-64-32-1")
+EPOCH = 0.05  # seconds
+MODES = {"stochastic": 1, "minibatch": 32}
+
+
+def model_for(net: Net, metrics: list[str] | None = None) -> Sequential:
+    *hidden, n_out = net.widths[1:]
+    output, loss = Dense(n_out, "softmax"), "categorical_crossentropy"
+    if net.is_binary:
+        output, loss = Dense(n_out, "sigmoid"), "binary_crossentropy"
+    model = Sequential([*(Dense(units, "relu") for units in hidden), output], seed=0)
+    model.compile(SGD(1e-3), loss, metrics)
+    return model
+
+
+def timed(call: Callable[[], object]) -> float:
+    start = perf_counter()
+    call()
+    return perf_counter() - start
+
+
+def same_bits(*models: Sequential) -> bool:
+    first, *others = ([w.tobytes() for w in model.get_weights()] for model in models)
+    return all(other == first for other in others)
+
+
+def test_short_fits(benchmark, n_rounds, figures):
+    X, y = (rows[:1000] for rows in dataset(SMALL))
+    n = 1000
+
+    def ratio() -> float:
+        once, often = model_for(SMALL), model_for(SMALL)
+        whole = timed(lambda: once.fit(X, y, epochs=n, threads=1))
+        parts = timed(lambda: [often.fit(X, y, threads=1) for _ in range(n)])
+        assert same_bits(once, often)
+        return parts / whole
+
+    ratios = benchmark.pedantic(lambda: [ratio() for _ in range(n_rounds)])
+    figures.append(Figure(SHORT, (SMALL.name,), "fits / epochs", middle(ratios)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("net", NETS, ids=lambda net: net.name)
+def test_watched_epochs(benchmark, net, mode, n_rounds, figures):
+    """The fastest of many epochs on each side: what they differ by is less than the noise."""
+    plain, watched = model_for(net), model_for(net, ["accuracy"])
+    fit = {"batch_size": MODES[mode], "threads": 1}
+    X, y = dataset(net)
+    rate = plain.fit(X, y, **fit).history["samples_per_second"][0]
+    copies = ceil(rate * EPOCH / len(X))
+    X, y = (np.concatenate([rows] * copies)[: ceil(rate * EPOCH)] for rows in (X, y))
+
+    def pair() -> tuple[float, float]:
+        quiet = timed(lambda: plain.fit(X, y, **fit))
+        with redirect_stdout(io.StringIO()):
+            callbacks = [Progress(), Callback()]
+            return quiet, timed(lambda: watched.fit(X, y, callbacks=callbacks, **fit))
+
+    def ratios() -> list[float]:
+        plain.reset(), watched.reset()
+        times = np.array([[pair() for _ in range(20)] for _ in range(n_rounds)])
+        assert same_bits(plain, watched)
+        fastest = times.min(axis=1)
+        return (fastest[:, 1] / fastest[:, 0]).tolist()
+
+    found = benchmark.pedantic(ratios)
+    figures.append(Figure(WATCHED, (net.name, mode), "watched / plain", middle(found)))
