@@ -186,8 +186,14 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
 
 
 def batch(descent: Descent) -> Iterator[Slice]:
-    """One update along the mean gradient of all rows, visited in their natural order."""
-    return _one_step(descent, None, 0, descent.data.n_rows)
+    """One update along the mean gradient of all rows, visited in their natural order.
+
+    Few rows pass as one minibatch: the same bits, but the gradient need not lie in memory.
+    """
+    n_rows = descent.data.n_rows
+    if n_rows <= descent.network.block and not descent.optimizer.needs_all_rows:
+        return minibatch(descent, None, n_rows)
+    return _one_step(descent, None, 0, n_rows)
 
 
 def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
