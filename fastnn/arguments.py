@@ -66,7 +66,8 @@ def checked_metrics(
     taken = {metric.name for metric in found}
     for metric in _fitted("weighted_metrics", weighted, loss, units):
         name = f"weighted_{metric.name}" if metric.name in taken else metric.name
-        found.append(dataclasses.replace(metric, name=name, weighted=True))
+        metric = dataclasses.replace(metric, name=name, weighted=True)
+        found.append(metric if loss is None else metric.fitted(loss, units))
     if len({metric.name for metric in found}) < len(found):
         names = [metric.name for metric in found]
         raise ValueError(f"metrics={names!r} names a metric twice; say each once")

@@ -2,8 +2,8 @@
 
 Below, y_ij and a_ij are target and output j of row i, of n rows and k outputs. With
 `weighted=True`, or from `compile(weighted_metrics=...)`, a mean 1/n sum_i m_i over the rows is
-sum_i w_i m_i / sum_i w_i with the sample weights w_i, as in Keras; else they do not count. A
-metric's `name` is its key in the history.
+sum_i w_i m_i / sum_i w_i with the sample weights w_i, as in Keras; else they do not count. Where
+all w_i are 0 it is 0. A metric's `name` is its key in the history.
 """
 
 import math
@@ -65,26 +65,24 @@ class Explained:
 
     The deviations of two sets of rows are merged by the formula of Chan, Golub, LeVeque 1983.
     Targets count from those of the first row, so that S is 0, not its rounding, if they are all
-    alike.
+    alike. 0 for weights that are all 0.
     """
 
     def __init__(self) -> None:
         self._weight = 0.0
 
     def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
-        if not self._weight:
-            self._origin = y[0].astype(np.float64)
-            self._mean, self._deviations, self._errors = np.zeros((3, len(self._origin)))
         for targets, outputs, w in _blocks(y, predictions, weights):
             column = np.ones((len(targets), 1)) if w is None else w[:, None]
             targets = targets.astype(np.float64)
+            if not self._weight:
+                self._origin = targets[0]
+                self._mean, self._deviations, self._errors = np.zeros((3, len(self._origin)))
             self._errors += (column * np.square(outputs - targets)).sum(axis=0)
             self._merge(targets - self._origin, column)
 
     def _merge(self, targets: Array, w: Array) -> None:
         before, new = self._weight, float(w.sum())
-        if not new:
-            return
         mean = (w * targets).sum(axis=0) / new
         shift = mean - self._mean
         self._weight = before + new
@@ -93,6 +91,8 @@ class Explained:
         self._deviations += np.square(shift) * (before * new / self._weight)
 
     def value(self) -> float:
+        if not self._weight:
+            return 0.0
         varied = self._deviations > 0
         scores = np.where(self._errors > 0, 0.0, 1.0)
         scores[varied] = 1 - self._errors[varied] / self._deviations[varied]
@@ -102,11 +102,22 @@ class Explained:
 def _blocks(
     y: Array, predictions: Array, weights: Array | None
 ) -> Iterator[tuple[Array, Array, Array | None]]:
-    """Targets, outputs and weights, in double precision, of some rows after the other."""
+    """Targets, outputs and weights, in double precision, of some rows after the other.
+
+    Without those of weight 0, whose errors may be infinite.
+    """
     for start in range(0, len(y), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
-        w = None if weights is None else weights[rows].astype(np.float64)
-        yield y[rows], predictions[rows], w
+        targets, outputs = y[rows], predictions[rows]
+        if weights is None:
+            yield targets, outputs, None
+            continue
+        w = weights[rows].astype(np.float64)
+        if not w.all():
+            counts = w > 0
+            targets, outputs, w = targets[counts], outputs[counts], w[counts]
+        if len(w):
+            yield targets, outputs, w
 
 
 def _sum(terms: Array) -> float:
@@ -448,7 +459,8 @@ class R2Score(NumberMetric):
 
     The coefficient of determination, "r2_score": 1 if all is right, 0 for outputs m_j, below for
     worse. An output whose targets are all alike scores 0, as in Keras, but 1 without an error, as
-    in scikit-learn. Source: Keras's `R2Score`, its uniform average over outputs.
+    in scikit-learn. With `weighted=True` each square counts w_i times, in m_j too; where all w_i
+    are 0 the score is 0. Source: Keras's `R2Score`, its uniform average over outputs.
 
     Raises
     ------

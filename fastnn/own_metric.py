@@ -95,18 +95,18 @@ class _Collected:
 
     def __init__(self, metric: OwnMetric) -> None:
         self._metric = metric
-        self._rows: list[tuple[Array, Array]] = []
-        self._weights: list[Array] = []
+        self._rows: list[tuple[Array, Array, Array]] = []
+        self._weighted = False
 
     def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
-        self._rows.append((y, predictions.copy()))
-        if weights is not None:
-            self._weights.append(weights)
+        self._weighted |= weights is not None
+        weights = np.ones(len(y), predictions.dtype) if weights is None else weights.copy()
+        # Copies, since a chunk's arrays may hold the next one's rows by then.
+        self._rows.append((y.copy(), predictions.copy(), weights))
 
     def value(self) -> float:
-        y_true, y_pred = (np.concatenate(parts) for parts in zip(*self._rows, strict=True))
-        weights = np.concatenate(self._weights) if self._weights else None
-        return self._metric.value(y_true, y_pred, weights)
+        y_true, y_pred, weights = (np.concatenate(part) for part in zip(*self._rows, strict=True))
+        return self._metric.value(y_true, y_pred, weights if self._weighted else None)
 
 
 def _name_of(function: Any) -> str:

@@ -335,6 +335,24 @@ def test_finite_checks_name_the_place(build):
 
 
 @each_build
+@pytest.mark.parametrize("n_outputs", [*SIZES, 300])
+@pytest.mark.parametrize("of", ["numbers", "ties"])
+def test_the_place_of_the_largest_output_is_that_of_argmax(build, n_outputs, of):
+    """Of several it is the first."""
+    core, dtype = make_network(build, [3, 1], ["linear"]).core, build[1]
+    rng = np.random.default_rng(n_outputs)
+    outputs = rng.normal(size=(200, n_outputs)).astype(dtype)
+    if of == "ties":
+        outputs = np.sign(outputs).round() * 0.5  # a few values, each many times
+        outputs[7] = -np.inf
+        outputs[8, rng.integers(n_outputs)] = np.inf
+        outputs[9] = np.nan
+    places = np.full(200, -1)
+    core.largest_places(outputs, places)
+    np.testing.assert_array_equal(places, outputs.argmax(axis=1))
+
+
+@each_build
 def test_empty_arrays_return_before_any_address_is_taken(build):
     network = make_network(build, [3, 1], ["linear"])
     no_rows = np.empty((0, 3), network.dtype).view(np.uint8)
@@ -352,6 +370,7 @@ def test_empty_arrays_return_before_any_address_is_taken(build):
     assert core.minibatch(*arguments, steps, *rule, 8, gradient) == 7
     assert core.first_nonfinite(no_rows, 0, 3) == (-1, -1)
     assert core.all_finite(nothing)
+    core.largest_places(nothing.reshape(0, 3), np.empty(0, np.int64))
     core.update(arguments[0], nothing, nothing, steps, *rule)
     layers, parameters, _, block, scratch, noise = network.open_arguments(1, drop=False)
     no_outputs = nothing.reshape(0, 1)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,14 +134,272 @@ def test_sample_weights_do_not_count(metric):
     assert weighted[0] != plain[0]
 
 
+# ---- sample weights that count ------------------------------------------------------------------
+
+WEIGHTS = RNG.choice([0.0, 0.5, 1.0, 7.0], N_ROWS)
+
+
+def by_rows(terms):
+    """The weighted mean of what each row has."""
+    return lambda y, a, w: (w * terms(y, a)).sum() / w.sum()
+
+
+def weighted_r2(y, a, w):
+    w = w[:, None]
+    residual = (w * (a - y) ** 2).sum(axis=0)
+    mean = (w * y).sum(axis=0) / w.sum()
+    return np.mean(1 - residual / (w * (y - mean) ** 2).sum(axis=0))
+
+
+def top(k):
+    """Whether the class of a row is among the k that the outputs put first."""
+    return by_rows(lambda y, a: (np.argsort(-a)[:, :k] == y.argmax(axis=1)[:, None]).any(axis=1))
+
+
+mean_absolute = by_rows(lambda y, a: abs(a - y).mean(axis=1))
+mean_square = by_rows(lambda y, a: ((a - y) ** 2).mean(axis=1))
+
+WEIGHTED = [
+    ("numbers", "mean_absolute_error", mean_absolute),
+    ("number", "mae", mean_absolute),
+    ("counts", "mae", mean_absolute),
+    ("numbers", "mean_squared_error", mean_square),
+    ("bits", "mse", mean_square),
+    ("numbers", "root_mean_squared_error", lambda *rows: mean_square(*rows) ** 0.5),
+    ("number", "rmse", lambda *rows: mean_square(*rows) ** 0.5),
+    ("numbers", "r2_score", weighted_r2),
+    ("number", "r2_score", weighted_r2),
+    ("counts", "r2_score", weighted_r2),
+    ("bits", "accuracy", by_rows(lambda y, a: ((a > 0.5) == y).mean(axis=1))),
+    ("signs", "accuracy", by_rows(lambda y, a: ((a > 0) == (y > 0)).mean(axis=1))),
+    ("bits as numbers", "binary_accuracy", by_rows(lambda y, a: ((a > 0.5) == y).mean(axis=1))),
+    ("bits", BinaryAccuracy(0.4), by_rows(lambda y, a: ((a > 0.4) == y).mean(axis=1))),
+    ("labels", "accuracy", top(1)),
+    ("one-hot", "accuracy", top(1)),
+    ("labels", "categorical_accuracy", top(1)),
+    ("labels", TopKAccuracy(2), top(2)),
+    ("one-hot as numbers", TopKAccuracy(3, name="top_3"), top(3)),
+]
+weighted_metrics = pytest.mark.parametrize("kind, metric, formula", WEIGHTED)
+
+
+def weighted_model(kind, *wanted, dtype="float64", rate=1e-300):
+    """At a rate so small that the weights stay where they are; its slices are short."""
+    output, loss, _ = KINDS[kind]
+    model = Sequential([Dense(8, "tanh"), output], seed=1, dtype=dtype)
+    model.compile(SGD(rate), loss, weighted_metrics=wanted)
+    model.build(X.shape[1])
+    model._network.slice_rows = model._network.block = 64
+    return model
+
+
+def rows_of(kind, model):
+    """Targets and outputs as matrices in double precision, labels as one-hot rows."""
+    y = np.eye(4)[LABELS] if kind == "labels" else KINDS[kind][2].reshape(N_ROWS, -1)
+    return y, model.predict(X).astype(np.float64)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@weighted_metrics
+def test_a_weighted_metric_over_many_slices_is_its_formula(
+    monkeypatch, kind, metric, formula, dtype
+):
+    monkeypatch.setattr("fastnn.metrics.BLOCK_ROWS", 60)
+    model, y = weighted_model(kind, metric, dtype=dtype), KINDS[kind][2]
+    expected = formula(*rows_of(kind, model), WEIGHTS)
+    found = model.evaluate(X, y, sample_weight=WEIGHTS)[1]
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert found == pytest.approx(model.test_on_batch(X, y, WEIGHTS)[1], rel=1e-12)
+    plain = formula(*rows_of(kind, model), np.ones(N_ROWS))
+    assert model.evaluate(X, y)[1] == pytest.approx(plain, rel=1e-5, abs=1e-5)
+    assert found != pytest.approx(plain, rel=1e-5, abs=1e-5)
+
+
+@weighted_metrics
+def test_weighted_true_is_an_entry_of_weighted_metrics(kind, metric, formula):
+    as_object = METRICS[metric](name=metric) if isinstance(metric, str) else metric
+    one, other = model_for(kind, replace(as_object, weighted=True)), weighted_model(kind, metric)
+    one.fit(X, KINDS[kind][2], epochs=1)
+    other.build(X.shape[1])
+    other.set_weights(one.get_weights())
+    scores = [
+        model.evaluate(X, KINDS[kind][2], sample_weight=WEIGHTS, return_dict=True)
+        for model in (one, other)
+    ]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+    assert scores[0].keys() == scores[1].keys()
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
+@weighted_metrics
+def test_a_fit_reports_weighted_metrics(kind, metric, formula, mode):
+    """Of the rows as they pass, and of validation rows with weights of their own."""
+    model, y = weighted_model(kind, metric), KINDS[kind][2]
+    expected = formula(*rows_of(kind, model), WEIGHTS)
+    few = slice(0, 200)
+    validation = X[few], y[few], WEIGHTS[few][::-1]
+    part = (matrix[few] for matrix in rows_of(kind, model))
+    expected_few = formula(*part, WEIGHTS[few][::-1])
+    history = model.fit(X, y, sample_weight=WEIGHTS, mode=mode, validation_data=validation).history
+    key = list(history)[1]
+    assert history[key] == pytest.approx([expected], rel=1e-9)
+    assert history[f"val_{key}"] == pytest.approx([expected_few], rel=1e-9)
+    assert model.train_on_batch(X, y, sample_weight=WEIGHTS)[1] == pytest.approx(expected, rel=1e-9)
+
+
+def test_train_metrics_at_the_end_count_the_weights_too():
+    model = weighted_model("numbers", "mae", "r2_score", rate=0.001)
+    history = model.fit(X, NUMBERS, sample_weight=WEIGHTS, train_metrics="end").history
+    scores = model.evaluate(X, NUMBERS, sample_weight=WEIGHTS, return_dict=True)
+    assert {name: history[name] for name in scores} == {name: [scores[name]] for name in scores}
+
+
+def test_class_weights_are_sample_weights_here():
+    model = weighted_model("labels", "accuracy")
+    history = model.fit(X, LABELS, class_weight={0: 5.0, 2: 0.0}).history
+    weights = np.array([5.0, 1.0, 0.0, 1.0])[LABELS]
+    assert history["accuracy"] == pytest.approx([top(1)(*rows_of("labels", model), weights)])
+
+
+def test_chunks_without_weights_count_once_a_row():
+    model = weighted_model("numbers", "mae", "r2_score")
+    weights = np.where(np.arange(N_ROWS) < 300, WEIGHTS, 1.0)
+    chunks = [(X[:300], NUMBERS[:300], WEIGHTS[:300]), (X[300:], NUMBERS[300:])]
+    history = model.fit(chunks).history
+    expected = mean_absolute(*rows_of("numbers", model), weights)
+    assert history["mae"] == pytest.approx([expected], rel=1e-9)
+    expected = weighted_r2(*rows_of("numbers", model), weights)
+    assert history["r2_score"] == pytest.approx([expected], rel=1e-9)
+
+
+NAMES = {
+    "labels": ["accuracy", TopKAccuracy(2)],
+    "signs": ["accuracy", "binary_accuracy"],
+    "numbers": ["mae", "mse", "rmse", "r2_score"],
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_rows_of_weight_zero_are_as_good_as_absent(kind):
+    """Also where whole slices have it, the first ones among them."""
+    model, y = weighted_model(kind, *NAMES[kind]), KINDS[kind][2]
+    weights = WEIGHTS.copy()
+    weights[:150] = weights[300:450] = 0
+    there = weights > 0
+    found = model.evaluate(X, y, sample_weight=weights)[1:]
+    alone = model.evaluate(X[there], y[there], sample_weight=weights[there])[1:]
+    assert found == pytest.approx(alone, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_weights_that_are_all_zero_give_zero(kind):
+    model, y = weighted_model(kind, *NAMES[kind]), KINDS[kind][2]
+    nothing = [0.0] * (1 + len(NAMES[kind]))
+    assert model.evaluate(X, y, sample_weight=np.zeros(N_ROWS)) == nothing
+    history = model.fit(X, y, sample_weight=np.zeros(N_ROWS)).history
+    assert [values[0] for values in history.values()][: len(nothing)] == nothing
+
+
+def test_rows_of_weight_zero_may_overflow():
+    y, a = np.array([[1e300], [0.1], [0.1], [0.4]]), np.array([[-1e300], [0.1], [0.3], [0.2]])
+    w = np.array([0.0, 1.0, 1.0, 1.0])
+    for name in ("mae", "mse", "rmse", "r2_score"):
+        metric = METRICS[name](name=name)
+        assert streamed(metric, y, a, 2, w) == pytest.approx(streamed(metric, y[1:], a[1:], 2))
+
+
+def test_r2_takes_no_row_of_weight_zero_to_count_from():
+    """Else the rounding of targets that are all alike would pass for a deviation."""
+    y = np.full((5_000, 1), 0.1)
+    y[0] = 1e6
+    w = np.ones(5_000)
+    w[0] = 0
+    assert streamed(R2Score(), y, y + y, 7, w) == 0.0
+    assert streamed(R2Score(), y, y, 7, w) == 1.0
+
+
+def test_in_both_lists_a_metric_has_two_names():
+    model = Sequential([Dense(4, "softmax")], seed=1)
+    model.compile(
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+        weighted_metrics=["accuracy", TopKAccuracy(2)],
+    )
+    history = model.fit(
+        X, LABELS, sample_weight=WEIGHTS, validation_data=(X, LABELS, WEIGHTS)
+    ).history
+    names = ["loss", "accuracy", "weighted_accuracy", "top_k_accuracy"]
+    assert list(history)[:4] == names
+    assert [name for name in history if name.startswith("val_")] == [f"val_{n}" for n in names]
+    scores = model.evaluate(X, LABELS, sample_weight=WEIGHTS, return_dict=True)
+    rows = rows_of("labels", model)
+    assert scores["accuracy"] == pytest.approx(top(1)(*rows, np.ones(N_ROWS)))
+    assert scores["weighted_accuracy"] == pytest.approx(top(1)(*rows, WEIGHTS))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "weighted"),
+    [
+        (["accuracy", metrics.Accuracy(name="weighted_accuracy")], ["accuracy"]),
+        (["accuracy"], ["accuracy", "accuracy"]),
+        ([], ["accuracy", "accuracy"]),
+    ],
+)
+def test_names_that_clash_all_the_same_are_refused(wanted, weighted):
+    model = Sequential([Dense(4, "softmax")])
+    with pytest.raises(ValueError, match="names a metric twice"):
+        model.compile("SGD", "categorical_crossentropy", wanted, weighted)
+
+
+def test_weighted_metrics_are_checked_as_metrics_are():
+    model = Sequential([Dense(1)])
+    with pytest.raises(ValueError, match="needs classes"):
+        model.compile(loss="mse", weighted_metrics=["accuracy"])
+    with pytest.raises(ValueError, match=r"weighted_metrics=\['mae'\]: metrics need a loss"):
+        model.compile(weighted_metrics=["mae"])
+    with pytest.raises(TypeError, match="weighted='yes'"):
+        R2Score(weighted="yes")
+
+
+def with_sklearn(name, **options):
+    """scikit-learn's function of that name on the matrices that our formulas take."""
+    function = getattr(pytest.importorskip("sklearn.metrics"), name, None)
+    if function is None:
+        pytest.skip(f"this scikit-learn has no {name}")
+    return lambda y, a, w: function(y, a, sample_weight=w, **options)
+
+
+SKLEARN = [
+    ("numbers", "mae", "mean_absolute_error"),
+    ("numbers", "mse", "mean_squared_error"),
+    ("number", "rmse", "root_mean_squared_error"),
+    ("numbers", "r2_score", "r2_score"),
+    ("number", "r2_score", "r2_score"),
+    ("labels", "accuracy", "accuracy_score"),
+    ("labels", TopKAccuracy(2), "top_k_accuracy_score"),
+]
+
+
+@pytest.mark.parametrize(("kind", "metric", "name"), SKLEARN)
+def test_weighted_metrics_are_those_of_scikit_learn(kind, metric, name):
+    model = weighted_model(kind, metric)
+    y, a = rows_of(kind, model)
+    if kind == "labels":
+        y = LABELS
+        a = a.argmax(axis=1) if name == "accuracy_score" else a
+    function = with_sklearn(name, **({"k": 2} if name == "top_k_accuracy_score" else {}))
+    found = model.evaluate(X, KINDS[kind][2], sample_weight=WEIGHTS)[1]
+    assert found == pytest.approx(function(y, a, WEIGHTS), rel=1e-9)
+
+
 # ---- sums that stay exact -----------------------------------------------------------------------
 
 
-def streamed(metric, y, predictions, rows_at_once):
+def streamed(metric, y, predictions, rows_at_once, weights=None):
     running = metric.running()
     for start in range(0, len(y), rows_at_once):
         rows = slice(start, start + rows_at_once)
-        running.add(y[rows], predictions[rows])
+        running.add(y[rows], predictions[rows], None if weights is None else weights[rows])
     return running.value()
 
 
@@ -294,6 +553,22 @@ def test_metrics_survive_save_copy_and_pickle(tmp_path, kind, wanted, way):
     assert len(scores) == 1 + len(wanted)
     assert other.evaluate(X, y, return_dict=True) == scores
     assert list(other.evaluate(X, y, return_dict=True)) == list(scores)
+
+
+@pytest.mark.parametrize("way", ["file", *JOURNEYS])
+@pytest.mark.parametrize("kind", NAMES)
+def test_weighted_metrics_survive_save_copy_and_pickle(tmp_path, kind, way):
+    output, loss, y = KINDS[kind]
+    model = Sequential([output], seed=1)
+    model.compile(SGD(0.01), loss, NAMES[kind], NAMES[kind])
+    model.fit(X, y)
+    other = through_file(model, tmp_path) if way == "file" else JOURNEYS[way](model)
+    before, after = (
+        one.evaluate(X, y, sample_weight=WEIGHTS, return_dict=True) for one in (model, other)
+    )
+    assert after == before
+    assert list(after) == list(before)
+    assert len({*before.values()}) == 1 + 2 * len(NAMES[kind])  # the weights count in half of them
 
 
 def test_a_metric_of_ones_own_class_cannot_go_into_a_file(tmp_path):
