@@ -112,7 +112,7 @@ def checked_plan(
     )
 
 
-def new_history(plan: Plan, source: Source, verbose: int, names: list[str]) -> History:
+def new_history(plan: Plan, source: Source, verbose: int, numbers: dict[str, str]) -> History:
     """An empty one; of chunks nobody knows how many rows there will be."""
     n_rows = source.first.n_rows
     size = plan.size(n_rows)
@@ -125,7 +125,7 @@ def new_history(plan: Plan, source: Source, verbose: int, names: list[str]) -> H
             "batch_size": size,
             "samples": None if isinstance(source, Chunks) else n_rows,
             "seed": plan.seed,
-            "metrics": names,
+            "metrics": numbers,
             "initial_epoch": plan.initial_epoch,
             "validation_freq": plan.validation_freq,
         }
@@ -134,13 +134,17 @@ def new_history(plan: Plan, source: Source, verbose: int, names: list[str]) -> H
 
 def recorded(
     optimizer: Optimizer, wanted: Sequence[metrics.Metric], *, validated: bool
-) -> list[str]:
-    """The names of all numbers that a fit records of an epoch."""
-    names = ["loss", *(metric.name for metric in wanted)]
-    names += [f"val_{name}" for name in names] * validated
-    names += ["seconds", "samples_per_second"]
-    names += ["learning_rate"] * optimizer.has_rate
-    return names + ["clipped_steps"] * optimizer.clips
+) -> dict[str, str]:
+    """All numbers that a fit records of an epoch, and in which direction each gets better."""
+    found = {"loss": "min"} | {metric.name: metric.better for metric in wanted}
+    if validated:
+        found |= {f"val_{name}": better for name, better in found.items()}
+    found |= {"seconds": "min", "samples_per_second": "max"}
+    if optimizer.has_rate:
+        found["learning_rate"] = "min"
+    if optimizer.clips:
+        found["clipped_steps"] = "min"
+    return found
 
 
 def checked_verbose(verbose: object) -> int:

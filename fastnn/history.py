@@ -28,7 +28,8 @@ class History:
         The numbers of the epochs, from `initial_epoch` on, 0 as a rule.
     params : dict
         epochs, steps (weight updates in an epoch), samples, mode, batch_size, seed, verbose,
-        initial_epoch, validation_freq, and metrics, the names of all numbers recorded. Of rows in
+        initial_epoch, validation_freq, and metrics: the names of all numbers recorded, each with
+        the direction in which it gets better, "min", "max", or "" if nobody knows. Of rows in
         chunks steps is `steps_per_epoch`, samples None, and mode and batch_size are those of the
         first.
     """

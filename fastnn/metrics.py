@@ -148,6 +148,7 @@ class Metric:
     instead: ClassVar[str]  # what to do with others
 
     streamed: ClassVar[bool] = True  # whether it may be asked for between two slices
+    better: ClassVar[str] = "max"  # in which direction it gets better; "" if nobody knows
 
     name: str
     weighted: bool = False
@@ -370,6 +371,7 @@ class NumberMetric(Metric):
     needs: ClassVar[str] = "numbers"
     targets: ClassVar[tuple[TargetKind, ...]] = ("numbers", "counts", "probabilities")
     instead: ClassVar[str] = "e.g. metrics=['accuracy']"
+    better: ClassVar[str] = "min"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -476,6 +478,8 @@ class R2Score(NumberMetric):
     >>> model.evaluate([[1.0], [2.0], [4.0]], [1, 2, 3])[1]  # 1 - 1 / 2
     0.5
     """
+
+    better: ClassVar[str] = "max"
 
     name: str = "r2_score"
 

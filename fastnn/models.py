@@ -375,8 +375,8 @@ class Sequential:
         self._check_mode(size, source.first.n_rows)
         if y is None:
             self._check_chunks(at_end)
-        names = recorded(self._optimizer, self._metrics, validated=validation is not None)
-        history = new_history(plan, source, shown, names)
+        numbers = recorded(self._optimizer, self._metrics, validated=validation is not None)
+        history = new_history(plan, source, shown, numbers)
         shows = checked_callbacks(progress(shown), self, history.params)
         hooks = shows + checked_callbacks(callbacks, self, history.params)
         self._disturb()

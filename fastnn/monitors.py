@@ -10,7 +10,7 @@ from fastnn.callbacks import Callback, Logs
 from fastnn.optimizers import BELOW_1
 
 SMALLEST = sys.float_info.min  # a learning rate is more than nothing
-HIGHER = "acc", "r2"  # in the name of a number of which more is better
+SIGNS = {"min": 1.0, "max": -1.0}
 
 Direction = Literal["auto", "min", "max"]
 
@@ -22,8 +22,7 @@ class Monitor(Callback):
         if not isinstance(monitor, str):
             raise TypeError(f"monitor={monitor!r}: expected a name, e.g. monitor='val_loss'")
         self.monitor = monitor
-        higher = {"auto": any(part in monitor for part in HIGHER), "min": False, "max": True}
-        self._sign = -1.0 if lookup("mode", mode, higher) else 1.0
+        self.mode = lookup("mode", mode, {"auto": "", "min": "min", "max": "max"})
         self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -33,6 +32,13 @@ class Monitor(Callback):
                 f"{', '.join(self.params['metrics'])}; take one of them, or give fit "
                 f"validation data for the others"
             )
+        direction = self.mode or self.params["metrics"][self.monitor]
+        if not direction:
+            raise ValueError(
+                f"mode='auto', but whether less or more of {self.monitor!r} is better is not known; "
+                f"say {type(self).__name__}({self.monitor!r}, mode='max') or mode='min'"
+            )
+        self._sign = SIGNS[direction]
         self.best = self._sign * math.inf
 
     def is_better(self, value: float, reference: float | None = None) -> bool:
@@ -53,7 +59,8 @@ class EarlyStopping(Monitor):
     patience : int
         How many epochs in a row may bring nothing better.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto" takes higher for an accuracy.
+        Whether lower or higher is better; "auto" knows it of all numbers but those that a function
+        of your own returns.
     baseline : float, optional
         Patience begins anew only with what is better than this, too.
     restore_best_weights : bool
@@ -138,7 +145,8 @@ class ModelCheckpoint(Monitor):
     save_best_only : bool
         Whether to save only what is better than all before.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto" takes higher for an accuracy.
+        Whether lower or higher is better; "auto" knows it of all numbers but those that a function
+        of your own returns.
 
     Raises
     ------
@@ -196,7 +204,8 @@ class ReduceLROnPlateau(Monitor):
     patience : int
         How many epochs in a row may bring nothing better; those without the number do not count.
     mode : {"auto", "min", "max"}
-        Whether lower or higher is better; "auto" takes higher for an accuracy or an R2.
+        Whether lower or higher is better; "auto" knows it of all numbers but those that a function
+        of your own returns.
     min_delta : float
         What counts as better: more than so much.
     cooldown : int
@@ -223,7 +232,7 @@ class ReduceLROnPlateau(Monitor):
         *,
         factor: float = 0.1,
         patience: int = 10,
-        mode: Literal["auto", "min", "max"] = "auto",
+        mode: Direction = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,

@@ -51,6 +51,7 @@ class OwnMetric(Metric):
     """
 
     streamed: ClassVar[bool] = False
+    better: ClassVar[str] = ""
 
     function: MetricFunction
     name: str = field(default="", kw_only=True)

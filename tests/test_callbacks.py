@@ -160,7 +160,7 @@ class Model:
 def stopped(values, **settings):
     """The epoch in which a row of numbers ends a fit, the best one, and the weights in the end."""
     callback = EarlyStopping("loss", **settings)
-    callback.model, callback.params = Model(), {"metrics": ["loss"]}
+    callback.model, callback.params = Model(), {"metrics": {"loss": "min"}}
     callback.on_train_begin({})
     for epoch, value in enumerate(values):
         callback.model.weights = [np.full(1, epoch)]
@@ -216,9 +216,7 @@ def test_a_number_that_is_not_there_is_refused_before_anything_moves():
     model.build(4)
     before = bits(model)
     for callback in (EarlyStopping(), ModelCheckpoint("x.npz", save_best_only=True)):
-        with pytest.raises(
-            ValueError, match="'val_loss' is not among .* loss, seconds, .*; take"
-        ):
+        with pytest.raises(ValueError, match="'val_loss' is not among .* loss, seconds, .*; take"):
             fit(model, callbacks=[callback])
     assert bits(model) == before
 

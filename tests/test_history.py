@@ -40,7 +40,7 @@ def test_the_dictionary_is_a_copy():
     copied["params"]["metrics"].clear()
     copied["epoch"].clear()
     assert len(history.history["loss"]) == len(history.epoch) == 2
-    assert history.params["metrics"][0] == "loss"
+    assert history.params["metrics"]["loss"] == "min"
 
 
 # ---- the table ----------------------------------------------------------------------------------

@@ -273,9 +273,7 @@ def test_a_rate_never_becomes_zero(factor):
 def test_a_monitor_that_is_not_there_is_refused_by_name():
     model = model_for(SGD(0.1))
     before = model.history
-    with pytest.raises(
-        ValueError, match="'val_loss' is not among .* loss, .*validation data"
-    ):
+    with pytest.raises(ValueError, match="'val_loss' is not among .* loss, .*validation data"):
         fit(model, "batch", epochs=3, callbacks=[ReduceLROnPlateau()])
     assert model.history is before
     assert model.epochs_trained == 0

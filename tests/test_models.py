@@ -220,7 +220,12 @@ def test_history_params_say_how_it_was_trained(options, steps, mode, batch_size)
         "batch_size": batch_size,
         "samples": 50,
         "seed": 7,
-        "metrics": ["loss", "seconds", "samples_per_second", "learning_rate"],
+        "metrics": {
+            "loss": "min",
+            "seconds": "min",
+            "samples_per_second": "max",
+            "learning_rate": "min",
+        },
         "initial_epoch": 0,
         "validation_freq": 1,
     }
