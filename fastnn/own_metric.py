@@ -97,15 +97,17 @@ class _Collected:
         self._metric = metric
         self._rows: list[tuple[Array, Array]] = []
         self._weights: list[Array] = []
+        self._weighs = False
 
     def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
-        self._rows.append((y, predictions.copy()))
-        if weights is not None:
-            self._weights.append(weights)
+        self._rows.append((y.copy(), predictions.copy()))
+        if self._metric.weighted:  # of chunks some may come without weights, which are then 1
+            self._weighs |= weights is not None
+            self._weights.append(np.ones(len(y)) if weights is None else weights.copy())
 
     def value(self) -> float:
         y_true, y_pred = (np.concatenate(parts) for parts in zip(*self._rows, strict=True))
-        weights = np.concatenate(self._weights) if self._weights else None
+        weights = np.concatenate(self._weights) if self._weighs else None
         return self._metric.value(y_true, y_pred, weights)
 
 
