@@ -372,9 +372,9 @@ class Sequential:
         wanted, shown = checked_threads(threads), checked_verbose(verbose)
         at_end = lookup("train_metrics", train_metrics, MEASURED)
         size = plan.size(source.first.n_rows)
-        self._check_mode(size, source.first.n_rows)
         if y is None:
             self._check_chunks(at_end)
+        self._check_mode(size, source.first.n_rows)
         numbers = recorded(self._optimizer, self._metrics, validated=validation is not None)
         history = new_history(plan, source, shown, numbers)
         shows = checked_callbacks(progress(shown), self, history.params)

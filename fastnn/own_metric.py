@@ -96,18 +96,20 @@ class _Collected:
 
     def __init__(self, metric: OwnMetric) -> None:
         self._metric = metric
-        self._rows: list[tuple[Array, Array, Array]] = []
-        self._weighted = False
+        self._rows: list[tuple[Array, Array]] = []
+        self._weights: list[Array] = []
+        self._weighs = False
 
     def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
-        self._weighted |= weights is not None
-        weights = np.ones(len(y), predictions.dtype) if weights is None else weights.copy()
-        # Copies, since a chunk's arrays may hold the next one's rows by then.
-        self._rows.append((y.copy(), predictions.copy(), weights))
+        self._rows.append((y.copy(), predictions.copy()))
+        if self._metric.weighted:  # of chunks some may come without weights, which are then 1
+            self._weighs |= weights is not None
+            self._weights.append(np.ones(len(y)) if weights is None else weights.copy())
 
     def value(self) -> float:
-        y_true, y_pred, weights = (np.concatenate(part) for part in zip(*self._rows, strict=True))
-        return self._metric.value(y_true, y_pred, weights if self._weighted else None)
+        y_true, y_pred = (np.concatenate(parts) for parts in zip(*self._rows, strict=True))
+        weights = np.concatenate(self._weights) if self._weighs else None
+        return self._metric.value(y_true, y_pred, weights)
 
 
 def _name_of(function: Any) -> str:

@@ -41,13 +41,8 @@ class Chunks:
     """
 
     def __init__(
-        self, chunks: object, steps: int | None, n_epochs: int, read: Callable[..., Data]
+        self, chunks: Iterable[Any], steps: int | None, n_epochs: int, read: Callable[..., Data]
     ) -> None:
-        if hasattr(chunks, "__array__") or not isinstance(chunks, Iterable):
-            raise TypeError(
-                f"y is missing: expected fit(X, y), or in place of X an iterable of chunks, each "
-                f"{EXAMPLE}; X is {type(chunks).__name__}"
-            )
         self._ends_for_good = isinstance(chunks, Iterator)
         if self._ends_for_good and steps is None and n_epochs > 1:
             raise ValueError(
@@ -78,10 +73,16 @@ class Chunks:
                 data = self._begin_again(place)
             if data is None and number > 1:
                 return
-            yield self._expected(data)
+            yield self._expected(data, epoch)
 
-    def _expected(self, data: Data | None) -> Data:
+    def _expected(self, data: Data | None, epoch: int = 0) -> Data:
         """The first chunk of an epoch, which there must be."""
+        if data is None and epoch:
+            raise ValueError(
+                f"the iterable holds no chunks in epoch {epoch + 1}, though it did before; the "
+                f"model keeps what it has learned. Give one that begins anew in every for loop, "
+                f"e.g. a list"
+            )
         if data is None:
             raise ValueError(f"the iterable holds no chunks; expected some, each {EXAMPLE}")
         return data
@@ -115,7 +116,8 @@ class Chunks:
         try:
             return self._read(*chunk)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{place}: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{place}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,9 @@ class Given:
         return AllRows(inputs.weighed(data, self.class_weight)), validation
 
     def _in_chunks(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
+        chunks = _checked_iterable(self.X)
         self._refuse_what_needs_all_rows()
+        inputs()  # whatever is wrong with the model is not the first chunk's fault
         steps = self.steps_per_epoch
         if steps is not None:
             steps = whole_number("steps_per_epoch", steps, minimum=1)
@@ -164,7 +168,7 @@ class Given:
             asked = inputs()
             return asked.weighed(asked.data(X, y, sample_weight), self.class_weight)
 
-        source, validation = Chunks(self.X, steps, n_epochs, read), None
+        source, validation = Chunks(chunks, steps, n_epochs, read), None
         if self.validation_data is not None:
             n_features = source.first.n_features
             validation = inputs().validation(self.validation_data, n_features)
@@ -183,3 +187,13 @@ class Given:
                 f"class_weight={self.class_weight!r} needs all rows, but they come in chunks; "
                 f"give numbers, e.g. class_weight={{0: 1.0, 1: 5.0}}"
             )
+
+
+def _checked_iterable(chunks: object) -> Iterable[Any]:
+    """What came in place of X and y; an array is no iterable of chunks."""
+    if hasattr(chunks, "__array__") or not isinstance(chunks, Iterable):
+        raise TypeError(
+            f"y is missing: expected fit(X, y), or in place of X an iterable of chunks, each "
+            f"{EXAMPLE}; X is {type(chunks).__name__}"
+        )
+    return chunks

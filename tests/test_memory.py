@@ -1,7 +1,7 @@
-"""Rows on disk cost no memory: a fit reads a memory map in place and needs the same for any rows.
+"""Rows on disk, or made as they are asked for, cost no memory: a fit needs the same for any rows.
 
-A process of its own trains on a few mapped rows, then on a hundred times as many, while the system
-lets it grow by no more than a few MiB.
+It reads a memory map in place, and keeps nothing of a chunk. A process of its own trains on a few
+rows, then on a hundred times as many, while the system lets it grow by no more than a few MiB.
 """
 
 import subprocess
@@ -13,6 +13,8 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_DATA of Linux")
 
 FEW, MANY, N_FEATURES = 10_000, 1_000_000, 8
+CHUNK = 2_000  # rows
+modes = pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
 ROOM = 2 << 20  # bytes; a copy of the targets alone would take 4 MB
 
 # RLIMIT_DATA bounds private writable memory, which a read-only map of a file is not.
@@ -21,13 +23,12 @@ import resource, sys
 import numpy as np
 import fastnn
 
-X, y = (np.load(name, mmap_mode="r") for name in sys.argv[1:3])
+mode, *names = sys.argv[1:]
 model = fastnn.Sequential([fastnn.Dense(16, "relu"), fastnn.Dense(1, "sigmoid")], seed=0)
 model.compile(loss="binary_crossentropy", metrics=["accuracy", "mae", "r2_score"])
 
 
-def train(n_rows):
-    model.fit(X[:n_rows], y[:n_rows], mode=sys.argv[3], shuffle=False, threads=1)
+{{definition_of_train}}
 
 
 train({FEW})
@@ -35,6 +36,26 @@ status = dict(line.split(":") for line in open("/proc/self/status"))
 limit = (int(status["VmData"].split()[0]) << 10) + {ROOM}
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 train({MANY})
+"""
+
+MAPPED = """
+X, y = (np.load(name, mmap_mode="r") for name in names)
+
+
+def train(n_rows):
+    model.fit(X[:n_rows], y[:n_rows], mode=mode, shuffle=False, threads=1)
+"""
+
+GENERATED = f"""
+def chunks(n_rows):
+    rng = np.random.default_rng(0)
+    for _ in range(n_rows // {CHUNK}):
+        X = rng.standard_normal(({CHUNK}, {N_FEATURES}), dtype=np.float32)
+        yield X, (X[:, 0] > 0).astype(np.float32)
+
+
+def train(n_rows):
+    model.fit(chunks(n_rows), mode=mode, threads=1)
 """
 
 
@@ -48,8 +69,18 @@ def mapped(tmp_path_factory):
     return [str(folder / "X.npy"), str(folder / "y.npy")]
 
 
-@pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
-def test_a_fit_of_mapped_rows_takes_no_memory(mapped, mode):
-    command = [sys.executable, "-c", PROGRAM, *mapped, mode]
+def check(definition_of_train, *arguments):
+    program = PROGRAM.format(definition_of_train=definition_of_train)
+    command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@modes
+def test_a_fit_of_mapped_rows_takes_no_memory(mapped, mode):
+    check(MAPPED, mode, *mapped)
+
+
+@modes
+def test_a_fit_on_chunks_takes_the_memory_of_a_few(mode):
+    check(GENERATED, mode)
