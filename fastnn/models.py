@@ -622,8 +622,6 @@ class Sequential:
 
     def _hooks(self, callbacks: object, n_rows: int) -> list[Callback]:
         """The callbacks of an `evaluate` or `predict` of so many rows."""
-        if not callbacks:
-            return []
         return checked_callbacks(callbacks, self, {"samples": n_rows, "verbose": 0})
 
     def _as_asked(
