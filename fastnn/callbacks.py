@@ -89,7 +89,8 @@ class Callback:
         """Called after a batch with the running means so far.
 
         In stochastic mode a "batch" is a slice, some tenths of a second of work. Whoever overrides
-        one of the two makes every batch a slice of its own; the bits stay the same.
+        one of the two makes every batch a slice of its own, or several if it is large; the bits
+        stay the same. A fit with L-BFGS calls neither.
         """
 
     def on_slice_end(self, n_rows: int, logs: Logs) -> None:

@@ -45,8 +45,12 @@ class History:
         self.epoch.append(epoch)
 
     def last(self) -> dict[str, float]:
-        """What was recorded of the last epoch."""
-        return {name: values[-1] for name, values in self.history.items() if values}
+        """What was recorded of the last epoch, which need not have been validated."""
+        return {
+            name: values[-1]
+            for name, values in self.history.items()
+            if values and self._epochs_of(name)[-1:] == self.epoch[-1:]
+        }
 
     def settle(self) -> None:
         """Drop what an interrupt left of an epoch that is not recorded as a whole."""

@@ -233,11 +233,7 @@ class Sequential:
         >>> history.history["loss"][-1] < 0.1
         True
         """
-        if self._fitting:
-            raise RuntimeError(
-                "compile within a fit would not reach the optimiser that is at work; set "
-                "model.optimizer.learning_rate, or end the fit with model.stop_training = True"
-            )
+        self._refuse_within_fit("compile", "set model.optimizer.learning_rate to change it")
         new_loss = self._loss_for(loss)
         new_optimizer = optimizers.get(optimizer)
         units = self._dense_layers[-1].units
@@ -363,6 +359,7 @@ class Sequential:
             On Ctrl-C, within a second. The model keeps the weights of the last finished slice of
             the epoch, and `model.history` the finished epochs.
         """
+        self._refuse_within_fit("fit", "its weights are at work")
         seed = self.seed if seed is None else seed
         counts = validation_freq, initial_epoch
         plan = checked_plan(epochs, mode, batch_size, shuffle, seed, *counts)
@@ -520,11 +517,7 @@ class Sequential:
         >>> model.fit([[1.0], [2.0]], [1.0, 2.0], epochs=3).history["loss"] == first
         True
         """
-        if self._fitting:
-            raise RuntimeError(
-                "reset within a fit would not reach the weights that are at work; end the fit "
-                "with model.stop_training = True, then call model.reset()"
-            )
+        self._refuse_within_fit("reset", "its weights are at work")
         if self._network is not None:
             network = self._new_network(self._network.n_features)
             network.initialize(self.seed)
@@ -600,6 +593,13 @@ class Sequential:
                 descent, np.arange(data.n_rows) if order is None else order, size, rates
             )
 
+    def _refuse_within_fit(self, method: str, why: str) -> None:
+        if self._fitting:
+            raise RuntimeError(
+                f"{method} within a fit of the same model: {why}; end the fit first, with "
+                f"model.stop_training = True"
+            )
+
     def _disturb(self) -> None:
         """Weights are about to change; what was made for the old ones is of no use."""
         self._pass = None
@@ -622,8 +622,6 @@ class Sequential:
 
     def _hooks(self, callbacks: object, n_rows: int) -> list[Callback]:
         """The callbacks of an `evaluate` or `predict` of so many rows."""
-        if not callbacks:
-            return []
         return checked_callbacks(callbacks, self, {"samples": n_rows, "verbose": 0})
 
     def _as_asked(

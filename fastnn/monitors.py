@@ -119,9 +119,9 @@ class EarlyStopping(Monitor):
         value = logs[self.monitor]
         self._worse += 1
         if self.is_better(value):
-            self.best, self.best_epoch = value, epoch
-            if self.restore_best_weights:
-                self._best_weights = self.model.get_weights()
+            kept = self.model.get_weights() if self.restore_best_weights else None
+            # All at once: an interrupt in the copy leaves number and weights of one epoch.
+            self.best, self.best_epoch, self._best_weights = value, epoch, kept
             if self.baseline is None or self.is_better(value, self.baseline):
                 self._worse = 0
         elif self._worse >= self.patience and epoch > 0:

@@ -29,8 +29,8 @@ class Progress(Callback):
     Parameters
     ----------
     lines : int, optional
-        About how many lines in place of the bar; a line an epoch unless given. An epoch that takes
-        long writes one every half minute.
+        About how many lines in place of the bar; a line an epoch unless given. After half a minute
+        without a line another one is written, and after the last epoch in any case.
 
     Raises
     ------
@@ -47,10 +47,13 @@ class Progress(Callback):
         self._lines = None if lines is None else whole_number("lines", lines, minimum=1)
 
     def on_train_begin(self, logs: Logs) -> None:
-        bar = sys.stderr.isatty() and _tqdm_is_installed()
+        bar = _is_terminal(sys.stderr) and _tqdm_is_installed()
         self._display: Callback = ProgressBar() if bar else EpochLines(self._lines)
         self._display.params = self.params
         self._display.on_train_begin(logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        self._display.on_epoch_begin(epoch, logs)
 
     def on_slice_end(self, n_rows: int, logs: Logs) -> None:
         self._display.on_slice_end(n_rows, logs)
@@ -71,7 +74,7 @@ class EpochLines(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self._began = self._last = time.perf_counter()
-        self._epoch, self._rows = self.params["initial_epoch"], 0
+        self._epoch, self._rows, self._due = self.params["initial_epoch"], 0, True
 
     def on_slice_end(self, n_rows: int, logs: Logs) -> None:
         self._rows += n_rows
@@ -79,15 +82,19 @@ class EpochLines(Callback):
             self._write(f"{self._rows:,} samples so far", format_logs(logs))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        epochs = self.params["epochs"]
-        every = max(1, epochs // self._lines) if self._lines else 1
-        if (epoch + 1) % every == 0 or epoch + 1 == epochs:
-            rate = f"{logs['samples_per_second']:,.0f} samples/s"
-            done, left = epoch + 1 - self.params["initial_epoch"], epochs - epoch - 1
+        epochs, initial = self.params["epochs"], self.params["initial_epoch"]
+        every = max(1, (epochs - initial) // self._lines) if self._lines else 1
+        self._due = (epoch + 1) % every == 0 or epoch + 1 == epochs
+        if self._due:
+            done, left = epoch + 1 - initial, epochs - epoch - 1
             seconds = (time.perf_counter() - self._began) / done * left
-            rate += f", {_clock(seconds)} left" * (left > 0)
-            self._write(format_logs(logs), rate)
+            self._write(format_logs(logs), _rate(logs) + f", {_clock(seconds)} left" * (left > 0))
         self._epoch, self._rows = epoch + 1, 0
+
+    def on_train_end(self, logs: Logs) -> None:
+        if not self._due:  # the fit has ended early, and of its last epoch there is no line yet
+            self._epoch -= 1
+            self._write(format_logs(logs), _rate(logs))
 
     def _write(self, *parts: str) -> None:
         line = f"epoch {self._epoch + 1}/{self.params['epochs']}", *parts
@@ -107,6 +114,9 @@ class ProgressBar(Callback):
         layout = ENDLESS_BAR if total is None else BAR
         self._bar = tqdm(total=total, unit=" samples", unit_scale=True, bar_format=layout)
 
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        self._bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}", refresh=False)
+
     def on_slice_end(self, n_rows: int, logs: Logs) -> None:
         self._bar.set_postfix_str(format_logs(logs), refresh=False)
         self._bar.update(n_rows)
@@ -114,7 +124,6 @@ class ProgressBar(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self._bar.total is None:  # other epochs will be alike
             self._bar.total, self._bar.bar_format = self._epochs * self._bar.n, BAR
-        self._bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}", refresh=False)
         self._bar.set_postfix_str(format_logs(logs), refresh=False)
 
     def on_train_end(self, logs: Logs) -> None:
@@ -129,11 +138,21 @@ def progress(verbose: int) -> list[Callback]:
     return [EpochLines()] if verbose else []
 
 
+def _rate(logs: Logs) -> str:
+    return f"{logs['samples_per_second']:,.0f} samples/s"
+
+
 def _clock(seconds: float) -> str:
     """ "1:05:09" or "5:09" """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """There may be no stream, without a console, or what merely can be written to."""
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty())
 
 
 def _tqdm_is_installed() -> bool:

@@ -112,7 +112,10 @@ class Chunks:
             raise
         if not isinstance(chunk, tuple | list) or len(chunk) not in (2, 3):
             size = f" of {len(chunk)} items" if isinstance(chunk, tuple | list) else ""
-            raise TypeError(f"{place} is a {type(chunk).__name__}{size}; expected {EXAMPLE}")
+            raise TypeError(
+                f"{place} is a {type(chunk).__name__}{size}; expected {EXAMPLE}, as X came without "
+                f"y. For arrays: fit(X, y)"
+            )
         try:
             return self._read(*chunk)
         except (TypeError, ValueError) as error:

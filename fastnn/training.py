@@ -187,13 +187,15 @@ class Fit:
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """One epoch by gradient descent; returns its means, its duration and its rate."""
         means = RunningMeans(self.metrics, self.descent.network.penalty())
-        when, began, seen = f"in epoch {epoch + 1}", time.perf_counter(), 0
-        for batch, piece in enumerate(self._pieces()):
+        when, began = f"in epoch {epoch + 1}", time.perf_counter()
+        seen = batch = 0
+        for piece in self._pieces():
             self.watch.look(piece, when)
             means.add(piece, self.descent.data)
             seen += piece.n_rows
             if self.callbacks:
                 self._after(piece, batch, means.so_far())
+            batch += piece.moved
             if self.model.stop_training:
                 break
         self.watch.keep(when)
@@ -203,7 +205,7 @@ class Fit:
     def _pieces(self) -> Iterator[Slice]:
         """The slices of the next epoch; the weights move as they are asked for."""
         descent, n_done = self.descent, len(self.history.epoch)
-        total, batch = 0.0, 0
+        total, batch, moved = 0.0, 0, True
         for chunk, data in enumerate(self.source.epoch(n_done)):
             descent.take(data)
             # Counted from the first fit on: one that goes on where another ended has new orders.
@@ -211,15 +213,18 @@ class Fit:
             pieces = epoch_slices(descent, order, self.plan.size(data.n_rows), total)
             left = data.n_rows
             while left:
-                tell(self._see_batches, "on_train_batch_begin", batch, {})
+                if moved:  # a batch of many rows takes several slices and moves in the last
+                    tell(self._see_batches, "on_train_batch_begin", batch, {})
                 piece = next(pieces)
                 yield piece
-                left, batch = left - piece.n_rows, batch + 1
+                left, moved = left - piece.n_rows, piece.moved
+                batch += moved
             total = descent.total
 
     def _after(self, piece: Slice, batch: int, logs: dict[str, float]) -> None:
         tell(self.callbacks, "on_slice_end", piece.n_rows, logs)
-        tell(self._see_batches, "on_train_batch_end", batch, logs)
+        if piece.moved:
+            tell(self._see_batches, "on_train_batch_end", batch, logs)
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """What comes after it: the model is as the epoch left it."""
@@ -276,7 +281,10 @@ def train_batch(descent: Descent, metrics: Sequence[Metric]) -> dict[str, float]
 
 @contextmanager
 def _attended(callbacks: Sequence[Callback], history: History) -> Iterator[None]:
-    """Call `on_train_begin` of each, and in the end `on_train_end` of each that has begun."""
+    """Call `on_train_begin` of each, and in the end `on_train_end` of each that has begun.
+
+    Both in the order of the list, as in Keras.
+    """
     begun: list[Callback] = []
     try:
         for callback in callbacks:
@@ -284,6 +292,13 @@ def _attended(callbacks: Sequence[Callback], history: History) -> Iterator[None]
             begun.append(callback)
         yield
     finally:
-        with ExitStack() as ends:  # runs them all, though one may raise
-            for callback in reversed(begun):
-                ends.callback(callback.on_train_end, history.last())
+        _end(iter(begun), history.last())
+
+
+def _end(begun: Iterator[Callback], logs: dict[str, float]) -> None:
+    """Call `on_train_end` of all, though some may raise; errors tell what was raised before."""
+    for callback in begun:
+        try:
+            callback.on_train_end(logs)
+        finally:
+            _end(begun, logs)

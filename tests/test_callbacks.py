@@ -1,15 +1,18 @@
 """Callbacks by what they do: the order of the hooks, early stopping, checkpoints, logs."""
 
 import csv
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from fastnn import (
+    LBFGS,
     SGD,
     Callback,
     CSVLogger,
     Dense,
+    Dropout,
     EarlyStopping,
     LambdaCallback,
     LearningRateScheduler,
@@ -31,9 +34,16 @@ BATCH_SIZES = {"stochastic": 1, "minibatch": 16, "batch": N_ROWS}  # 16 leaves a
 modes = pytest.mark.parametrize("mode", BATCH_SIZES)
 
 
-def model_for(rate=0.1, seed=5):
+def model_for(rate=0.1, seed=5, metrics=None, **settings):
     model = Sequential([Dense(9, "tanh"), Dense(1)], seed=seed)
-    model.compile(SGD(rate), "mse")
+    model.compile(SGD(rate, **settings), "mse", metrics)
+    return model
+
+
+def in_slices(model):
+    """The model, which now returns to Python after 16 rows: with X, four times."""
+    model.build(4)
+    model._network.slice_rows = model._network.block = 16
     return model
 
 
@@ -45,11 +55,17 @@ def bits(model):
     return [weights.tobytes() for weights in model.get_weights()]
 
 
-def recorder(calls):
-    """Notes every hook, with the number that it is told."""
+def recorder(calls, logs=None):
+    """Notes every hook with the number that it is told, and in `logs` what else."""
 
     def noting(name):
-        return lambda *told: calls.append((name, *(n for n in told if not isinstance(n, dict))))
+        def note(*told):
+            *number, found = told
+            calls.append((name, *number))
+            if logs is not None:
+                logs.setdefault(name, []).append(dict(found))
+
+        return note
 
     names = [name for name in HOOKS if name != "on_slice_end"]
     return LambdaCallback(**{name: noting(name) for name in names})
@@ -58,13 +74,23 @@ def recorder(calls):
 # ---- hooks --------------------------------------------------------------------------------------
 
 
+def batch_calls(kind, n_batches):
+    """What Keras calls for some batches of "train", "test" or "predict"."""
+    return [
+        (f"on_{kind}_batch_{when}", batch)
+        for batch in range(n_batches)
+        for when in ("begin", "end")
+    ]
+
+
+def pass_calls(kind, n_batches):
+    """What Keras calls in `evaluate`, validation too, or `predict`."""
+    return [(f"on_{kind}_begin",), *batch_calls(kind, n_batches), (f"on_{kind}_end",)]
+
+
 def epoch_calls(epoch, n_batches):
     """What Keras calls in an epoch with validation, in its order."""
-    batches = [
-        (f"on_train_batch_{when}", batch) for batch in range(n_batches) for when in ("begin", "end")
-    ]
-    batch = [("on_test_batch_begin", 0), ("on_test_batch_end", 0)]
-    tests = [("on_test_begin",), *batch, ("on_test_end",)]
+    batches, tests = batch_calls("train", n_batches), pass_calls("test", 1)
     return [("on_epoch_begin", epoch), *batches, *tests, ("on_epoch_end", epoch)]
 
 
@@ -76,16 +102,219 @@ def test_hooks_come_in_kerass_order(mode, n_batches):
     assert calls == [*expected, ("on_train_end",)]
 
 
+@pytest.mark.parametrize(("size", "n_batches"), [(1, 4), (16, 4), (30, 2), (N_ROWS, 1)])
+def test_a_batch_of_several_slices_is_one_batch_to_the_hooks(size, n_batches):
+    model, calls, slices = in_slices(model_for()), [], []
+    note = LambdaCallback(on_slice_end=lambda n_rows, logs: slices.append(n_rows))
+    model.fit(X, Y, batch_size=size, callbacks=[recorder(calls), note])
+    assert [call for call in calls if "batch" in call[0]] == batch_calls("train", n_batches)
+    assert (len(slices), sum(slices)) == (4, N_ROWS)
+
+
+def test_lbfgs_calls_hooks_of_epochs_and_validation():
+    pytest.importorskip("scipy")
+    model, calls = Sequential([Dense(9, "tanh"), Dense(1)], seed=5), []
+    model.compile(LBFGS(), "mse")
+    fit(model, epochs=2, validation_data=(X, Y), callbacks=[recorder(calls)])
+    epochs = [call for epoch in range(2) for call in epoch_calls(epoch, n_batches=0)]
+    assert calls == [("on_train_begin",), *epochs, ("on_train_end",)]
+
+
+def test_batches_count_on_over_the_chunks_of_an_epoch():
+    calls, chunks = [], [(X, Y), (X[HALF], Y[HALF])]
+    model_for().fit(chunks, batch_size=16, epochs=2, callbacks=[recorder(calls)])
+    epoch = batch_calls("train", 4 + 2)
+    assert [call for call in calls if "batch" in call[0]] == epoch * 2
+
+
+def named(name, calls, fails_in=None):
+    """Notes under a name how training begins and ends, and fails where it is told to."""
+
+    def noting(hook):
+        def note(logs):
+            calls.append((name, hook))
+            if hook == fails_in:
+                raise RuntimeError(name)
+
+        return note
+
+    return LambdaCallback(**{hook: noting(hook) for hook in ("on_train_begin", "on_train_end")})
+
+
+def test_training_begins_and_ends_in_the_order_of_the_list():
+    calls = []
+    fit(model_for(), callbacks=[named(name, calls) for name in "abc"])
+    assert calls == [(name, hook) for hook in ("on_train_begin", "on_train_end") for name in "abc"]
+
+
+def test_each_callback_that_has_begun_is_ended_though_another_fails():
+    calls = []
+    fails = {"a": "on_train_end", "b": "on_train_end", "c": "on_train_begin"}
+    with pytest.raises(RuntimeError) as caught:
+        fit(model_for(), callbacks=[named(name, calls, fails.get(name)) for name in "abcd"])
+    begun = [(name, "on_train_begin") for name in "abc"]
+    assert calls == [*begun, ("a", "on_train_end"), ("b", "on_train_end")]
+    context = caught.value.__context__
+    assert [str(error) for error in (caught.value, context, context.__context__)] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("n_batches", [1, 4])
+def test_evaluate_and_predict_call_hooks_of_their_own(n_batches):
+    model = in_slices(model_for()) if n_batches > 1 else model_for()
+    model.build(4)
+    calls = []
+    model.evaluate(X, Y, callbacks=[recorder(calls)])
+    assert calls == pass_calls("test", n_batches)
+    calls.clear()
+    model.predict(X, callbacks=[recorder(calls)])
+    assert calls == pass_calls("predict", n_batches)
+
+
+def test_an_evaluation_is_told_the_means_so_far_and_in_the_end_the_scores():
+    model, logs = in_slices(model_for(metrics=["mae", "r2_score"])), {}
+    scores = model.evaluate(X, Y, return_dict=True, callbacks=[recorder([], logs)])
+    assert logs["on_test_begin"] == [{}]
+    assert logs["on_test_batch_begin"] == [{}] * 4
+    assert logs["on_test_end"] == [scores]
+    for stop, told in zip((16, 32, 48, 50), logs["on_test_batch_end"], strict=True):
+        so_far = model.evaluate(X[:stop], Y[:stop], return_dict=True)
+        assert told == pytest.approx({name: so_far[name] for name in told})
+        assert {"loss", "mae"} <= told.keys()
+    assert logs["on_test_batch_end"][-1]["loss"] == scores["loss"]
+
+
+def test_a_prediction_is_told_the_outputs_of_each_slice():
+    model, logs = in_slices(model_for()), {}
+    predictions = model.predict(X, callbacks=[recorder([], logs)])
+    assert logs["on_predict_begin"] == logs["on_predict_end"] == [{}]
+    assert logs["on_predict_batch_begin"] == [{}] * 4
+    assert [list(told) for told in logs["on_predict_batch_end"]] == [["outputs"]] * 4
+    outputs = [told["outputs"] for told in logs["on_predict_batch_end"]]
+    assert [len(output) for output in outputs] == [16, 16, 16, 2]
+    np.testing.assert_array_equal(np.concatenate(outputs), predictions)
+
+
 @modes
-def test_callbacks_leave_no_trace_in_the_bits(mode):
-    models = [model_for(), model_for()]
-    histories = [
-        fit(model, mode, epochs=3, validation_data=(X, Y), callbacks=callbacks)
-        for model, callbacks in zip(models, ([], [recorder([])]), strict=True)
-    ]
+def test_a_fit_tells_each_hook_what_the_history_records(mode):
+    model, logs = model_for(metrics=["mae"]), {}
+    options = {"epochs": 2, "validation_data": (X[HALF], Y[HALF])}
+    history = fit(model, mode, callbacks=[recorder([], logs)], **options)
+    epochs = [{name: values[epoch] for name, values in history.items()} for epoch in range(2)]
+    assert logs["on_epoch_end"] == epochs
+    assert logs["on_train_end"] == epochs[-1:]
+    for name in ("on_train_begin", "on_epoch_begin", "on_train_batch_begin", "on_test_begin"):
+        assert not any(logs[name])
+    tests = [{name: epoch[f"val_{name}"] for name in ("loss", "mae")} for epoch in epochs]
+    assert logs["on_test_end"] == logs["on_test_batch_end"] == tests
+    last = logs["on_train_batch_end"][-1]
+    assert last == {name: epochs[-1][name] for name in ("loss", "mae")}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["one slice", "slices", "own loss"])
+def test_hooks_leave_scores_and_predictions_as_they_are(kind, dtype):
+    model = Sequential([Dense(9, "tanh"), Dense(2)], seed=5, dtype=dtype)
+    targets = np.stack([Y, -Y], axis=1)
+    if kind == "own loss":
+        model.compile("SGD", lambda y_true, y_pred: ((y_pred**2).mean(), 2 * y_pred))
+    else:
+        model.compile("SGD", "mse", ["mae", "r2_score"])
+    model.build(4)
+    if kind != "one slice":
+        in_slices(model)
+    hooks = [recorder([])]
+    assert model.evaluate(X, targets) == model.evaluate(X, targets, callbacks=hooks)
+    plain, watched = model.predict(X), model.predict(X, callbacks=hooks)
+    assert (plain.dtype, plain.shape, plain.tobytes()) == (dtype, watched.shape, watched.tobytes())
+
+
+def test_callbacks_of_evaluate_and_predict_know_model_and_rows():
+    model, callback = model_for(), Callback()
+    model.build(4)
+    for use in (
+        lambda: model.evaluate(X, Y, callbacks=[callback]),
+        lambda: model.predict(X, callbacks=[callback]),
+    ):
+        callback.model = callback.params = None
+        use()
+        assert callback.model is model
+        assert callback.params == {"samples": N_ROWS, "verbose": 0}
+
+
+@modes
+def test_a_callback_may_evaluate_and_predict_within_a_fit(mode):
+    plain, model = in_slices(model_for()), in_slices(model_for())
+    calls, losses = [], []
+
+    class Inner(Callback):
+        def on_epoch_end(self, epoch, logs):
+            losses.append(self.model.evaluate(X, Y, callbacks=[recorder(calls)]))
+            self.model.predict(X, callbacks=[recorder(calls)])
+
+        def on_train_batch_end(self, batch, logs):
+            self.model.predict(X[:5])
+
+    options = {"epochs": 2, "validation_data": (X, Y)}
+    expected = fit(plain, mode, **options)
+    history = fit(model, mode, callbacks=[Inner()], **options)
+    assert calls == [*pass_calls("test", 4), *pass_calls("predict", 4)] * 2
+    assert losses == history["val_loss"] == expected["val_loss"]
+    assert history["loss"] == expected["loss"]
+    assert bits(model) == bits(plain)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize("callbacks", [print, [print], [Callback], "abc", 0, Callback()])
+def test_what_is_no_list_of_callbacks_is_refused(method, callbacks):
+    model = model_for()
+    model.build(4)
+    before = bits(model)
+    rows = (X,) if method == "predict" else (X, Y)
+    with pytest.raises(TypeError, match="callbacks"):
+        getattr(model, method)(*rows, callbacks=callbacks)
+    assert bits(model) == before
+
+
+def test_no_hook_is_called_for_rows_that_are_refused():
+    model, calls = model_for(), []
+    model.build(4)
+    hooks = [recorder(calls)]
+    with pytest.raises(ValueError):
+        model.evaluate(X, Y[HALF], callbacks=hooks)
+    with pytest.raises(ValueError):
+        model.predict(X[:, :3], callbacks=hooks)
+    with pytest.raises(ValueError):
+        model.fit(X, Y[HALF], callbacks=hooks)
+    assert calls == []
+
+
+# ---- no trace in the bits -----------------------------------------------------------------------
+
+WATCHED = {  # settings of compile, options of fit
+    "hooks of batches": ({}, {"callbacks": [recorder([])]}),
+    "a bar or ten lines": ({}, {"verbose": 1}),
+    "a line an epoch": ({}, {"verbose": 2}),
+    "validation": ({}, {"validation_data": (X[HALF], Y[HALF])}),
+    "metrics": ({"metrics": ["mae", "r2_score"]}, {}),
+    "measured at the end": ({"metrics": ["mae"]}, {"train_metrics": "end"}),
+}
+WATCHED["all"] = tuple(
+    {k: v for part in parts for k, v in part.items()}
+    for parts in zip(*WATCHED.values(), strict=True)
+)
+
+
+@modes
+@pytest.mark.parametrize("how", WATCHED)
+def test_who_watches_leaves_no_trace_in_the_bits(how, mode, capfd):
+    compiled, options = WATCHED[how]
+    models = [Sequential([Dense(9, "tanh"), Dropout(0.3), Dense(1)], seed=5) for _ in range(2)]
+    models[0].compile(SGD(0.05, momentum=0.9), "mse")
+    models[1].compile(SGD(0.05, momentum=0.9), "mse", **compiled)
+    plain = fit(in_slices(models[0]), mode, epochs=3)
+    watched = fit(in_slices(models[1]), mode, epochs=3, **options)
     assert bits(models[0]) == bits(models[1])
-    for name in ("loss", "val_loss"):
-        assert histories[0][name] == histories[1][name]
+    assert (watched["loss"] == plain["loss"]) == ("train_metrics" not in options)
 
 
 def test_a_batch_is_told_the_means_so_far():
@@ -101,6 +330,14 @@ def test_the_end_of_training_is_told_the_last_epoch():
     told = []
     history = fit(model_for(), epochs=3, callbacks=[LambdaCallback(on_train_end=told.append)])
     assert told == [{name: values[-1] for name, values in history.items()}]
+
+
+def test_the_end_of_training_is_told_nothing_of_earlier_validations():
+    told, options = [], {"validation_data": (X, Y), "validation_freq": 2}
+    for epochs in (1, 3, 4):
+        callback = LambdaCallback(on_train_end=told.append)
+        fit(model_for(), epochs=epochs, callbacks=[callback], **options)
+    assert ["val_loss" in logs for logs in told] == [False, False, True]
 
 
 class Failing(Callback):
@@ -190,25 +427,108 @@ def test_early_stopping_is_kerass_rule(values, settings, expected):
     assert stopped(values, **settings) == expected
 
 
+class Ending(Callback):
+    """Ends a fit in its seventh epoch, in one way or another."""
+
+    errors = {"interrupt": KeyboardInterrupt, "error": RuntimeError, "late": RuntimeError}
+
+    def __init__(self, how):
+        self.how = how
+
+    def on_epoch_begin(self, epoch, logs):
+        self.due = epoch == 6
+        if self.due and self.how == "divergence":
+            self.model.optimizer.learning_rate = 1e300
+
+    def on_slice_end(self, n_rows, logs):
+        if self.due and self.how in ("interrupt", "error"):
+            raise self.errors[self.how]
+        if self.due and self.how == "stop_training":
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs):
+        if self.due and self.how == "late":
+            raise RuntimeError
+
+
+ENDS = {  # how a fit ends, with what error and how many epochs
+    "patience": (None, None),
+    "epochs": (None, 12),
+    "stop_training": (None, 7),
+    "interrupt": (KeyboardInterrupt, 6),
+    "error": (RuntimeError, 6),
+    "late": (RuntimeError, 7),
+    "divergence": (FloatingPointError, 6),
+}
+
+
 @modes
-def test_the_best_weights_come_back_bit_for_bit_whatever_ends_the_fit(mode, tmp_path):
-    for how in ("patience", "epochs", "interrupt"):
-        model, kept = model_for(rate=0.05), {}
+@pytest.mark.parametrize("how", ENDS)
+def test_the_best_weights_come_back_bit_for_bit_whatever_ends_the_fit(how, mode):
+    model, kept = in_slices(model_for(rate=0.05)), {}
+    note = LambdaCallback(on_epoch_end=lambda epoch, logs: kept.update({epoch: bits(model)}))
+    stopping = EarlyStopping(patience=2 if how == "patience" else 1000)
+    callbacks = [note, stopping, Ending(how)]
+    options = {"epochs": 12, "validation_data": (X[HALF], -Y[HALF]), "callbacks": callbacks}
+    error, epochs = ENDS[how]
+    with pytest.raises(error) if error else nullcontext():
+        fit(model, mode, **options)
+    losses = model.history.history["val_loss"]
+    assert stopping.best == min(losses) == losses[stopping.best_epoch]
+    assert bits(model) == kept[stopping.best_epoch]
+    assert len(losses) == (epochs or stopping.stopped_epoch + 1)
+    assert (stopping.stopped_epoch is not None) == (how == "patience")
 
-        def note(epoch, logs, model=model, kept=kept, how=how):
-            kept[logs["val_loss"]] = bits(model)
-            if how == "interrupt" and epoch == 6:
-                raise KeyboardInterrupt
 
-        stopping = EarlyStopping(patience=2 if how == "patience" else 1000)
-        callbacks = [LambdaCallback(on_epoch_end=note), stopping]
-        try:
-            fit(model, mode, epochs=12, validation_data=(X[HALF], -Y[HALF]), callbacks=callbacks)
-        except KeyboardInterrupt:
-            assert how == "interrupt"
-        assert bits(model) == kept[stopping.best] == kept[min(kept)]
-        if how == "patience":
-            assert len(model.history.epoch) == stopping.stopped_epoch + 1 < 12
+RECORDED = ["loss", "mae", "r2_score", "seconds", "samples_per_second", "learning_rate"]
+RECORDED += ["val_loss", "val_mae", "val_r2_score", "clipped_steps"]
+
+
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch"])
+@pytest.mark.parametrize("monitor", RECORDED)
+def test_any_number_of_the_history_may_be_looked_at(monitor, mode):
+    model, kept = model_for(metrics=["mae", "r2_score"], clipnorm=0.5), []
+    rate = LearningRateScheduler(lambda epoch, rate: 0.1 / (1 + (epoch - 3) ** 2))
+    note = LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(bits(model)))
+    stopping = EarlyStopping(monitor, patience=1000)
+    options = {"epochs": 6, "validation_data": (X[HALF], Y[HALF])}
+    history = fit(model, mode, callbacks=[rate, note, stopping], **options)
+    assert set(history) == set(RECORDED)
+    best = max if "r2" in monitor else min
+    assert stopping.best == best(history[monitor])
+    assert stopping.best_epoch == history[monitor].index(stopping.best)
+    assert bits(model) == kept[stopping.best_epoch]
+
+
+def test_an_interrupt_while_weights_are_kept_leaves_number_and_weights_of_one_epoch():
+    callback = EarlyStopping("loss")
+    callback.model, callback.params = Model(), {"metrics": ["loss"]}
+    callback.on_train_begin({})
+    callback.on_epoch_end(0, {"loss": 2.0})
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    callback.model.weights, callback.model.get_weights = [np.ones(1)], interrupted
+    with pytest.raises(KeyboardInterrupt):
+        callback.on_epoch_end(1, {"loss": 1.0})
+    callback.on_train_end({})
+    assert (callback.best, callback.best_epoch, callback.model.weights[0][0]) == (2.0, 0, 0.0)
+
+
+def test_early_stopping_begins_anew_with_every_fit():
+    model, stopping = model_for(), EarlyStopping("loss", patience=1, mode="max")
+    for _ in range(2):
+        assert len(fit(model, epochs=9, callbacks=[stopping])["loss"]) == 2
+        assert (stopping.best_epoch, stopping.stopped_epoch) == (0, 1)
+
+
+def test_early_stopping_waits_for_validated_epochs():
+    stopping = EarlyStopping(patience=2, mode="max")
+    options = {"epochs": 20, "validation_data": (X, Y), "validation_freq": 3}
+    history = fit(model_for(), callbacks=[stopping], **options)
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (2, 8)
+    assert (len(history["loss"]), len(history["val_loss"])) == (9, 3)
 
 
 def test_a_number_that_is_not_there_is_refused_before_anything_moves():
@@ -277,6 +597,42 @@ def test_a_table_of_the_history(tmp_path):
     assert [int(row[0]) for row in rows] == [0, 1, 0]
     losses = [float(row[1]) for row in rows]
     assert losses == [*first["loss"], *second["loss"]]
+
+
+def test_a_table_has_a_field_for_epochs_without_validation_too(tmp_path):
+    path, options = tmp_path / "log.csv", {"validation_data": (X, Y), "validation_freq": 2}
+    history = fit(model_for(), epochs=3, callbacks=[CSVLogger(path, ";")], **options)
+    with open(path, newline="") as file:
+        names, *rows = list(csv.reader(file, delimiter=";"))
+    assert set(names) == {"epoch", *history}
+    column = [row[names.index("val_loss")] for row in rows]
+    assert column == ["", str(history["val_loss"][0]), ""]
+
+
+def test_a_table_holds_the_epochs_before_an_error_and_is_closed(tmp_path):
+    logger = CSVLogger(tmp_path / "log.csv", append=True)
+    for n_lines in (3, 5):  # the names stand there once
+        with pytest.raises(RuntimeError, match="out of paper"):
+            fit(model_for(), epochs=5, callbacks=[logger, Failing()])
+        assert logger._file.closed
+        assert len((tmp_path / "log.csv").read_text().splitlines()) == n_lines
+
+
+def test_a_table_that_cannot_be_written_is_found_before_anything_moves(tmp_path):
+    model = model_for()
+    model.build(4)
+    before = bits(model)
+    with pytest.raises(FileNotFoundError):
+        fit(model, callbacks=[CSVLogger(tmp_path / "nowhere" / "log.csv")])
+    assert bits(model) == before
+
+
+@pytest.mark.parametrize("callbacks", [[], [TerminateOnNaN()]])
+def test_a_loss_that_is_not_finite_ends_any_fit(callbacks):
+    model = model_for(rate=1e300)
+    with pytest.raises(FloatingPointError, match="diverged in epoch 1"):
+        fit(model, epochs=5, callbacks=callbacks)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
 def test_a_rate_by_epochs():

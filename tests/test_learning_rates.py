@@ -202,7 +202,10 @@ class Holder:
 
 
 def rates_of(callback, name, values, rate=1.0):
-    callback.model, callback.params = Holder(rate), {"metrics": {name: "max" if "acc" in name else "min"}}
+    callback.model, callback.params = (
+        Holder(rate),
+        {"metrics": {name: "max" if "acc" in name else "min"}},
+    )
     callback.on_train_begin({})
     rates = []
     for epoch, value in enumerate(values):

@@ -1,7 +1,8 @@
-"""Rows on disk, or made as they are asked for, cost no memory: a fit needs the same for any rows.
+"""Memory, of processes of their own: rows on disk or made as asked for cost none, short fits leave
+none behind.
 
-It reads a memory map in place, and keeps nothing of a chunk. A process of its own trains on a few
-rows, then on a hundred times as many, while the system lets it grow by no more than a few MiB.
+A fit reads a memory map in place, and keeps nothing of a chunk: a process trains on a few rows, then
+on a hundred times as many, while the system lets it grow by no more than a few MiB.
 """
 
 import subprocess
@@ -10,7 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_DATA of Linux")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="needs RLIMIT_DATA and /proc of Linux"
+)
 
 FEW, MANY, N_FEATURES = 10_000, 1_000_000, 8
 CHUNK = 2_000  # rows
@@ -84,3 +87,49 @@ def test_a_fit_of_mapped_rows_takes_no_memory(mapped, mode):
 @modes
 def test_a_fit_on_chunks_takes_the_memory_of_a_few(mode):
     check(GENERATED, mode)
+
+
+FITS, GROWTH = 1_000, 2 << 10  # KiB of anonymous memory: what each leaves behind, if 2, shows
+
+SHORT_FITS = f"""
+import numpy as np
+from fastnn import Dense, LambdaCallback, Sequential
+
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((40, 30)), rng.standard_normal((40, 1))
+model = Sequential([Dense(32, "relu"), Dense(1)], seed=0)
+model.compile("Adam", "mse", ["mae", "r2_score"])
+n_calls = 0
+
+
+def count(batch, logs):
+    global n_calls
+    n_calls += 1
+
+
+def train(n_fits):
+    for number in range(n_fits):
+        callback = LambdaCallback(on_train_batch_end=count, on_epoch_end=count)
+        size = 32 if number % 2 else 1
+        options = {{"epochs": 2, "validation_data": (X[:20], y[:20]), "callbacks": [callback]}}
+        history = model.fit(X, y, batch_size=size, **options)
+        assert len(history.history["val_mae"]) == 2
+
+
+def anonymous():
+    status = dict(line.split(":") for line in open("/proc/self/status"))
+    return int(status["RssAnon"].split()[0])
+
+
+train(100)
+before = anonymous()
+train({FITS})
+assert n_calls
+print(anonymous() - before)
+"""
+
+
+def test_a_thousand_short_fits_leave_no_memory_behind():
+    done = subprocess.run([sys.executable, "-c", SHORT_FITS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) <= GROWTH

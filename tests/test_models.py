@@ -839,42 +839,6 @@ def test_a_fit_that_failed_between_epochs_goes_on_where_it_was(hook):
     assert bits(failed) == bits(whole)
 
 
-# ---- what is printed ----------------------------------------------------------------------------
-
-
-def test_fit_is_silent_unless_asked(capfd):
-    model_for().fit(X, Y["binary"], epochs=3, validation_split=0.2)
-    model_for().fit(X, Y["binary"], verbose=0)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(("epochs", "least", "most"), [(1, 1, 1), (5, 5, 5), (100, 10, 11)])
-def test_verbose_1_writes_about_ten_plain_lines_where_there_is_no_terminal(
-    epochs, least, most, capfd
-):
-    model_for().fit(X, Y["binary"], epochs=epochs, verbose=1)
-    out, err = capfd.readouterr()
-    assert err == ""
-    assert least <= len(out.splitlines()) <= most
-    assert out.isprintable() or all(line.isprintable() for line in out.split("\n"))
-    assert f"epoch {epochs}/{epochs} " in out.splitlines()[-1]
-
-
-def test_verbose_2_writes_a_plain_line_an_epoch(capfd):
-    model = model_for(metrics=["accuracy"])
-    history = model.fit(X, Y["binary"], epochs=25, verbose=2, validation_split=0.2).history
-    out, err = capfd.readouterr()
-    lines = out.split("\n")
-    assert (err, lines.pop()) == ("", "")
-    assert len(lines) == 25
-    for epoch, line in enumerate(lines):
-        assert line.isprintable()
-        assert line.startswith(f"epoch {epoch + 1}/25 ")
-        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-            assert f" {name} {history[name][epoch]:.4g}" in line
-        assert "samples/s" in line
-
-
 # ---- interrupts ---------------------------------------------------------------------------------
 
 
