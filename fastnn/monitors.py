@@ -35,7 +35,7 @@ class Monitor(Callback):
         direction = self.mode or self.params["metrics"][self.monitor]
         if not direction:
             raise ValueError(
-                f"mode='auto', but whether less or more of {self.monitor!r} is better is not known; "
+                f"mode='auto', but nobody knows whether more of {self.monitor!r} is better; "
                 f"say {type(self).__name__}({self.monitor!r}, mode='max') or mode='min'"
             )
         self._sign = SIGNS[direction]

@@ -466,7 +466,8 @@ class Adagrad(Momentum):
 
 def rule_for(optimizer, **layers):
     """The oracle's rule with the settings of an optimiser; l1, l2 and factors are the layers'."""
-    settings = {**vars(optimizer), **layers}
+    known = {name: value for name, value in vars(optimizer).items() if not name.startswith("_")}
+    settings = {**known, **layers}
     settings.pop("learning_rate")
     kind = {"SGD": Momentum, "AdamW": Adam}.get(type(optimizer).__name__)
     return (kind or globals()[type(optimizer).__name__])(**settings)

@@ -494,7 +494,7 @@ def test_any_number_of_the_history_may_be_looked_at(monitor, mode):
     options = {"epochs": 6, "validation_data": (X[HALF], Y[HALF])}
     history = fit(model, mode, callbacks=[rate, note, stopping], **options)
     assert set(history) == set(RECORDED)
-    best = max if "r2" in monitor else min
+    best = max if "r2" in monitor or monitor == "samples_per_second" else min
     assert stopping.best == best(history[monitor])
     assert stopping.best_epoch == history[monitor].index(stopping.best)
     assert bits(model) == kept[stopping.best_epoch]
@@ -502,7 +502,7 @@ def test_any_number_of_the_history_may_be_looked_at(monitor, mode):
 
 def test_an_interrupt_while_weights_are_kept_leaves_number_and_weights_of_one_epoch():
     callback = EarlyStopping("loss")
-    callback.model, callback.params = Model(), {"metrics": ["loss"]}
+    callback.model, callback.params = Model(), {"metrics": {"loss": "min"}}
     callback.on_train_begin({})
     callback.on_epoch_end(0, {"loss": 2.0})
 
@@ -681,3 +681,25 @@ def test_an_end_must_be_given():
         StopAt()
     with pytest.raises(ValueError, match="seconds"):
         StopAt(seconds=0)
+
+
+def test_a_fit_within_a_fit_of_the_same_model_is_refused():
+    model = model_for()
+    again = LambdaCallback(on_epoch_end=lambda epoch, logs: fit(model))
+    with pytest.raises(RuntimeError, match="fit within a fit"):
+        fit(model, callbacks=[again])
+    assert fit(model)["loss"]
+
+
+def test_a_function_that_nobody_knows_the_direction_of_needs_a_mode():
+    def gain(y_true, y_pred):
+        return -float(np.square(y_true - y_pred).mean())
+
+    model = Sequential([Dense(1)], seed=5)
+    model.compile("SGD", "mse", [gain])
+    with pytest.raises(ValueError, match="more of 'gain' is better.*mode='max'"):
+        fit(model, callbacks=[EarlyStopping("gain")])
+    assert model.history.epoch == []
+    best = EarlyStopping("gain", mode="max")
+    gains = fit(model, epochs=3, callbacks=[best])["gain"]
+    assert best.best == max(gains)

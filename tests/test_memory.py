@@ -1,8 +1,8 @@
 """Memory, of processes of their own: rows on disk or made as asked for cost none, short fits leave
 none behind.
 
-A fit reads a memory map in place, and keeps nothing of a chunk: a process trains on a few rows, then
-on a hundred times as many, while the system lets it grow by no more than a few MiB.
+A fit reads a memory map in place, and keeps nothing of a chunk: a process trains on a few rows,
+then on a hundred times as many, while the system lets it grow by no more than a few MiB.
 """
 
 import subprocess
