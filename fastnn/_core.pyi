@@ -2,7 +2,8 @@
 
 `_Array` is an array of the build's number type (float32 or float64), contiguous. The first
 six arguments of most doors describe the network (`fastnn.network.CoreArguments`), the next four the
-rows (`fastnn._validation.Data`); an array with no rows stands for "none". The last three say which
+rows (`fastnn._validation.Data`); an array with no rows stands for "none". `predictions` has room
+for the outputs or, in more columns, for all outputs and then all targets. The last three say which
 member of a team comes (`fastnn._team.Team`), none that the caller is alone.
 """
 

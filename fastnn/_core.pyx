@@ -88,6 +88,11 @@ cdef Call open_call(
     call.data.loss = point_loss(loss)
     call.data.order = &order[0] if order.shape[0] else NULL
     call.data.predictions = &predictions[0, 0] if predictions.shape[0] else NULL
+    call.data.kept_targets = NULL
+    if predictions.shape[0] and predictions.shape[1] > call.net.output.n_out:
+        call.data.kept_targets = (
+            call.data.predictions + predictions.shape[0] * call.net.output.n_out
+        )
     call.mode_before = flush_subnormals()
     return call
 
@@ -117,6 +122,8 @@ def evaluate(
     int member=0, int size=1, int[::1] team=None,
 ):
     """predictions := the output for the rows in `order` (empty: all rows of X).
+
+    Behind all the outputs come the targets, if `predictions` has columns for both.
 
     Returns total + the sum of sample_weight * l over them; total itself if y is empty.
     """
@@ -336,6 +343,7 @@ def prepare_one_row(
     data.X = point_rows(NULL, 0, 0, one.call.net.layers.n_in, normalization)
     data.y, data.n_targets, data.loss = &one.target, 1, point_loss(loss)
     data.sample_weight, data.order, data.predictions = NULL, NULL, NULL
+    data.kept_targets = NULL
     data.key, data.position = noise[0], noise[1]
     one.kept, one.n_kept = &kept[0], kept.shape[0]
     one.n_parameters, one.n_learnt = parameters.shape[0], 0

@@ -58,11 +58,12 @@ class Descent:
 
     @cached_property
     def _predictions(self) -> Array:
-        """Room for those of a slice, or none if nobody asks for them."""
+        """Room for those of a slice and their targets, or none if nobody asks for them."""
         if not self.keep_predictions:
             return self.network.no_predictions
         longest = min(self.data.n_rows, self.network.slice_rows)
-        return np.empty((longest, self.network.n_outputs), self.network.dtype)
+        width = self.network.n_outputs + self.data.y.shape[1]
+        return np.empty((longest, width), self.network.dtype)
 
     @cached_property
     def path(self) -> Path:
@@ -125,12 +126,22 @@ class Descent:
         data = self.data if order is not None else self.data.rows(start, stop)
         rows = slice(start, stop) if order is None else order[start:stop]
         visited = self.network.no_order if order is None else rows
-        predictions = self._predictions[: stop - start]
+        kept = self._predictions[: stop - start]
+        outputs, y = self._split(kept)
         arguments.noise[1] = start
         kernel = self.loss.kernel(self.data.y)
-        rest = kernel, visited, predictions, self.total, *settings
+        rest = kernel, visited, kept, self.total, *settings
         self.total = self.team.run(door, *arguments, *data, *rest)
-        return Slice(rows, stop - start, self.total, predictions, moved)
+        return Slice(rows, stop - start, self.total, outputs, y, moved)
+
+    def _split(self, kept: Array) -> tuple[Array, Array]:
+        """The outputs and, behind all of them, the targets, each as if it were alone."""
+        n_rows, width = kept.shape
+        n_outputs, flat = self.network.n_outputs, kept.reshape(-1)
+        border = n_rows * n_outputs
+        return flat[:border].reshape(n_rows, n_outputs), flat[border:].reshape(
+            n_rows, width - n_outputs
+        )
 
 
 def new_state(network: Network, optimizer: Optimizer) -> State:
@@ -220,7 +231,7 @@ def _own_gradient(
         (int(descent.batch_arguments.noise[0]), start),
     )
     descent.total += value * (stop - start)
-    return Slice(rows, stop - start, descent.total, outputs)
+    return Slice(rows, stop - start, descent.total, outputs, y[rows])
 
 
 def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> Iterator[Slice]:

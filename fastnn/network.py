@@ -69,6 +69,7 @@ class Slice(NamedTuple):
     n_rows: int
     loss: float  # the sum of w_i l_i from the first row of the epoch on
     predictions: Array  # the rows' outputs, valid until the next slice; no rows if not kept
+    targets: Array  # the same for their targets
     moved: bool = False  # whether weights moved
 
 
@@ -369,7 +370,7 @@ class Network:
             predictions = output[: stop - start]
             rows = data.rows(start, stop)
             total = team.run(self.core.evaluate, *arguments, *rows, *common, predictions, total)
-            yield Slice(slice(start, stop), stop - start, total, predictions)
+            yield Slice(slice(start, stop), stop - start, total, predictions, rows.y)
 
     def gradient(self, data: Data, loss: Loss, team: Team = ALONE) -> Array:
         """The flat gradient of L = 1/n sum_i w_i l_i, and of the penalty; moves nothing."""

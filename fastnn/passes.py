@@ -105,4 +105,5 @@ def evaluate_own(network: Network, data: Data, loss: OwnLoss) -> Iterator[Slice]
         predictions = network.predict(Features(data.X[start:stop], data.x_type))
         value, _ = loss.value_and_gradient(data.y[start:stop], predictions)
         total += value * (stop - start)
-        yield Slice(slice(start, stop), stop - start, total, predictions)
+        y = data.y[start:stop]
+        yield Slice(slice(start, stop), stop - start, total, predictions, y)

@@ -62,14 +62,11 @@ cdef void evaluate_across(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
 ) noexcept nogil:
     """Forward pass and losses, these if there are targets"""
-    cdef Py_ssize_t r, j, lanes = whole_vectors(m), n = net.output.n_out
+    cdef Py_ssize_t lanes = whole_vectors(m), n = net.output.n_out
     cdef const real* a = net.stack + lanes * net.output.z
     load_across(net, data, k, m)
     forward_across(net, lanes)
-    if data.predictions != NULL:
-        for r in range(m):
-            for j in range(n):
-                data.predictions[(k + r) * n + j] = a[j * lanes + r]
+    keep_across(net, data, a, lanes, k, 0, m)
     if data.y != NULL:
         losses_across(
             data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, n, lanes, 0, m

@@ -7,6 +7,8 @@ a narrow network, and in a narrow output layer for softmax and losses), a vector
 several rows; the targets and weights of the block lie behind the z.
 """
 
+from libc.string cimport memcpy
+
 from fastnn.kernels.activations cimport RELU, Activation
 from fastnn.kernels.dense cimport Layer
 from fastnn.kernels.losses cimport Loss
@@ -48,6 +50,7 @@ cdef struct Data:
     const long long* order  # the rows to visit; NULL: all, from first to last
     Loss loss
     real* predictions  # NULL: not wanted; otherwise one row for each visited row
+    real* kept_targets  # the same: gathering them later would cost more than a metric does
     long long key, position  # for dropout: of the epoch, and where in it the first row is
 
 cdef struct Steps:
@@ -91,6 +94,31 @@ cdef inline bint lies_across(const Layer* layer) noexcept nogil:
 cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
     """The row of X that is visited k-th"""
     return k if data.order == NULL else data.order[k]
+
+
+cdef inline void lay_back(
+    const real* x, Py_ssize_t pitch, real* rows, Py_ssize_t n, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """rows_rj := x_jr, for n units j that lie across, `pitch` apart"""
+    cdef Py_ssize_t r, j
+    if n == 1:
+        memcpy(rows + first, x + first, (last - first) * sizeof(real))
+        return
+    for j in range(n):
+        for r in range(first, last):
+            rows[r * n + j] = x[j * pitch + r]
+
+
+cdef inline void keep_across(
+    const Network* net, const Data* data, const real* a, Py_ssize_t pitch,
+    Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+) noexcept nogil:
+    """`keep_predictions` of outputs that lie across"""
+    cdef Py_ssize_t n = net.output.n_out, n_targets = data.n_targets
+    if data.predictions != NULL:
+        lay_back(a, pitch, data.predictions + k * n, n, first, last)
+    if data.kept_targets != NULL:
+        lay_back(net.targets, pitch, data.kept_targets + k * n_targets, n_targets, first, last)
 
 
 cdef void run(const Product* product) noexcept nogil:

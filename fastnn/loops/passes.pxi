@@ -131,18 +131,20 @@ cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) 
 cdef void keep_predictions(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
-    """Copy outputs, without their padding, to where the caller reads them."""
+    """Copy outputs, without their padding, and targets to where the caller reads them."""
     cdef const real* a = activations(net, net.output)
-    cdef Py_ssize_t r, j, n = net.output.n_out
-    if data.predictions == NULL:
+    cdef Py_ssize_t r, n = net.output.n_out, n_targets = data.n_targets
+    if lies_across(net.output):
+        keep_across(net, data, a, net.block, k, first, last)
         return
-    for r in range(first, last):
-        if lies_across(net.output):
-            for j in range(n):
-                data.predictions[(k + r) * n + j] = a[j * net.block + r]
-        else:
+    if data.predictions != NULL:
+        for r in range(first, last):
+            memcpy(data.predictions + (k + r) * n, a + r * net.output.stride, n * sizeof(real))
+    if data.kept_targets != NULL:
+        for r in range(first, last):
             memcpy(
-                data.predictions + (k + r) * n, a + r * net.output.stride, n * sizeof(real)
+                data.kept_targets + (k + r) * n_targets,
+                data.y + visited(data, k + r) * n_targets, n_targets * sizeof(real),
             )
 
 
