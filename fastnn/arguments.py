@@ -1,24 +1,25 @@
 """Checks of arguments that only models take."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastnn import metrics
-from fastnn._validation import flag, items, lookup, whole_number
+from fastnn._validation import Data, flag, items, lookup, whole_number
 from fastnn.callbacks import Callback
-from fastnn.history import History
+from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.losses import Loss
-from fastnn.optimizers import Optimizer
 from fastnn.own_loss import OwnLoss
 from fastnn.own_metric import MetricFunction, OwnMetric
-from fastnn.sources import Chunks, Source
-from fastnn.training import Plan, mode_of
+from fastnn.sources import EXAMPLE, AllRows, Chunks, Source
+from fastnn.training import Plan
 
+MEASURED = {"running": False, "end": True}  # whether with the weights that an epoch ends with
 MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
 
 MetricArgument = str | metrics.Metric | MetricFunction
@@ -66,8 +67,7 @@ def checked_metrics(
     taken = {metric.name for metric in found}
     for metric in _fitted("weighted_metrics", weighted, loss, units):
         name = f"weighted_{metric.name}" if metric.name in taken else metric.name
-        metric = dataclasses.replace(metric, name=name, weighted=True)
-        found.append(metric if loss is None else metric.fitted(loss, units))
+        found.append(dataclasses.replace(metric, name=name, weighted=True))
     if len({metric.name for metric in found}) < len(found):
         names = [metric.name for metric in found]
         raise ValueError(f"metrics={names!r} names a metric twice; say each once")
@@ -84,7 +84,7 @@ def _fitted(argument: str, wanted: object, loss: Loss | None, units: int) -> lis
             f"{argument}={given!r}: names need a loss of fastnn's, which says what a target means; "
             f"give a function of y_true and y_pred"
         )
-    return [] if loss is None else [metrics.get(one, loss, units) for one in own]
+    return [] if loss is None else [metrics.get(one, loss, units, argument) for one in own]
 
 
 def _is_function(metric: object) -> bool:
@@ -92,59 +92,119 @@ def _is_function(metric: object) -> bool:
 
 
 def checked_plan(
+    *,
     epochs: object,
     mode: object,
-    batch_size: object,
+    batch_size: Any,
     shuffle: object,
     seed: object,
+    threads: object,
     validation_freq: object = 1,
     initial_epoch: object = 0,
+    train_metrics: object = "running",
+    verbose: object = 0,
 ) -> Plan:
-    """How `fit` is to visit the rows."""
+    """How `fit` is to go through its rows."""
+    if batch_size is not None:
+        batch_size = whole_number("batch_size", batch_size, minimum=1)
     return Plan(
-        whole_number("epochs", epochs, minimum=0),
-        None if mode is None else lookup("mode", mode, MODES),
-        None if batch_size is None else whole_number("batch_size", batch_size, minimum=1),
-        flag("shuffle", shuffle),
-        whole_number("seed", seed, minimum=0),
-        whole_number("validation_freq", validation_freq, minimum=1),
-        whole_number("initial_epoch", initial_epoch, minimum=0),
+        epochs=whole_number("epochs", epochs, minimum=0),
+        mode=None if mode is None else lookup("mode", mode, MODES),
+        batch_size=batch_size,
+        shuffle=flag("shuffle", shuffle),
+        seed=whole_number("seed", seed, minimum=0),
+        threads=checked_threads(threads),
+        validation_freq=whole_number("validation_freq", validation_freq, minimum=1),
+        initial_epoch=whole_number("initial_epoch", initial_epoch, minimum=0),
+        measured_at_end=lookup("train_metrics", train_metrics, MEASURED),
+        verbose=checked_verbose(verbose),
     )
 
 
-def new_history(plan: Plan, source: Source, verbose: int, numbers: dict[str, str]) -> History:
-    """An empty one; of chunks nobody knows how many rows there will be."""
-    n_rows = source.first.n_rows
-    size = plan.size(n_rows)
-    return History(
-        params={
-            "epochs": plan.epochs,
-            "steps": source.steps if isinstance(source, Chunks) else -(-n_rows // size),
-            "verbose": verbose,
-            "mode": mode_of(size, n_rows),
-            "batch_size": size,
-            "samples": None if isinstance(source, Chunks) else n_rows,
-            "seed": plan.seed,
-            "metrics": numbers,
-            "initial_epoch": plan.initial_epoch,
-            "validation_freq": plan.validation_freq,
-        }
-    )
+@dataclass(frozen=True)
+class Rows:
+    """What `fit` was told of its rows, checked when the model is ready for them."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    class_weight: Any
+    validation_data: Any
+    validation_split: Any
+    steps_per_epoch: Any
+
+    @property
+    def in_chunks(self) -> bool:
+        return self.y is None
+
+    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
+        """The rows to train on, and those to validate with if there are any.
+
+        `inputs` is asked anew for every chunk: the first decides how wide the others must be.
+        """
+        if self.validation_data is not None and self.validation_split:
+            raise ValueError("give validation_data or validation_split, not both")
+        validation = None
+        if self.validation_data is not None:
+            validation = inputs().validation(self.validation_data)
+        if self.in_chunks:
+            source: Source = self._chunks(inputs, n_epochs)
+        else:
+            source, validation = self._arrays(inputs(), validation)
+        if validation is not None and validation.n_features != source.first.n_features:
+            raise ValueError(
+                f"validation X has {validation.n_features} columns, but X has "
+                f"{source.first.n_features}; expected the same columns"
+            )
+        return source, validation
+
+    def _arrays(self, inputs: Inputs, validation: Data | None) -> tuple[Source, Data | None]:
+        if self.steps_per_epoch is not None:
+            raise ValueError(
+                f"steps_per_epoch={self.steps_per_epoch} counts chunks, but X and y are arrays, of "
+                f"which an epoch takes all rows; leave it out"
+            )
+        data = inputs.data(self.X, self.y, self.sample_weight)
+        if self.validation_split:
+            data, validation = inputs.split(data, self.validation_split)
+        return AllRows(inputs.weighed(data, self.class_weight)), validation
+
+    def _chunks(self, inputs: Callable[[], Inputs], n_epochs: int) -> Source:
+        chunks, steps = _checked_iterable(self.X), self.steps_per_epoch
+        self._refuse_what_needs_all_rows()
+        inputs()  # whatever is wrong with the model is not the first chunk's fault
+        if steps is not None:
+            steps = whole_number("steps_per_epoch", steps, minimum=1)
+
+        def read(X: object, y: object, sample_weight: object | None = None) -> Data:
+            asked = inputs()
+            return asked.weighed(asked.data(X, y, sample_weight), self.class_weight)
+
+        return Chunks(chunks, steps, n_epochs, read)
+
+    def _refuse_what_needs_all_rows(self) -> None:
+        if self.sample_weight is not None:
+            raise ValueError("sample_weight comes with the chunks, each (X, y, sample_weight)")
+        if self.validation_split:
+            raise ValueError(
+                "validation_split needs all rows, but they come in chunks; keep some apart and "
+                "give validation_data=(X, y)"
+            )
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} needs all rows, but they come in chunks; "
+                f"give numbers, e.g. class_weight={{0: 1.0, 1: 5.0}}"
+            )
 
 
-def recorded(
-    optimizer: Optimizer, wanted: Sequence[metrics.Metric], *, validated: bool
-) -> dict[str, str]:
-    """All numbers that a fit records of an epoch, and in which direction each gets better."""
-    found = {"loss": "min"} | {metric.name: metric.better for metric in wanted}
-    if validated:
-        found |= {f"val_{name}": better for name, better in found.items()}
-    found |= {"seconds": "min", "samples_per_second": "max"}
-    if optimizer.has_rate:
-        found["learning_rate"] = "min"
-    if optimizer.clips:
-        found["clipped_steps"] = "min"
-    return found
+def _checked_iterable(chunks: object) -> Iterable[Any]:
+    """What came in place of X and y; an array is no iterable of chunks."""
+    if hasattr(chunks, "__array__") or not isinstance(chunks, Iterable):
+        raise TypeError(
+            f"y is missing: expected fit(X, y), or in place of X an iterable of chunks, each "
+            f"{EXAMPLE}; X is {type(chunks).__name__}"
+        )
+    return chunks
 
 
 def checked_verbose(verbose: object) -> int:
@@ -169,12 +229,10 @@ def checked_threads(threads: object) -> int | None:
     return None if threads is None else whole_number("threads", threads, minimum=1)
 
 
-def checked_callbacks(callbacks: object, model: Any, params: dict[str, Any]) -> list[Callback]:
-    """The callbacks, which then know their model and `params`."""
+def checked_callbacks(callbacks: object) -> list[Callback]:
+    """The callbacks, if they are such."""
     checked = items("callbacks", () if callbacks is None else callbacks, "[Callback()]")
     for callback in checked:
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks holds {callback!r}; expected objects of fastnn.Callback")
-    for callback in checked:
-        callback.model, callback.params = model, params
     return checked

@@ -4,7 +4,7 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TextIO
 
 from fastnn._validation import Array, finite_number, flag, real_number, whole_number
@@ -100,13 +100,25 @@ class Callback:
         batch may take several slices.
         """
 
+    def check(self) -> None:
+        """Raise if this fit cannot have the callback: called first, when nothing has changed yet.
+
+        `self.model` and `self.params` are known.
+        """
+
     @property
     def sees_batches(self) -> bool:
-        """Whether a hook of single batches is overridden."""
+        """Whether a hook of single batches is overridden, by the class or on the object itself."""
         return any(
-            getattr(type(self), name) is not getattr(Callback, name)
+            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name)
             for name in ("on_train_batch_begin", "on_train_batch_end")
         )
+
+
+def tell(callbacks: Sequence[Callback], hook: str, *told: Any) -> None:
+    """Call a hook of each."""
+    for callback in callbacks:
+        getattr(callback, hook)(*told)
 
 
 HOOKS = [name for name in vars(Callback) if name.startswith("on_")]
@@ -126,11 +138,6 @@ class LambdaCallback(Callback):
                     f"{', '.join(HOOKS)}"
                 )
             setattr(self, name, function)
-
-    @property
-    def sees_batches(self) -> bool:
-        """Whether a hook of single batches is given."""
-        return bool({"on_train_batch_begin", "on_train_batch_end"} & vars(self).keys())
 
 
 class LearningRateScheduler(Callback):

@@ -23,9 +23,6 @@ from fastnn.passes import Pass, evaluate_any, own_gradient
 from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
 from fastnn.steps import follow_cost
 
-# What a `Descent` computes from its rows, once.
-OF_THE_ROWS = "path", "sample_arguments", "batch_arguments", "_predictions"
-
 
 @dataclass
 class Descent:
@@ -50,11 +47,15 @@ class Descent:
         self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
 
     def take(self, data: Data) -> None:
-        """Go on with these rows; what was made for others is of no use."""
-        if data is not self.data:
-            self.data = data
-            for name in OF_THE_ROWS:
-                self.__dict__.pop(name, None)
+        """Go on with these rows. The memory for others serves if they are as many."""
+        if data is self.data:
+            return
+        made_of = ["path", "sample_arguments"]  # the rows; and of how many there are:
+        if data.n_rows != self.data.n_rows:
+            made_of += ["batch_arguments", "_predictions"]
+        for name in made_of:
+            self.__dict__.pop(name, None)
+        self.data = data
 
     @cached_property
     def _predictions(self) -> Array:

@@ -1,23 +1,16 @@
 """Loss and metrics over rows, and predictions, slice after slice; callbacks may follow."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from fastnn._team import ALONE, Team
 from fastnn._validation import Array, Data, Features
-from fastnn.callbacks import Callback
+from fastnn.callbacks import Callback, tell
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.network import Network, Slice
 from fastnn.passes import evaluate_any
-
-
-def tell(callbacks: Sequence[Callback], hook: str, *told: Any) -> None:
-    """Call a hook of each."""
-    for callback in callbacks:
-        getattr(callback, hook)(*told)
 
 
 class RunningMeans:
@@ -25,19 +18,18 @@ class RunningMeans:
 
     def __init__(self, metrics: Sequence[Metric], penalty: float) -> None:
         self._penalty = penalty
-        self._n_rows, self._loss = 0, 0.0
+        self.n_rows, self.total = 0, 0.0  # the sum of w_i l_i
         self._metrics = [(metric, metric.running()) for metric in metrics]
 
     def add(self, piece: Slice, data: Data) -> None:
         """Some more rows, a slice of `data`."""
-        self._n_rows += piece.n_rows
-        self._loss = piece.loss
-        if self._metrics:
-            for metric, running in self._metrics:
-                weights = None
-                if metric.weighted and len(data.sample_weight):
-                    weights = data.sample_weight[piece.rows]
-                running.add(piece.targets, piece.predictions, weights)
+        self.n_rows += piece.n_rows
+        self.total = piece.loss
+        for metric, running in self._metrics:
+            weights = None
+            if metric.weighted and len(data.sample_weight):
+                weights = data.sample_weight[piece.rows]
+            running.add(piece.targets, piece.predictions, weights)
 
     def so_far(self) -> dict[str, float]:
         """All but the metrics that wait for the last row."""
@@ -48,7 +40,7 @@ class RunningMeans:
         return self._values(streamed=False)
 
     def _values(self, *, streamed: bool) -> dict[str, float]:
-        values = {"loss": self._loss / self._n_rows + self._penalty}
+        values = {"loss": self.total / self.n_rows + self._penalty}
         for metric, running in self._metrics:
             if metric.streamed or not streamed:
                 values[metric.name] = running.value()
@@ -66,19 +58,22 @@ def evaluate(
     """The loss sum_i w_i l_i / n, with what regularisers add, and the metrics over all rows."""
     means = RunningMeans(metrics, network.penalty())
     tell(callbacks, "on_test_begin", {})
-    pieces = evaluate_any(network, data, loss, team)
-    for batch in range(len(list(network.slices(data.n_rows)))):
-        tell(callbacks, "on_test_batch_begin", batch, {})
-        means.add(next(pieces), data)
+    tell(callbacks, "on_test_batch_begin", 0, {})
+    for batch, piece in enumerate(evaluate_any(network, data, loss, team)):
+        means.add(piece, data)
         if callbacks:
             tell(callbacks, "on_test_batch_end", batch, means.so_far())
+            if means.n_rows < data.n_rows:
+                tell(callbacks, "on_test_batch_begin", batch + 1, {})
     scores = means.values()
-    tell(callbacks, "on_test_end", scores)
+    tell(callbacks, "on_test_end", dict(scores))
     return scores
 
 
 def predict(network: Network, rows: Features, team: Team, callbacks: Sequence[Callback]) -> Array:
-    """The outputs, shape (n_rows, n_outputs), of slice after slice, as callbacks ask for it."""
+    """The outputs, shape (n_rows, n_outputs), of slice after slice if callbacks ask for it."""
+    if not callbacks:
+        return network.predict(rows, team)
     outputs = []
     tell(callbacks, "on_predict_begin", {})
     for batch, (start, stop) in enumerate(network.slices(len(rows.X))):

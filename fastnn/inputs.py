@@ -38,17 +38,12 @@ class Inputs:
         common["name"] = f"{name}sample_weight"
         return Data(*rows, y_checked, sample_weights(weight, self.dtype, **common))
 
-    def validation(self, given: Sequence[object], n_features: int) -> Data:
-        """Check validation data beside rows of so many features."""
+    def validation(self, given: Sequence[object]) -> Data:
+        """Check validation data."""
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
             raise TypeError("validation_data: expected (X, y) or (X, y, sample_weight)")
-        data = self.data(given[0], given[1], given[2] if len(given) == 3 else None, "validation ")
-        if data.n_features != n_features:
-            raise ValueError(
-                f"validation X has {data.n_features} columns, but X has {n_features}; "
-                f"expected the same columns"
-            )
-        return data
+        weight = given[2] if len(given) == 3 else None
+        return self.data(given[0], given[1], weight, "validation ")
 
     def weighed(self, data: Data, class_weight: object | None) -> Data:
         """Rows to train on with the weights of their classes, if there are any."""
@@ -77,6 +72,6 @@ class Inputs:
                 "y is sorted, so the last rows, those of validation_split, are unlike the others: "
                 "shuffle first, e.g. order = np.random.permutation(len(X)); X, y = X[order], "
                 "y[order]",
-                stacklevel=5,  # who calls `fit`
+                stacklevel=6,  # who calls `fit`
             )
         return data.rows(0, border), data.rows(border, data.n_rows)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastnn._validation import Array
+from fastnn.callbacks import tell
 from fastnn.descent import gradient_slices
-from fastnn.evaluation import evaluate, tell
+from fastnn.evaluation import evaluate
 from fastnn.optimizers import LBFGS
 from fastnn.training import Fit
 
@@ -71,10 +72,13 @@ class _Problem:
         return loss, gradient
 
     def end(self, intermediate_result: Any) -> None:
-        """After an iteration; StopIteration ends the search."""
+        """After an iteration; StopIteration ends the search, which a callback's own must not."""
         self.weights[:] = intermediate_result.x
         self._fit.descent.state.step += 1
-        self._end_epoch()
+        try:
+            self._end_epoch()
+        except StopIteration as error:
+            raise RuntimeError("a callback raised StopIteration") from error
         self._scores = {"loss": float(intermediate_result.fun)}
         if self._fit.model.stop_training or self._epoch == self._fit.plan.epochs:
             raise StopIteration

@@ -163,11 +163,11 @@ class Metric:
                 f"val_..., and none of {', '.join(TAKEN)}; e.g. name='top_3'"
             )
 
-    def fitted(self, loss: Loss, units: int) -> "Metric":
+    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> "Metric":
         """The metric to use with this loss and so many outputs; ValueError if it does not fit."""
         if loss.targets not in self.targets:
             raise ValueError(
-                f"metrics=[{self.name!r}] needs {self.needs}, but loss={loss.name!r} is for "
+                f"{argument}=[{self.name!r}] needs {self.needs}, but loss={loss.name!r} is for "
                 f"{loss.targets}; {self.instead}"
             )
         return self
@@ -207,8 +207,8 @@ class Accuracy(Metric):
 
     name: str = "accuracy"
 
-    def fitted(self, loss: Loss, units: int) -> Metric:
-        super().fitted(loss, units)
+    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
+        super().fitted(loss, units, argument)
         if loss.targets == "classes":
             return CategoricalAccuracy(name=self.name, weighted=self.weighted).fitted(loss, units)
         threshold = 0.0 if loss.targets == "signs" else 0.5
@@ -292,12 +292,12 @@ class CategoricalAccuracy(Metric):
 
     name: str = "categorical_accuracy"
 
-    def fitted(self, loss: Loss, units: int) -> Metric:
-        super().fitted(loss, units)
+    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
+        super().fitted(loss, units, argument)
         if units < 2:
             raise ValueError(
-                f"metrics=[{self.name!r}] needs an output for each class, but the output layer has "
-                f"one unit; e.g. metrics=['binary_accuracy']"
+                f"{argument}=[{self.name!r}] needs an output for each class, but the output layer "
+                f"has one unit; e.g. {argument}=['binary_accuracy']"
             )
         return self
 
@@ -348,11 +348,11 @@ class TopKAccuracy(CategoricalAccuracy):
         super().__post_init__()
         object.__setattr__(self, "k", whole_number("k", self.k, minimum=1))
 
-    def fitted(self, loss: Loss, units: int) -> Metric:
-        super().fitted(loss, units)
+    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
+        super().fitted(loss, units, argument)
         if self.k > units:
             raise ValueError(
-                f"metrics=[{self.name!r}] looks at the {self.k} largest outputs, but the output "
+                f"{argument}=[{self.name!r}] looks at the {self.k} largest outputs, but the output "
                 f"layer has {units} units; e.g. metrics=[TopKAccuracy(k={max(units - 1, 1)})]"
             )
         return self
@@ -518,14 +518,14 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 
-def get(metric: object, loss: Loss, units: int) -> Metric:
+def get(metric: object, loss: Loss, units: int, argument: str = "metrics") -> Metric:
     """The metric of that name, which becomes its key, or the metric itself, for a model with this
     loss and so many outputs."""
     if isinstance(metric, str):
-        metric = lookup("metrics", metric, METRICS)(name=metric.lower())
+        metric = lookup(argument, metric, METRICS)(name=metric.lower())
     if not isinstance(metric, Metric):
         raise TypeError(
-            f"metrics=[{metric!r}]: expected a name or a metric, e.g. metrics=['accuracy'] or "
-            f"metrics=[TopKAccuracy(k=3)]"
+            f"{argument}=[{metric!r}]: expected a name or a metric, e.g. {argument}=['accuracy'] "
+            f"or {argument}=[TopKAccuracy(k=3)]"
         )
-    return metric.fitted(loss, units)
+    return metric.fitted(loss, units, argument)

@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from fastnn import files, lbfgs, losses, metrics, optimizers
+from fastnn import evaluation, files, lbfgs, losses, metrics, optimizers
 from fastnn._validation import (
     Array,
     Data,
@@ -18,12 +18,12 @@ from fastnn._validation import (
     flag,
     items,
     layer_weights,
-    lookup,
     real_number,
     whole_number,
 )
 from fastnn.arguments import (
     MetricArgument,
+    Rows,
     check_idle,
     checked_callbacks,
     checked_dtype,
@@ -31,14 +31,10 @@ from fastnn.arguments import (
     checked_metrics,
     checked_plan,
     checked_threads,
-    checked_verbose,
-    new_history,
-    recorded,
 )
-from fastnn.callbacks import Callback
+from fastnn.callbacks import Callback, tell
 from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
-from fastnn.evaluation import evaluate, predict
 from fastnn.history import History
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
@@ -51,12 +47,21 @@ from fastnn.paths import has_own_paths
 from fastnn.progress import progress
 from fastnn.rate_search import LearningRateCurve, range_test
 from fastnn.saving import named_arrays, restored_state, sorted_arrays
-from fastnn.sources import Given
 from fastnn.steps import adopt_average, apply_gradient
 from fastnn.summary import layer_lines, training_lines
-from fastnn.training import Fit, descend, mode_of, train_batch
+from fastnn.training import (
+    Fit,
+    Plan,
+    descend,
+    mode_of,
+    new_history,
+    recorded,
+    train_batch,
+)
 
-MEASURED = {"running": False, "end": True}  # when loss and metrics of training are
+OWN_LOSS_NEEDS_BATCHES = (
+    "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
+)
 
 
 class Sequential:
@@ -360,38 +365,51 @@ class Sequential:
             the epoch, and `model.history` the finished epochs.
         """
         self._refuse_within_fit("fit", "its weights are at work")
-        seed = self.seed if seed is None else seed
-        counts = validation_freq, initial_epoch
-        plan = checked_plan(epochs, mode, batch_size, shuffle, seed, *counts)
-        weights = sample_weight, class_weight
-        given = Given(X, y, steps_per_epoch, *weights, validation_data, validation_split)
-        source, validation = given.checked(self._inputs, len(plan.numbers))
-        wanted, shown = checked_threads(threads), checked_verbose(verbose)
-        at_end = lookup("train_metrics", train_metrics, MEASURED)
-        size = plan.size(source.first.n_rows)
-        if y is None:
-            self._check_chunks(at_end)
-        self._check_mode(size, source.first.n_rows)
-        numbers = recorded(self._optimizer, self._metrics, validated=validation is not None)
-        history = new_history(plan, source, shown, numbers)
-        shows = checked_callbacks(progress(shown), self, history.params)
-        hooks = shows + checked_callbacks(callbacks, self, history.params)
-        self._disturb()
-        self.build(source.first.n_features)
-        self.stop_training = False
-        descent = self._descent(source.first, size, wanted, plan.seed)
-        fit = Fit(self, descent, source, plan, self._metrics, validation, hooks, history, at_end)
-        self._run(fit)
-        return self.history
-
-    def _run(self, fit: Fit) -> None:
-        """Train, in the optimiser's way."""
+        plan = checked_plan(
+            epochs=epochs,
+            mode="batch" if y is None and mode is None and batch_size is None else mode,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=self.seed if seed is None else seed,
+            threads=threads,
+            validation_freq=validation_freq,
+            initial_epoch=initial_epoch,
+            train_metrics=train_metrics,
+            verbose=verbose,
+        )
+        rows = Rows(
+            X, y, sample_weight, class_weight, validation_data, validation_split, steps_per_epoch
+        )
         self._fitting = True
         try:
-            fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
+            return self._fit(plan, rows, [*progress(plan.verbose), *checked_callbacks(callbacks)])
         finally:
             self._fitting = False
             self._disturb()  # callbacks may have made what the weights have left behind
+
+    def _fit(self, plan: Plan, rows: Rows, callbacks: list[Callback]) -> History:
+        """Check all that is left to check, then train in the optimiser's way."""
+        if rows.in_chunks:
+            self._check_chunks(plan)
+        source, validation = rows.checked(self._inputs, len(plan.numbers))
+        first, size = source.first, plan.size(source.first.n_rows)
+        self._check_mode(size, first.n_rows)
+        numbers = recorded(self._optimizer, self._metrics, validated=validation is not None)
+        history = new_history(plan, source, numbers)
+        self._introduce(callbacks, history.params)
+        tell(callbacks, "check")
+        self._disturb()
+        self.build(first.n_features)
+        self.stop_training = False
+        descent = self._descent(first, size, plan.threads, plan.seed)
+        fit = Fit(self, descent, source, plan, self._metrics, validation, callbacks, history)
+        fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
+        return self.history
+
+    def _introduce(self, callbacks: Sequence[Callback], params: dict[str, Any]) -> None:
+        """Tell callbacks whose they are."""
+        for callback in callbacks:
+            callback.model, callback.params = self, params
 
     def train_on_batch(
         self,
@@ -582,11 +600,12 @@ class Sequential:
         twin = copy.deepcopy(self)
         twin._optimizer.learning_rate = low
         data = twin._inputs().data(X, y, sample_weight)
-        plan = checked_plan(1, mode, batch_size, True, twin.seed)
+        visits: dict[str, Any] = {"epochs": 1, "mode": mode, "batch_size": batch_size}
+        plan = checked_plan(**visits, shuffle=True, seed=twin.seed, threads=threads)
         size = plan.size(data.n_rows)
         twin._check_mode(size, data.n_rows)
         twin.build(data.n_features)
-        descent = twin._descent(data, max(size, 2), checked_threads(threads))
+        descent = twin._descent(data, max(size, 2), plan.threads)
         order = plan.order(0, data.n_rows)
         with descent.team:
             return range_test(
@@ -620,9 +639,18 @@ class Sequential:
             return None
         return OneRow(network, optimizer, state, loss)
 
-    def _hooks(self, callbacks: object, n_rows: int) -> list[Callback]:
-        """The callbacks of an `evaluate` or `predict` of so many rows."""
-        return checked_callbacks(callbacks, self, {"samples": n_rows, "verbose": 0})
+    def _watchers(self, callbacks: object, n_rows: int) -> list[Callback]:
+        """The callbacks of an `evaluate` or `predict` of so many rows.
+
+        Within a fit those that it has told its own parameters keep them.
+        """
+        checked = checked_callbacks(callbacks)
+        if self._fitting:
+            new = [callback for callback in checked if getattr(callback, "model", None) is not self]
+        else:
+            new = checked
+        self._introduce(new, {"samples": n_rows, "verbose": 0})
+        return checked
 
     def _as_asked(
         self, scores: dict[str, float], as_dict: bool
@@ -652,20 +680,24 @@ class Sequential:
         """Raise if loss or optimiser cannot work with batches of so many of these rows."""
         mode = "batch" if size >= n_rows else mode_of(size, n_rows)  # of a single row, too
         if mode == "stochastic" and isinstance(self._loss, OwnLoss):
-            raise ValueError(
-                "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or "
-                "mode='batch'"
-            )
+            raise ValueError(OWN_LOSS_NEEDS_BATCHES)
         self._check_optimizer(mode)
 
-    def _check_chunks(self, at_end: bool) -> None:
+    def _check_chunks(self, plan: Plan) -> None:
         """Raise if a fit of rows in chunks asks for all of them at once."""
+        if plan.mode == "batch" and plan.batch_size is not None:
+            raise ValueError(
+                f"mode='batch' makes each chunk a batch, but batch_size={plan.batch_size}; leave "
+                f"one of them out, or use mode='minibatch'"
+            )
+        if isinstance(self._loss, OwnLoss) and plan.size(2) == 1:
+            raise ValueError(OWN_LOSS_NEEDS_BATCHES)
         if self._optimizer.needs_all_rows:
             raise ValueError(
                 f"optimizer={self._optimizer} looks at the cost of all rows, but they come in "
                 f"chunks; compile with another one, e.g. model.compile('SGD', loss=...)"
             )
-        if at_end:
+        if plan.measured_at_end:
             raise ValueError(
                 "train_metrics='end' goes through the rows once more, but chunks are gone by then; "
                 "leave it out, or keep rows apart for validation_data"
@@ -756,9 +788,9 @@ class Sequential:
         check_idle(batch_size, verbose)
         network, wanted = self._built(), checked_threads(threads)
         rows = features(X, self.dtype, n_features=network.n_features)
-        hooks = self._hooks(callbacks, len(rows.X))
+        watchers = self._watchers(callbacks, len(rows.X))
         with network.forward_team(wanted, len(rows.X)) as team:
-            return predict(network, rows, team, hooks) if hooks else network.predict(rows, team)
+            return evaluation.predict(network, rows, team, watchers)
 
     @overload
     def evaluate(
@@ -822,9 +854,9 @@ class Sequential:
         loss = self._compiled_loss()
         network, wanted = self._built(), checked_threads(threads)
         data = self._inputs().data(X, y, sample_weight)
-        hooks = self._hooks(callbacks, data.n_rows)
+        watchers = self._watchers(callbacks, data.n_rows)
         with network.forward_team(wanted, data.n_rows) as team:
-            scores = evaluate(network, data, loss, self._metrics, team, hooks)
+            scores = evaluation.evaluate(network, data, loss, self._metrics, team, watchers)
         if not math.isfinite(scores["loss"]):
             raise FloatingPointError(
                 f"the loss is {scores['loss']}: weights, features or targets are huge; scale them"

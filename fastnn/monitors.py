@@ -25,20 +25,26 @@ class Monitor(Callback):
         self.mode = lookup("mode", mode, {"auto": "", "min": "min", "max": "max"})
         self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
 
-    def on_train_begin(self, logs: Logs) -> None:
+    def check(self) -> None:
         if self.monitor not in self.params["metrics"]:
             raise ValueError(
                 f"monitor={self.monitor!r} is not among the numbers of this fit, "
                 f"{', '.join(self.params['metrics'])}; take one of them, or give fit "
                 f"validation data for the others"
             )
-        direction = self.mode or self.params["metrics"][self.monitor]
-        if not direction:
+        if not self._direction:
             raise ValueError(
                 f"mode='auto', but nobody knows whether more of {self.monitor!r} is better; "
                 f"say {type(self).__name__}({self.monitor!r}, mode='max') or mode='min'"
             )
-        self._sign = SIGNS[direction]
+
+    @property
+    def _direction(self) -> str:
+        direction: str = self.mode or self.params["metrics"][self.monitor]
+        return direction
+
+    def on_train_begin(self, logs: Logs) -> None:
+        self._sign = SIGNS[self._direction]
         self.best = self._sign * math.inf
 
     def is_better(self, value: float, reference: float | None = None) -> bool:
@@ -174,6 +180,10 @@ class ModelCheckpoint(Monitor):
         self.filepath = os.fspath(filepath)
         self.save_best_only = flag("save_best_only", save_best_only)
 
+    def check(self) -> None:
+        if self.save_best_only:
+            super().check()
+
     def on_train_begin(self, logs: Logs) -> None:
         if self.save_best_only:
             super().on_train_begin(logs)
@@ -243,14 +253,17 @@ class ReduceLROnPlateau(Monitor):
         self.cooldown = whole_number("cooldown", cooldown, minimum=0)
         self.min_lr = number_between("min_lr", min_lr, 0, None, example=1e-6)
 
-    def on_train_begin(self, logs: Logs) -> None:
-        super().on_train_begin(logs)
+    def check(self) -> None:
+        super().check()
         optimizer = self.model.optimizer
         if not isinstance(optimizer.learning_rate, float) or optimizer.needs_all_rows:
             raise ValueError(
                 f"ReduceLROnPlateau needs a number as learning rate, but the optimizer is "
                 f"{optimizer}; leave one of the two out"
             )
+
+    def on_train_begin(self, logs: Logs) -> None:
+        super().on_train_begin(logs)
         self._worse = self._resting = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

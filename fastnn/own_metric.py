@@ -1,12 +1,12 @@
 """A metric of the user's own, such as one of scikit-learn's: a function of all rows of an epoch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind
+from fastnn._validation import Array
 from fastnn.losses import Loss
 from fastnn.metrics import Metric, Running
 
@@ -55,7 +55,7 @@ class OwnMetric(Metric):
 
     function: MetricFunction
     name: str = field(default="", kw_only=True)
-    labels: bool = field(default=False, init=False, repr=False)  # whether targets are classes
+    labels: bool = field(default=False, kw_only=True, repr=False)  # whether targets are classes
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -64,11 +64,8 @@ class OwnMetric(Metric):
             object.__setattr__(self, "name", _name_of(self.function))
         super().__post_init__()
 
-    def fitted(self, loss: Loss, units: int) -> Metric:
-        kind: TargetKind = loss.targets
-        fitted = OwnMetric(self.function, name=self.name, weighted=self.weighted)
-        object.__setattr__(fitted, "labels", kind == "classes")
-        return fitted
+    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
+        return replace(self, labels=loss.targets == "classes")
 
     def running(self) -> Running:
         return _Collected(self)

@@ -1,21 +1,22 @@
 """Training, epoch after epoch: visiting order, validation, callbacks, a watch on the loss."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fastnn._validation import Array, Data
-from fastnn.callbacks import Callback, Model
+from fastnn.callbacks import Callback, Model, tell
 from fastnn.descent import Descent, epoch_slices
-from fastnn.evaluation import RunningMeans, evaluate, tell
+from fastnn.evaluation import RunningMeans, evaluate
 from fastnn.history import History
 from fastnn.metrics import Metric
 from fastnn.network import Slice
-from fastnn.optimizers import remedy
+from fastnn.optimizers import Optimizer, remedy
 from fastnn.sources import Source
 from fastnn.steps import adopt_average
 
@@ -27,15 +28,18 @@ MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
 @dataclass(frozen=True)
 class Plan:
-    """How the rows are to be visited."""
+    """How a fit is to go through its rows."""
 
     epochs: int
     mode: str | None
     batch_size: int | None
     shuffle: bool
     seed: int
+    threads: int | None = None
     validation_freq: int = 1
     initial_epoch: int = 0
+    measured_at_end: bool = False  # whether loss and metrics are those of an epoch's last weights
+    verbose: int = 0
 
     @property
     def numbers(self) -> range:
@@ -152,6 +156,38 @@ class DivergenceWatch:
         )
 
 
+def new_history(plan: Plan, source: Source, numbers: dict[str, str]) -> History:
+    """An empty one, that is to hold these numbers (see `recorded`)."""
+    size = plan.size(source.n_rows or sys.maxsize)
+    return History(
+        params={
+            "epochs": plan.epochs,
+            "steps": source.n_steps(size),
+            "verbose": plan.verbose,
+            "mode": mode_of(size, source.n_rows or sys.maxsize),
+            "batch_size": None if size == sys.maxsize else size,
+            "samples": source.n_rows,
+            "seed": plan.seed,
+            "metrics": numbers,
+            "initial_epoch": plan.initial_epoch,
+            "validation_freq": plan.validation_freq,
+        }
+    )
+
+
+def recorded(optimizer: Optimizer, metrics: Sequence[Metric], *, validated: bool) -> dict[str, str]:
+    """All numbers that a fit records of an epoch, and in which direction each gets better."""
+    found = {"loss": "min"} | {metric.name: metric.better for metric in metrics}
+    if validated:
+        found |= {f"val_{name}": better for name, better in found.items()}
+    found |= {"seconds": "min", "samples_per_second": "max"}
+    if optimizer.has_rate:
+        found["learning_rate"] = ""
+    if optimizer.clips:
+        found["clipped_steps"] = "min"
+    return found
+
+
 @dataclass
 class Fit:
     """One call of `fit`. Whatever ends it, weights and history are of one piece."""
@@ -164,18 +200,29 @@ class Fit:
     validation: Data | None
     callbacks: Sequence[Callback]
     history: History
-    measured_at_end: bool = False  # whether loss and metrics are those of the epoch's last weights
+    watch: DivergenceWatch = field(init=False)
+    _epochs_before: int = field(init=False)  # those of earlier fits
+    _clipped_before: int = field(init=False, default=0)  # this epoch
+    _see_batches: list[Callback] = field(init=False)
 
-    def run(self, epochs: Callable[["Fit"], None]) -> None:
-        """Let `epochs` go through them, by gradient descent as a rule."""
+    def __post_init__(self) -> None:
         self.watch = DivergenceWatch(self.descent)
         self._epochs_before = self.model.epochs_trained
         self._see_batches = [callback for callback in self.callbacks if callback.sees_batches]
         self.descent.batch_by_batch = bool(self._see_batches)
+        self.descent.keep_predictions = bool(self._streamed)
+
+    @property
+    def _streamed(self) -> Sequence[Metric]:
+        """What is measured while the weights move."""
+        return () if self.plan.measured_at_end else self.metrics
+
+    def run(self, epochs: Callable[["Fit"], None]) -> None:
+        """Let `epochs` go through them, by gradient descent as a rule."""
+        self.model.history = self.history
         with _attended(self.callbacks, self.history), ExitStack() as stack:
             stack.callback(self.watch.settle)
             stack.callback(self.history.settle)
-            self.model.history = self.history
             with self.descent.team:
                 epochs(self)
 
@@ -186,57 +233,63 @@ class Fit:
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """One epoch by gradient descent; returns its means, its duration and its rate."""
-        means = RunningMeans(self.metrics, self.descent.network.penalty())
-        when, began = f"in epoch {epoch + 1}", time.perf_counter()
-        seen = batch = 0
-        for piece in self._pieces():
-            self.watch.look(piece, when)
-            means.add(piece, self.descent.data)
-            seen += piece.n_rows
-            if self.callbacks:
-                self._after(piece, batch, means.so_far())
-            batch += piece.moved
+        means = RunningMeans(self._streamed, self.descent.network.penalty())
+        when, began, batch = f"in epoch {epoch + 1}", time.perf_counter(), 0
+        for chunk, data in enumerate(self.source.epoch(len(self.history.epoch))):
+            batch = self._train_chunk(data, chunk, batch, means, when)
             if self.model.stop_training:
                 break
         self.watch.keep(when)
         seconds = time.perf_counter() - began
-        return means.values() | {"seconds": seconds, "samples_per_second": seen / seconds}
+        rate = {"seconds": seconds, "samples_per_second": means.n_rows / seconds}
+        return means.values() | rate
 
-    def _pieces(self) -> Iterator[Slice]:
-        """The slices of the next epoch; the weights move as they are asked for."""
-        descent, n_done = self.descent, len(self.history.epoch)
-        total, batch, moved = 0.0, 0, True
-        for chunk, data in enumerate(self.source.epoch(n_done)):
-            descent.take(data)
-            # Counted from the first fit on: one that goes on where another ended has new orders.
-            order = self.plan.order(self._epochs_before + n_done, data.n_rows, chunk)
-            pieces = epoch_slices(descent, order, self.plan.size(data.n_rows), total)
-            left = data.n_rows
-            while left:
-                if moved:  # a batch of many rows takes several slices and moves in the last
+    def _train_chunk(
+        self, data: Data, chunk: int, batch: int, means: RunningMeans, when: str
+    ) -> int:
+        """All its rows, or up to the batch in which a callback ends the fit.
+
+        `batch` is the number of the first batch; returns that of the next.
+        """
+        self.descent.take(data)
+        left = data.n_rows
+        tell(self._see_batches, "on_train_batch_begin", batch, {})
+        for piece in self._slices(data, chunk, means.total):
+            left -= piece.n_rows
+            self.watch.look(piece, when)
+            means.add(piece, data)
+            if self.callbacks:
+                self._after(piece, batch, means.so_far())
+            if piece.moved:  # else a batch goes on: of many rows it takes several slices
+                batch += 1
+                if self.model.stop_training:
+                    break
+                if left:
                     tell(self._see_batches, "on_train_batch_begin", batch, {})
-                piece = next(pieces)
-                yield piece
-                left, moved = left - piece.n_rows, piece.moved
-                batch += moved
-            total = descent.total
+        return batch
+
+    def _slices(self, data: Data, chunk: int, total: float) -> Iterator[Slice]:
+        # Epochs count from the first fit on: one that goes on has orders of its own.
+        epoch = self._epochs_before + len(self.history.epoch)
+        order = self.plan.order(epoch, data.n_rows, chunk)
+        return epoch_slices(self.descent, order, self.plan.size(data.n_rows), total)
 
     def _after(self, piece: Slice, batch: int, logs: dict[str, float]) -> None:
         tell(self.callbacks, "on_slice_end", piece.n_rows, logs)
         if piece.moved:
-            tell(self._see_batches, "on_train_batch_end", batch, logs)
+            tell(self._see_batches, "on_train_batch_end", batch, dict(logs))
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """What comes after it: the model is as the epoch left it."""
         logs |= self._steps_taken()
-        if self.measured_at_end:
+        if self.plan.measured_at_end:
             logs |= self._evaluate(self.descent.data)
         if self.validation is not None and (epoch + 1) % self.plan.validation_freq == 0:
             scores = self._evaluate(self.validation, self.callbacks)
             logs |= {f"val_{name}": value for name, value in scores.items()}
         self.history.append(epoch, logs)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
-        tell(self.callbacks, "on_epoch_end", epoch, logs)
+        tell(self.callbacks, "on_epoch_end", epoch, dict(logs))
 
     def _evaluate(self, data: Data, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         descent = self.descent
@@ -286,19 +339,15 @@ def _attended(callbacks: Sequence[Callback], history: History) -> Iterator[None]
     Both in the order of the list, as in Keras.
     """
     begun: list[Callback] = []
-    try:
+
+    def end(callback: Callback) -> None:
+        if callback in begun:
+            callback.on_train_end(history.last())
+
+    with ExitStack() as ends:  # runs them all, though one may raise; what comes last first
+        for callback in reversed(callbacks):
+            ends.callback(end, callback)
         for callback in callbacks:
             callback.on_train_begin({})
             begun.append(callback)
         yield
-    finally:
-        _end(iter(begun), history.last())
-
-
-def _end(begun: Iterator[Callback], logs: dict[str, float]) -> None:
-    """Call `on_train_end` of all, though some may raise; errors tell what was raised before."""
-    for callback in begun:
-        try:
-            callback.on_train_end(logs)
-        finally:
-            _end(begun, logs)

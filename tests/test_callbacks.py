@@ -490,7 +490,8 @@ def test_any_number_of_the_history_may_be_looked_at(monitor, mode):
     model, kept = model_for(metrics=["mae", "r2_score"], clipnorm=0.5), []
     rate = LearningRateScheduler(lambda epoch, rate: 0.1 / (1 + (epoch - 3) ** 2))
     note = LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(bits(model)))
-    stopping = EarlyStopping(monitor, patience=1000)
+    direction = "min" if monitor == "learning_rate" else "auto"  # of a rate nobody knows it
+    stopping = EarlyStopping(monitor, patience=1000, mode=direction)
     options = {"epochs": 6, "validation_data": (X[HALF], Y[HALF])}
     history = fit(model, mode, callbacks=[rate, note, stopping], **options)
     assert set(history) == set(RECORDED)

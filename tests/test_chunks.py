@@ -421,13 +421,23 @@ def test_a_generator_may_fill_the_same_arrays_again(mode, weighted):
         assert np.array_equal(found.weights, expected.weights)
 
 
+def test_a_chunk_is_a_batch_unless_something_else_is_said():
+    """As in Keras, so that a DataLoader's batches are the fit's."""
+    models = [model_for("Adam"), model_for("Adam")]
+    params = models[0].fit(CHUNKS).params
+    models[1].fit(CHUNKS, mode="batch")
+    assert state(models[0]) == state(models[1])
+    assert models[0]._state.step == len(CHUNKS)
+    assert (params["mode"], params["batch_size"]) == ("batch", None)
+
+
 def test_chunks_build_the_model_and_say_so_in_the_params():
     model = model_for()
     params = model.fit(CHUNKS, epochs=2, steps_per_epoch=2, batch_size=30).params
     assert (model.built, model._network.n_features) == (True, N_FEATURES)
     assert params["steps"] == 2
     assert params["samples"] is None
-    assert (params["mode"], params["batch_size"]) == ("batch", 23)  # of the first chunk
+    assert (params["mode"], params["batch_size"]) == ("minibatch", 30)
     assert model.fit(CHUNKS, batch_size=8).params["steps"] is None
 
 
@@ -600,7 +610,7 @@ REFUSED = {  # what makes the chunks, or X; the error; options of fit
     "no steps": (lambda: CHUNKS, ValueError, "steps_per_epoch=0: .*1", {"steps_per_epoch": 0}),
     "half steps": (lambda: CHUNKS, TypeError, "steps_per_epoch=1.5", {"steps_per_epoch": 1.5}),
     "mode": (
-        lambda: CHUNKS, ValueError, "mode='batch' uses all 23 rows",
+        lambda: CHUNKS, ValueError, "mode='batch' makes each chunk a batch",
         {"mode": "batch", "batch_size": 8},
     ),
     "raised": (lambda: failing(1, OSError("gone")), OSError, "gone", {}),
@@ -748,7 +758,7 @@ def test_what_the_iterable_raises_comes_through_with_a_note():
         model_for().fit(endless(4, error), epochs=2, steps_per_epoch=3)
     assert caught.value is error
     (note,) = error.__notes__
-    assert note == "raised when asked for chunk 2 of epoch 2; the model keeps what it has learned"
+    assert note == "raised when fastnn asked for chunk 2 of epoch 2"
 
 
 def test_a_wrong_chunk_says_what_was_wrong_with_its_arrays():

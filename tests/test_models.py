@@ -224,7 +224,7 @@ def test_history_params_say_how_it_was_trained(options, steps, mode, batch_size)
             "loss": "min",
             "seconds": "min",
             "samples_per_second": "max",
-            "learning_rate": "min",
+            "learning_rate": "",
         },
         "initial_epoch": 0,
         "validation_freq": 1,
