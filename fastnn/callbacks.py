@@ -65,7 +65,7 @@ class Callback:
         """Called after it; `logs` holds its numbers, without "val_" before their names."""
 
     def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
-        """Called before a slice of the rows that are evaluated, tenths of a second of work."""
+        """Called before a slice of the rows that are evaluated, hundredths of a second of work."""
 
     def on_test_batch_end(self, batch: int, logs: Logs) -> None:
         """Called after it with the means so far."""
@@ -77,7 +77,7 @@ class Callback:
         """Called after it; `logs` is empty."""
 
     def on_predict_batch_begin(self, batch: int, logs: Logs) -> None:
-        """Called before a slice of the rows to predict, tenths of a second of work."""
+        """Called before a slice of the rows to predict, hundredths of a second of work."""
 
     def on_predict_batch_end(self, batch: int, logs: dict[str, Array]) -> None:
         """Called after it with its outputs: {"outputs": array}."""
@@ -88,13 +88,13 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         """Called after a batch with the running means so far.
 
-        In stochastic mode a "batch" is a slice, some tenths of a second of work. Whoever overrides
-        one of the two makes every batch a slice of its own, or several if it is large; the bits
-        stay the same. A fit with L-BFGS calls neither.
+        In stochastic mode a "batch" is a slice, some hundredths of a second of work. Whoever
+        overrides one of the two makes every batch a slice of its own, or several if it is large;
+        the bits stay the same. A fit with L-BFGS calls neither.
         """
 
     def on_slice_end(self, n_rows: int, logs: Logs) -> None:
-        """Called within an epoch after `n_rows` more rows, as a rule tenths of a second apart.
+        """Called within an epoch after `n_rows` more rows, as a rule hundredths of a second apart.
 
         `logs` holds the running means so far. A slice ends where a batch ends, except that one
         batch may take several slices.
@@ -172,8 +172,8 @@ class LearningRateScheduler(Callback):
 class StopAt(Callback):
     """Ends the fit when it has taken long enough, seen enough rows, or reached a loss.
 
-    Time and rows are looked at after every slice, some tenths of a second of work; the loss, the
-    running mean of an epoch, when the epoch ends.
+    Time and rows are looked at after every slice, some hundredths of a second of work (a batch is
+    finished first); the loss, the running mean of an epoch, when the epoch ends.
 
     Parameters
     ----------

@@ -18,7 +18,8 @@ class History:
     history : dict of str to list of float
         One number for each finished epoch: ``"loss"``, each metric, both again as ``"val_..."`` if
         there was validation data (for each validated epoch, with ``validation_freq``), and
-        ``"seconds"`` (spent training, validation not counted) and ``"samples_per_second"``;
+        ``"seconds"`` (of training, callbacks within the epoch and the wait for chunks included,
+        validation not) and ``"samples_per_second"``;
         ``"learning_rate"``, that of the epoch's last step, unless the optimiser has none;
         ``"clipped_steps"``, how many were, if it clips gradients.
 

@@ -293,8 +293,8 @@ class Sequential:
             Floats, integers or booleans. Read where it lies (a memory map too), row by row.
 
             Or, without y, an iterable of chunks (X, y) or (X, y, sample_weight): a list, a
-            generator, a DataLoader. Each chunk is trained as its arrays would be, in the mode
-            asked for and with the batches of its own, before the next one is asked for.
+            generator, a DataLoader. Each chunk is trained as its arrays would be, before the next
+            one is asked for; as one batch unless `mode` or `batch_size` says otherwise.
         y : array of shape (n_samples,) or (n_samples, n_outputs)
             The targets; see the loss for what they may be.
         epochs : int
@@ -333,7 +333,7 @@ class Sequential:
         verbose : {0, 1, 2, "auto"}
             0 is silent, 1 shows progress, 2 writes a line an epoch. "auto" is 0.
         callbacks : sequence of Callback, optional
-            What to call at the borders of epochs.
+            Whose hooks to call, in this order; see `Callback`.
         seed : int, optional
             Decides the visiting orders of this call, and what dropout leaves out, in place of the
             model's seed.
