@@ -17,6 +17,7 @@ from fastnn import (
     LambdaCallback,
     LearningRateScheduler,
     ModelCheckpoint,
+    ReduceLROnPlateau,
     Sequential,
     StopAt,
     TerminateOnNaN,
@@ -704,3 +705,79 @@ def test_a_function_that_nobody_knows_the_direction_of_needs_a_mode():
     best = EarlyStopping("gain", mode="max")
     gains = fit(model, epochs=3, callbacks=[best])["gain"]
     assert best.best == max(gains)
+
+
+# ---- before, within and beside a fit ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [EarlyStopping(), ModelCheckpoint("x.npz", save_best_only=True), ReduceLROnPlateau()],
+)
+def test_a_callback_that_does_not_fit_is_refused_before_the_model_is_built(callback):
+    model, before = model_for(), []
+    first = LambdaCallback(on_train_begin=before.append)
+    with pytest.raises(ValueError, match="'val_loss' is not among"):
+        fit(model, callbacks=[first, callback])
+    assert not model.built
+    assert model._state is None
+    assert before == []
+
+
+def test_the_history_of_a_fit_is_the_models_from_the_start():
+    model = model_for()
+    earlier, seen = model.history, []
+    look = LambdaCallback(on_train_begin=lambda logs: seen.append(model.history))
+    history = model.fit(X, Y, callbacks=[look])
+    assert seen[0] is history is not earlier
+
+
+@pytest.mark.parametrize("batch_size", [20, N_ROWS])
+def test_a_fit_that_is_to_end_finishes_the_batch_first(batch_size):
+    """Of which each takes several slices here."""
+    model, expected, calls = in_slices(model_for()), in_slices(model_for()), []
+    expected.fit(X[:batch_size], Y[:batch_size], mode="batch")
+    stop = LambdaCallback(on_slice_end=lambda n_rows, logs: setattr(model, "stop_training", True))
+    options = {"batch_size": batch_size, "shuffle": False, "epochs": 3}
+    history = model.fit(X, Y, callbacks=[stop, recorder(calls)], **options)
+    assert (history.epoch, model._state.step) == ([0], 1)
+    assert bits(model) == bits(expected)
+    batches = [call for call in calls if "batch" in call[0]]
+    assert batches == [("on_train_batch_begin", 0), ("on_train_batch_end", 0)]
+
+
+def test_a_hook_of_batches_counts_wherever_it_is_defined():
+    class Overriding(LambdaCallback):
+        def on_train_batch_end(self, batch, logs):
+            calls.append(batch)
+
+    calls, on_the_object = [], Callback()
+    on_the_object.on_train_batch_end = lambda batch, logs: calls.append(batch)
+    for callback in (Overriding(), on_the_object):
+        calls.clear()
+        fit(model_for(), "minibatch", callbacks=[callback])
+        assert calls == [0, 1, 2, 3]
+    assert not Callback().sees_batches
+    assert not LambdaCallback(on_epoch_end=print).sees_batches
+
+
+def test_an_evaluate_within_a_fit_leaves_its_callbacks_what_the_fit_has_told_them(tmp_path):
+    class Evaluating(CSVLogger):
+        def on_epoch_end(self, epoch, logs):
+            self.model.evaluate(X, Y, callbacks=[self])
+            super().on_epoch_end(epoch, logs)
+
+    path = tmp_path / "log.csv"
+    fit(model_for(), epochs=2, callbacks=[Evaluating(path)])
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_logs_are_copies_for_whoever_looks():
+    def spoil(*told):
+        told[-1].clear()
+
+    hooks = {name: spoil for name in HOOKS}
+    plain = fit(model_for(), epochs=2, validation_data=(X, Y))
+    spoilt = fit(model_for(), epochs=2, validation_data=(X, Y), callbacks=[LambdaCallback(**hooks)])
+    assert plain.keys() == spoilt.keys()
+    assert plain["val_loss"] == spoilt["val_loss"]

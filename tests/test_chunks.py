@@ -815,3 +815,57 @@ def test_an_error_in_a_callback_within_a_later_chunk_leaves_what_was_learned_bef
     fit_one_after_the_other(expected, trained, batch_size=8, shuffle=False)
     assert state(model) == state(expected)
     assert_whole(model)
+
+
+# ---- what the first chunk does not decide -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"verbose": 7},
+        {"threads": 0},
+        {"train_metrics": "end"},
+        {"callbacks": [print]},
+        {"mode": "batch", "batch_size": 8},
+        {"validation_data": (X, LABELS[:-1])},
+        {"steps_per_epoch": 0},
+    ],
+    ids=str,
+)
+def test_what_has_nothing_to_do_with_a_chunk_is_refused_before_one_is_asked_for(options):
+    chunks = iter(CHUNKS)
+    with pytest.raises((TypeError, ValueError)):
+        model_for().fit(chunks, **options)
+    assert next(chunks) is CHUNKS[0]
+
+
+def test_a_single_row_first_does_not_let_a_stochastic_own_loss_in():
+    def squares(y_true, y_pred):
+        e = y_pred - y_true[:, None]
+        return np.square(e).mean(), 2 * e / e.size
+
+    chunks = iter([(X[:1], LABELS[:1]), (X, LABELS)])
+    with pytest.raises(ValueError, match="a loss of your own takes the rows of a batch"):
+        model_for(loss=squares, metrics=None).fit(chunks, mode="stochastic")
+
+
+def test_targets_of_another_width_name_the_chunk():
+    model = Sequential([Dense(2, "softmax")], seed=3)
+    model.compile("SGD", "categorical_crossentropy")
+    chunks = [(X, LABELS), (X, np.eye(2)[LABELS])]
+    with pytest.raises(ValueError, match=r"chunk 2 of epoch 1: y has rows of shape \(2,\).*\(1,\)"):
+        model.fit(chunks)
+    assert model.fit(chunks[:1]).epoch == [0]
+
+
+def test_the_model_is_at_work_while_the_first_chunk_is_made():
+    model = model_for()
+
+    def meddling():
+        model.compile("Adam", "binary_crossentropy")
+        yield X, LABELS
+
+    with pytest.raises(RuntimeError, match="compile within a fit"):
+        model.fit(meddling())
+    assert model.fit(X, LABELS).epoch == [0]

@@ -323,3 +323,10 @@ def test_without_scipy_the_error_says_what_to_install(monkeypatch):
     assert info.value.name == "scipy"
     assert model.history.epoch == []
     assert bits(model) == before
+
+
+def test_a_callbacks_stop_iteration_is_an_error_and_no_end():
+    model, recorder = model_for(), Recorder(("epoch end", 1), StopIteration("none left"))
+    with pytest.raises(RuntimeError, match="a callback raised StopIteration"):
+        fit(model, callbacks=[recorder])
+    assert fit(model, epochs=2)["loss"]

@@ -539,3 +539,16 @@ def test_functions_of_scikit_learn_do_as_they_are():
     classes = model_for("labels", weighted=[sklearn.log_loss])
     scores = classes.evaluate(X, LABELS, sample_weight=WEIGHTS, return_dict=True)
     assert scores["log_loss"] * WEIGHTS.mean() == pytest.approx(scores["loss"], rel=1e-5)
+
+
+def test_measured_at_the_end_a_function_is_called_once_an_epoch():
+    calls = []
+
+    def seen(y_true, y_pred):
+        calls.append(len(y_true))
+        return 0.0
+
+    model = Sequential([Dense(1)], seed=0)
+    model.compile("SGD", "mse", [seen])
+    model.fit(np.eye(4), np.arange(4.0), epochs=3, train_metrics="end")
+    assert calls == [4, 4, 4]
