@@ -5,8 +5,12 @@ from fastnn._version import __version__
 from fastnn.callbacks import (
     Callback,
     CSVLogger,
+    EarlyStopping,
     LambdaCallback,
     LearningRateScheduler,
+    ModelCheckpoint,
+    Progress,
+    ReduceLROnPlateau,
     StopAt,
     TerminateOnNaN,
 )
@@ -23,9 +27,7 @@ from fastnn.losses import (
     SquaredHinge,
 )
 from fastnn.models import Sequential, load
-from fastnn.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from fastnn.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
-from fastnn.progress import Progress
 from fastnn.regularizers import L1, L1L2, L2
 
 __all__ = [

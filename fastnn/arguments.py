@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastnn import metrics
 from fastnn._validation import Data, flag, items, lookup, whole_number
-from fastnn.callbacks import Callback
+from fastnn.hooks import Callback
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.losses import Loss
@@ -70,7 +70,10 @@ def checked_metrics(
         found.append(dataclasses.replace(metric, name=name, weighted=True))
     if len({metric.name for metric in found}) < len(found):
         names = [metric.name for metric in found]
-        raise ValueError(f"metrics={names!r} names a metric twice; say each once")
+        raise ValueError(
+            f"metrics={names!r} names a metric twice; say each once, or give a function a name of "
+            f"its own: fastnn.own_metric.OwnMetric(f, name='gain')"
+        )
     return found
 
 
@@ -202,7 +205,7 @@ def _checked_iterable(chunks: object) -> Iterable[Any]:
     if hasattr(chunks, "__array__") or not isinstance(chunks, Iterable):
         raise TypeError(
             f"y is missing: expected fit(X, y), or in place of X an iterable of chunks, each "
-            f"{EXAMPLE}; X is {type(chunks).__name__}"
+            f"{EXAMPLE}; X is {type(chunks).__name__}{'; call it' * callable(chunks)}"
         )
     return chunks
 

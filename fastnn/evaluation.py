@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn._team import ALONE, Team
 from fastnn._validation import Array, Data, Features
-from fastnn.callbacks import Callback, tell
+from fastnn.hooks import Callback, tell
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.network import Network, Slice

@@ -40,8 +40,16 @@ class Inputs:
 
     def validation(self, given: Sequence[object]) -> Data:
         """Check validation data."""
-        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
-            raise TypeError("validation_data: expected (X, y) or (X, y, sample_weight)")
+        pairs = (tuple, list)
+        if (
+            not isinstance(given, pairs)
+            or len(given) not in (2, 3)
+            or (isinstance(given, list) and isinstance(given[0], tuple))
+        ):
+            raise TypeError(
+                "validation_data: expected arrays, (X, y) or (X, y, sample_weight); chunks are for "
+                "training only"
+            )
         weight = given[2] if len(given) == 3 else None
         return self.data(given[0], given[1], weight, "validation ")
 

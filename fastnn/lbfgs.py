@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastnn._validation import Array
-from fastnn.callbacks import tell
 from fastnn.descent import gradient_slices
 from fastnn.evaluation import evaluate
+from fastnn.hooks import tell
 from fastnn.optimizers import LBFGS
 from fastnn.training import Fit
 

@@ -502,6 +502,7 @@ def _squared_errors(y: Array, predictions: Array) -> Array:
 
 METRICS: dict[str, type[Metric]] = {
     "accuracy": Accuracy,
+    "acc": Accuracy,
     "binary_accuracy": BinaryAccuracy,
     "categorical_accuracy": CategoricalAccuracy,
     "sparse_categorical_accuracy": CategoricalAccuracy,

@@ -32,10 +32,10 @@ from fastnn.arguments import (
     checked_plan,
     checked_threads,
 )
-from fastnn.callbacks import Callback, tell
 from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
 from fastnn.history import History
+from fastnn.hooks import Callback, tell
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, dropout_key, weight_shapes

@@ -6,7 +6,7 @@ import sys
 from typing import Literal
 
 from fastnn._validation import Array, finite_number, flag, lookup, number_between, whole_number
-from fastnn.callbacks import Callback, Logs
+from fastnn.hooks import Callback, Logs
 from fastnn.optimizers import BELOW_1
 
 SMALLEST = sys.float_info.min  # a learning rate is more than nothing
@@ -18,10 +18,10 @@ Direction = Literal["auto", "min", "max"]
 class Monitor(Callback):
     """Base class: which number to look at, and what is better than the best so far."""
 
-    def __init__(self, monitor: str, *, mode: Direction, min_delta: float) -> None:
+    def __init__(self, monitor: str, *, verbose: int, mode: Direction, min_delta: float) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor={monitor!r}: expected a name, e.g. monitor='val_loss'")
-        self.monitor = monitor
+        self.monitor, self.verbose = monitor, whole_number("verbose", verbose, minimum=0)
         self.mode = lookup("mode", mode, {"auto": "", "min": "min", "max": "max"})
         self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
 
@@ -64,6 +64,8 @@ class EarlyStopping(Monitor):
         What counts as better: more than so much.
     patience : int
         How many epochs in a row may bring nothing better.
+    verbose : int
+        1 prints a line when it acts.
     mode : {"auto", "min", "max"}
         Whether lower or higher is better; "auto" knows it of all numbers but those that a function
         of your own returns.
@@ -71,7 +73,7 @@ class EarlyStopping(Monitor):
         Patience begins anew only with what is better than this, too.
     restore_best_weights : bool
         Whether the model gets the weights of the best epoch in the end, whatever ended the fit; so
-        by default, unlike Keras.
+        by default, unlike Keras. Of several such callbacks the last in the list decides.
     start_from_epoch : int
         Epochs before this one are not looked at.
 
@@ -98,13 +100,13 @@ class EarlyStopping(Monitor):
         monitor: str = "val_loss",
         min_delta: float = 0.0,
         patience: int = 0,
-        *,
+        verbose: int = 0,
         mode: Direction = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = True,
         start_from_epoch: int = 0,
     ) -> None:
-        super().__init__(monitor, mode=mode, min_delta=min_delta)
+        super().__init__(monitor, verbose=verbose, mode=mode, min_delta=min_delta)
         self.patience = whole_number("patience", patience, minimum=0)
         self.baseline = None
         if baseline is not None:
@@ -132,10 +134,12 @@ class EarlyStopping(Monitor):
                 self._worse = 0
         elif self._worse >= self.patience and epoch > 0:
             self.stopped_epoch, self.model.stop_training = epoch, True
+            self.say(f"epoch {epoch + 1}: {self.monitor} has stopped getting better")
 
     def on_train_end(self, logs: Logs) -> None:
-        if self._best_weights is not None:
+        if self._best_weights is not None and self.best_epoch is not None:
             self.model.set_weights(self._best_weights)
+            self.say(f"the model has the weights of epoch {self.best_epoch + 1}")
 
 
 class ModelCheckpoint(Monitor):
@@ -148,8 +152,12 @@ class ModelCheckpoint(Monitor):
         `epoch` counts from 1, as in Keras. A file is written beside its place and moved there.
     monitor : str
         What decides which epoch is the best.
+    verbose : int
+        1 prints a line for every file.
     save_best_only : bool
-        Whether to save only what is better than all before.
+        Whether to save only what is better than all before, in earlier fits too.
+    save_weights_only : bool
+        Without effect: a file holds the weights and, which is little beside them, how to go on.
     mode : {"auto", "min", "max"}
         Whether lower or higher is better; "auto" knows it of all numbers but those that a function
         of your own returns.
@@ -172,12 +180,19 @@ class ModelCheckpoint(Monitor):
         self,
         filepath: str | os.PathLike[str],
         monitor: str = "val_loss",
-        *,
+        verbose: int = 0,
         save_best_only: bool = False,
+        save_weights_only: bool = False,
         mode: Direction = "auto",
     ) -> None:
-        super().__init__(monitor, mode=mode, min_delta=0.0)
+        super().__init__(monitor, verbose=verbose, mode=mode, min_delta=0.0)
         self.filepath = os.fspath(filepath)
+        if not self.filepath.endswith(".npz"):
+            raise ValueError(
+                f"filepath={self.filepath!r}: models are .npz files, e.g. 'best.npz' or "
+                f"'model-{{epoch:02d}}.npz'"
+            )
+        flag("save_weights_only", save_weights_only)
         self.save_best_only = flag("save_best_only", save_best_only)
 
     def check(self) -> None:
@@ -185,8 +200,8 @@ class ModelCheckpoint(Monitor):
             super().check()
 
     def on_train_begin(self, logs: Logs) -> None:
-        if self.save_best_only:
-            super().on_train_begin(logs)
+        if self.save_best_only and not hasattr(self, "best"):  # as in Keras: a file is not
+            super().on_train_begin(logs)  # overwritten by what is worse
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.save_best_only:
@@ -200,6 +215,7 @@ class ModelCheckpoint(Monitor):
                 f"filepath={self.filepath!r} asks for {error}; known are epoch, {', '.join(logs)}"
             ) from None
         self.model.save(path)
+        self.say(f"epoch {epoch + 1}: saved {path}")
 
 
 class ReduceLROnPlateau(Monitor):
@@ -213,6 +229,8 @@ class ReduceLROnPlateau(Monitor):
         From 0 to below 1.
     patience : int
         How many epochs in a row may bring nothing better; those without the number do not count.
+    verbose : int
+        1 prints a line when it acts.
     mode : {"auto", "min", "max"}
         Whether lower or higher is better; "auto" knows it of all numbers but those that a function
         of your own returns.
@@ -239,15 +257,15 @@ class ReduceLROnPlateau(Monitor):
     def __init__(
         self,
         monitor: str = "val_loss",
-        *,
         factor: float = 0.1,
         patience: int = 10,
+        verbose: int = 0,
         mode: Direction = "auto",
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
     ) -> None:
-        super().__init__(monitor, mode=mode, min_delta=min_delta)
+        super().__init__(monitor, verbose=verbose, mode=mode, min_delta=min_delta)
         self.factor = number_between("factor", factor, 0, BELOW_1, example=0.1)
         self.patience = whole_number("patience", patience, minimum=0)
         self.cooldown = whole_number("cooldown", cooldown, minimum=0)
@@ -284,3 +302,4 @@ class ReduceLROnPlateau(Monitor):
         if isinstance(rate, float) and rate > self.min_lr:
             optimizer.learning_rate = max(rate * self.factor, self.min_lr, SMALLEST)
             self._worse, self._resting = 0, self.cooldown
+            self.say(f"learning rate {rate:g} reduced to {optimizer.learning_rate:g}")

@@ -78,7 +78,11 @@ class OwnMetric(Metric):
         try:
             value = self.function(_flat(y_true), _flat(y_pred), **given)
         except Exception as error:
-            error.add_note(f"raised by the metric {self.name!r}")
+            error.add_note(
+                f"raised by the metric {self.name!r}, which got y_true of shape "
+                f"{_flat(y_true).shape} and, in y_pred, the outputs of the last layer, of shape "
+                f"{_flat(y_pred).shape}, which are no labels"
+            )
             raise
         try:
             return float(value)

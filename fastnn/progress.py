@@ -1,22 +1,25 @@
 """What a fit shows of itself: a bar, or lines."""
 
+import shutil
 import sys
 import time
 from typing import TextIO
 
 from fastnn._validation import whole_number
-from fastnn.callbacks import Callback, Logs
+from fastnn.hooks import Callback, Logs
 
 NOT_SHOWN = "seconds", "samples_per_second", "learning_rate"  # in a line
+LINES = 10  # about how many in place of a bar
 SILENCE = 30.0  # seconds of an epoch after which a line is due
-BAR = "{percentage:3.0f}% |{bar:20}| {desc}{rate_fmt}, {remaining} left{postfix}"
+BAR = "{percentage:3.0f}% |{bar:10}| {desc}{rate_fmt}, {remaining} left{postfix}"
 ENDLESS_BAR = "{desc}{n_fmt} samples, {rate_fmt}{postfix}"  # nobody knows how many rows there are
 
 
 def format_logs(logs: Logs) -> str:
-    """ "loss 0.1234  accuracy 0.9500", without the timing"""
-    shown = (item for item in logs.items() if item[0] not in NOT_SHOWN)
-    return "  ".join(f"{name} {value:.4g}" for name, value in shown)
+    """ "loss 0.1234  val_loss 0.2345  accuracy 0.95", without the timing"""
+    names = [name for name in logs if name not in NOT_SHOWN and not name.startswith("val_")]
+    pairs = [each for name in names for each in (name, f"val_{name}") if each in logs]
+    return "  ".join(f"{name} {logs[name]:.4g}" for name in pairs)
 
 
 class Progress(Callback):
@@ -24,13 +27,13 @@ class Progress(Callback):
 
     On a terminal a bar on standard error, with epoch, rows a second, time left, loss and metrics;
     it needs tqdm (``pip install "fastnn[cli]"``). Without tqdm, or if standard error is a file or
-    a notebook, lines on standard output with the same, free of control characters.
+    a notebook, about ten lines on standard output with the same, free of control characters.
 
     Parameters
     ----------
     lines : int, optional
-        About how many lines in place of the bar; a line an epoch unless given. After half a minute
-        without a line another one is written, and after the last epoch in any case.
+        About how many lines, and no bar. After half a minute without a line another one is
+        written, and after the last epoch in any case.
 
     Raises
     ------
@@ -47,8 +50,8 @@ class Progress(Callback):
         self._lines = None if lines is None else whole_number("lines", lines, minimum=1)
 
     def on_train_begin(self, logs: Logs) -> None:
-        bar = _is_terminal(sys.stderr) and _tqdm_is_installed()
-        self._display: Callback = ProgressBar() if bar else EpochLines(self._lines)
+        bar = self._lines is None and _is_terminal(sys.stderr) and _tqdm_is_installed()
+        self._display: Callback = ProgressBar() if bar else EpochLines(self._lines or LINES)
         self._display.params = self.params
         self._display.on_train_begin(logs)
 
@@ -112,19 +115,27 @@ class ProgressBar(Callback):
         samples = self.params["samples"]
         total = None if samples is None else self._epochs * samples
         layout = ENDLESS_BAR if total is None else BAR
-        self._bar = tqdm(total=total, unit=" samples", unit_scale=True, bar_format=layout)
+        columns = shutil.get_terminal_size().columns  # never 0, as a terminal may say it has
+        self._bar = tqdm(
+            total=total, unit=" samples", unit_scale=True, bar_format=layout, ncols=columns
+        )
+        self._logs: Logs = {}  # those of validation are of the epoch before
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self._bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}", refresh=False)
 
     def on_slice_end(self, n_rows: int, logs: Logs) -> None:
-        self._bar.set_postfix_str(format_logs(logs), refresh=False)
+        self._show(logs)
         self._bar.update(n_rows)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self._bar.total is None:  # other epochs will be alike
             self._bar.total, self._bar.bar_format = self._epochs * self._bar.n, BAR
-        self._bar.set_postfix_str(format_logs(logs), refresh=False)
+        self._show(logs)
+
+    def _show(self, logs: Logs) -> None:
+        self._logs |= logs
+        self._bar.set_postfix_str(format_logs(self._logs), refresh=False)
 
     def on_train_end(self, logs: Logs) -> None:
         self._bar.close()
@@ -134,7 +145,7 @@ def progress(verbose: int) -> list[Callback]:
     """The display for `verbose`: 0 none, 1 a bar on a terminal and about ten lines elsewhere,
     2 a line an epoch."""
     if verbose == 1:
-        return [Progress(lines=10)]
+        return [Progress()]
     return [EpochLines()] if verbose else []
 
 

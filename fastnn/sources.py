@@ -55,9 +55,9 @@ class Chunks:
         self._ends_for_good = isinstance(chunks, Iterator)
         if self._ends_for_good and steps is None and n_epochs > 1:
             raise ValueError(
-                f"a {type(chunks).__name__} can be gone through once, but there are {n_epochs} "
-                f"epochs; give steps_per_epoch, the chunks of an epoch, or a list or another "
-                f"object that begins anew in every for loop"
+                f"a {type(chunks).__name__} cannot begin anew, but there are {n_epochs} epochs; "
+                f"give steps_per_epoch, the chunks of an epoch, or a list or another object that "
+                f"begins anew in every for loop"
             )
         self._chunks, self._steps, self._read = chunks, steps, read
         self._iterator: Iterator[Any] = iter(chunks)

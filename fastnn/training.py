@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fastnn._validation import Array, Data
-from fastnn.callbacks import Callback, Model, tell
 from fastnn.descent import Descent, epoch_slices
 from fastnn.evaluation import RunningMeans, evaluate
 from fastnn.history import History
+from fastnn.hooks import Callback, Model, tell
 from fastnn.metrics import Metric
 from fastnn.network import Slice
 from fastnn.optimizers import Optimizer, remedy

@@ -31,7 +31,7 @@ FLOORS = [
     ["layers", "network", "passes", "inputs"],
     ["configs", "files", "paths", "steps", "descent", "rate_search", "online"]
     + ["saving", "sources"],
-    ["history", "callbacks", "progress", "monitors", "evaluation", "training", "lbfgs"]
+    ["history", "hooks", "progress", "monitors", "callbacks", "evaluation", "training", "lbfgs"]
     + ["summary", "arguments"],
     ["models"],
     ["tables", "plots", "commands", "cli", "__main__"],

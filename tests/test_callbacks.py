@@ -23,7 +23,7 @@ from fastnn import (
     TerminateOnNaN,
     load,
 )
-from fastnn.callbacks import HOOKS
+from fastnn.hooks import HOOKS
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)
@@ -781,3 +781,25 @@ def test_logs_are_copies_for_whoever_looks():
     spoilt = fit(model_for(), epochs=2, validation_data=(X, Y), callbacks=[LambdaCallback(**hooks)])
     assert plain.keys() == spoilt.keys()
     assert plain["val_loss"] == spoilt["val_loss"]
+
+
+def test_a_checkpoint_keeps_the_best_of_all_fits(tmp_path):
+    path = str(tmp_path / "best.npz")
+    model, keep = model_for(), ModelCheckpoint(path, "loss", save_best_only=True)
+    fit(model, epochs=20, callbacks=[keep])
+    best, saved = keep.best, load(path).get_weights()
+    model.reset()
+    assert fit(model, callbacks=[keep])["loss"][0] > best == keep.best
+    assert [w.tobytes() for w in saved] == bits(load(path))
+
+
+def test_a_checkpoint_of_another_kind_of_file_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"filepath='x.keras': models are .npz files"):
+        ModelCheckpoint("x.keras")
+
+
+def test_kerass_module_has_all_callbacks():
+    import fastnn.callbacks
+
+    for name in fastnn.callbacks.__all__:
+        assert getattr(fastnn.callbacks, name) is getattr(fastnn, name)

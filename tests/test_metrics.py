@@ -441,7 +441,7 @@ def test_equal_outputs_all_count_in_the_top_k():
 
 @pytest.mark.parametrize("name", METRICS)
 def test_the_key_is_the_name_as_written(name):
-    kind = "labels" if "categorical" in name else "bits" if "accuracy" in name else "numbers"
+    kind = "labels" if "categorical" in name else "bits" if "acc" in name else "numbers"
     if "top_k" in name:
         with pytest.raises(ValueError, match=r"5 largest outputs.*4 units.*TopKAccuracy\(k=3\)"):
             model_for("labels", name)

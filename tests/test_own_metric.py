@@ -366,7 +366,8 @@ def test_an_error_in_it_leaves_model_and_history_of_one_piece(mode, n, n_epochs)
     validation = X[HALF], NUMBERS[HALF, 0]
     with pytest.raises(ZeroDivisionError, match="class 7") as info:
         fit(model, mode=mode, epochs=4, validation_data=validation)
-    assert info.value.__notes__ == ["raised by the metric 'Failing'"]
+    (note,) = info.value.__notes__
+    assert note.startswith("raised by the metric 'Failing', which got y_true of shape (")
     assert model.epochs_trained == n_epochs == len(model.history.epoch)
     assert {len(values) for values in model.history.history.values()} <= {n_epochs}
     other = model_for()
@@ -380,7 +381,8 @@ def test_an_error_in_it_leaves_the_weights_alone_in_evaluate():
     before = bits(model)
     with pytest.raises(ZeroDivisionError) as info:
         model.evaluate(X, NUMBERS[:, 0])
-    assert info.value.__notes__ == ["raised by the metric 'Failing'"]
+    (note,) = info.value.__notes__
+    assert note.startswith("raised by the metric 'Failing', which got y_true of shape (")
     assert bits(model) == before
     assert model.evaluate(X, NUMBERS[:, 0])[1] == 0.0
 

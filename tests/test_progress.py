@@ -9,7 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastnn import LBFGS, SGD, Callback, Dense, LambdaCallback, Progress, Sequential
+from fastnn import (
+    LBFGS,
+    SGD,
+    Callback,
+    Dense,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    Progress,
+    ReduceLROnPlateau,
+    Sequential,
+)
 from fastnn.progress import EpochLines, ProgressBar
 
 N_ROWS = 50
@@ -35,6 +47,9 @@ class Terminal(io.StringIO):
         return True
 
 
+SHOWN = "loss", "val_loss", "mae", "val_mae"  # in this order
+
+
 def new_terminal(monkeypatch):
     """What standard error is connected to from now on.
 
@@ -43,6 +58,7 @@ def new_terminal(monkeypatch):
     pytest.importorskip("tqdm")
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "200")
     return terminal
 
 
@@ -102,14 +118,11 @@ def test_verbose_2_writes_a_plain_line_an_epoch(capfd):
     assert (err, lines.pop()) == ("", "")
     assert len(lines) == 25
     for epoch, line in enumerate(lines):
-        shown = (f"{name} {history[name][epoch]:.4g}" for name in history if name in SHOWN)
+        shown = (f"{name} {history[name][epoch]:.4g}" for name in SHOWN)
         rate = f"{history['samples_per_second'][epoch]:,.0f} samples/s"
         start = "  ".join([f"epoch {epoch + 1}/25", *shown, rate])
         assert re.fullmatch(re.escape(start) + (r", \d+:\d\d left" if epoch < 24 else ""), line)
         assert line.isprintable()
-
-
-SHOWN = "loss", "mae", "val_loss", "val_mae"
 
 
 @pytest.mark.parametrize(("epochs", "n_lines"), [(1, 1), (5, 5), (95, 11), (100, 10)])
@@ -255,7 +268,7 @@ def test_a_terminal_gets_a_bar_with_epoch_rate_and_loss(monkeypatch, capsys):
     model = model_for(metrics=["mae"])
     history = model.fit(X, Y, epochs=3, verbose=1, validation_data=(X, Y)).history
     last = terminal.getvalue().split("\r")[-1]
-    assert re.match(r"100% \|#{20}\| epoch 3/3: \S+ samples/s, 00:00 left, loss ", last)
+    assert re.match(r"100% \|#{10}\| epoch 3/3: \S+ samples/s, 00:00 left, loss ", last)
     for name in SHOWN:
         assert f" {name} {history[name][-1]:.4g}" in last
     assert last.endswith("\n")
@@ -272,7 +285,7 @@ def test_within_an_epoch_the_bar_says_which(monkeypatch):
     texts = [text for *_, text in look.seen]
     assert ["epoch 1/2: " in text for text in texts] == [True] * 4 + [False] * 4
     assert ["epoch 2/2: " in text for text in texts] == [False] * 4 + [True] * 4
-    assert texts[0].startswith(" 16% |###")
+    assert texts[0].startswith(" 16% |#")
     assert all("samples/s" in text and ", loss 0." in text for text in texts)
 
 
@@ -337,3 +350,34 @@ def test_a_bar_leaves_no_trace_in_the_bits(mode, monkeypatch):
     for a, b in zip(plain.get_weights(), shown.get_weights(), strict=True):
         assert a.tobytes() == b.tobytes()
     assert terminal.getvalue()
+
+
+# ---- callbacks that say what they do ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_callbacks_say_what_they_do_if_asked(verbose, capsys, tmp_path):
+    path = str(tmp_path / "best.npz")
+    callbacks = [
+        EarlyStopping("loss", min_delta=100, patience=3, verbose=verbose),
+        ReduceLROnPlateau("loss", 0.5, 2, verbose, min_delta=100),
+        ModelCheckpoint(path, "loss", verbose, True),
+        LearningRateScheduler(lambda epoch: 0.1 if epoch == 0 else 0.05, verbose),
+    ]
+    model_for().fit(X, Y, epochs=9, callbacks=callbacks)
+    out = capsys.readouterr().out
+    if not verbose:
+        assert out == ""
+        return
+    assert f"epoch 1: saved {path}\n" in out
+    assert "epoch 2: learning rate 0.05\n" in out
+    assert "learning rate 0.05 reduced to 0.025\n" in out
+    assert "epoch 4: loss has stopped getting better\n" in out
+    assert "the model has the weights of epoch 1\n" in out
+
+
+def test_a_number_of_lines_is_lines_on_a_terminal_too(monkeypatch, capsys):
+    terminal = new_terminal(monkeypatch)
+    model_for().fit(X, Y, epochs=6, callbacks=[Progress(lines=3)])
+    assert terminal.getvalue() == ""
+    assert len(capsys.readouterr().out.splitlines()) == 3
