@@ -1,4 +1,4 @@
-"""One row as it arrives: the time of a single update from Python, beside what others take."""
+"""One row as it arrives: the time of an update or a prediction from Python, and of others."""
 
 from collections.abc import Callable
 from statistics import median
@@ -10,7 +10,17 @@ import pytest
 from bench.peers import peer_class
 from bench.peers.with_fastnn import FastnnPeer
 from bench.report import Figure, middle, three_digits
-from bench.workloads import MODES, NETS, dataset, initial_weights
+from bench.workloads import (
+    MODES,
+    NETS,
+    Array,
+    Net,
+    dataset,
+    initial_weights,
+    probabilities,
+)
+
+Prediction = Callable[[Array], Array]  # of a row, shape (1, n_features)
 
 TITLE = "One row a call, one thread: microseconds of an update; fastnn's is `train_on_batch`"
 STOCHASTIC = MODES[0]
@@ -72,12 +82,102 @@ def test_one_row(benchmark, net, seconds, n_rounds, figures):
                 found[name].append(seconds_of(peer.train, seconds))
         return found
 
-    times = benchmark.pedantic(rounds)
-    figures.append(
-        Figure(TITLE, (net.name,), "fastnn", three_digits(median(times["fastnn"]) * 1e6))
+    report(TITLE, net, benchmark.pedantic(rounds), figures)
+
+
+def report(title: str, net: Net, times: dict[str, list[float]], figures: list[Figure]) -> None:
+    """Microseconds of each, and the others' times over fastnn's."""
+    own = times.pop("fastnn")
+    figures.append(Figure(title, (net.name,), "fastnn", three_digits(median(own) * 1e6)))
+    for name, theirs in times.items():
+        ratios = [t / o for t, o in zip(theirs, own, strict=True)]
+        text = f"{three_digits(median(theirs) * 1e6)}, x {middle(ratios)}"
+        figures.append(Figure(title, (net.name,), name, text))
+
+
+# ---- predictions ------------------------------------------------------------------------------
+
+PREDICTION = "One row a call, one thread: microseconds of a prediction; fastnn's is `predict`"
+
+
+def numpy_prediction(net: Net) -> Prediction:
+    """Products and activations by hand."""
+    weights = initial_weights(net)
+    *hidden, last = zip(weights[::2], weights[1::2], strict=True)
+
+    def predict(x: Array) -> Array:
+        for W, b in hidden:
+            x = np.maximum(x @ W + b, 0.0)
+        return probabilities(x @ last[0] + last[1], net.is_binary)
+
+    return predict
+
+
+def fastnn_prediction(net: Net) -> Prediction:
+    peer = FastnnPeer(net, STOCHASTIC)
+    peer.load_weights(initial_weights(net))
+    return peer.model.predict
+
+
+def torch_prediction(net: Net) -> Prediction:
+    """An `nn.Sequential` under `inference_mode`."""
+    import torch
+
+    peer = peer_class("torch nn")(net, STOCHASTIC)
+    peer.load_data(*(rows[:1] for rows in dataset(net)))
+    peer.load_weights(initial_weights(net))
+    last = torch.sigmoid if net.is_binary else lambda z: torch.softmax(z, dim=1)
+
+    @torch.inference_mode()
+    def predict(x: Array) -> Array:
+        return last(peer.model(torch.from_numpy(x))).numpy()
+
+    return predict
+
+
+def sklearn_prediction(net: Net) -> Prediction:
+    peer = peer_class("sklearn rows")(net, STOCHASTIC)
+    peer.load_data(*(rows[:1] for rows in dataset(net)))
+    peer.load_weights(initial_weights(net))
+    return lambda x: (
+        peer.model.predict_proba(x)[:, 1:] if net.is_binary else peer.model.predict_proba(x)
     )
-    for name in OTHERS:
-        if name in times:
-            ratios = [t / own for t, own in zip(times[name], times["fastnn"], strict=True)]
-            text = f"{three_digits(median(times[name]) * 1e6)}, x {middle(ratios)}"
-            figures.append(Figure(TITLE, (net.name,), name, text))
+
+
+PREDICTIONS = {
+    "fastnn": fastnn_prediction,
+    "numpy": numpy_prediction,
+    "torch nn": torch_prediction,
+    "sklearn": sklearn_prediction,
+}
+
+
+@pytest.mark.parametrize("net", NETS, ids=lambda net: net.name)
+def test_one_prediction(benchmark, net, seconds, n_rounds, figures):
+    X, _ = dataset(net)
+    row = np.ascontiguousarray(X[:1])
+    predictions = {}
+    for name, make in PREDICTIONS.items():
+        try:
+            predictions[name] = make(net)
+        except ModuleNotFoundError:
+            continue
+    expected = predictions["numpy"](row.astype(np.float64))
+    for predict in predictions.values():
+        assert np.abs(predict(row) - expected).max() < TOLERANCE
+
+    def calls(predict: Prediction) -> Callable[[int], None]:
+        def run(n: int) -> None:
+            for _ in range(n):
+                predict(row)
+
+        return run
+
+    def rounds() -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {name: [] for name in predictions}
+        for _ in range(n_rounds):
+            for name, predict in predictions.items():
+                found[name].append(seconds_of(calls(predict), seconds))
+        return found
+
+    report(PREDICTION, net, benchmark.pedantic(rounds), figures)

@@ -118,7 +118,7 @@ def targets(y: NDArray[np.int64], n_out: int) -> Array:
     return np.eye(n_out, dtype=np.float32)[y]
 
 
-def _probabilities(z: Array, is_binary: bool) -> Array:
+def probabilities(z: Array, is_binary: bool) -> Array:
     if is_binary:
         return 1.0 / (1.0 + np.exp(-z))
     e = np.exp(z - z.max(axis=1, keepdims=True))
@@ -130,7 +130,7 @@ def _gradients(weights: Weights, x: Array, t: Array, is_binary: bool) -> Weights
     a = [x]
     for W, b in zip(weights[:-2:2], weights[1:-2:2], strict=True):
         a.append(np.maximum(a[-1] @ W + b, 0.0))
-    dz = (_probabilities(a[-1] @ weights[-2] + weights[-1], is_binary) - t) / len(x)
+    dz = (probabilities(a[-1] @ weights[-2] + weights[-1], is_binary) - t) / len(x)
     gradients: Weights = []
     for W, a_in in zip(weights[-2::-2], reversed(a), strict=True):
         gradients[:0] = [a_in.T @ dz, dz.sum(axis=0)]

@@ -15,7 +15,7 @@ network is too little work to share: its first member does it all.
 """
 
 from cpython.buffer cimport (
-    Py_buffer, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer,
+    Py_buffer, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
 from libc.math cimport NAN
 
@@ -371,6 +371,50 @@ def learn_one(bytearray memory, X, int x_type, double target, double rate, doubl
     restore_float_mode(mode_before)
     PyBuffer_Release(&row)
     return loss
+
+
+# The same for the outputs of a single row.
+
+def one_prediction_length():
+    """The bytes of memory that `prepare_one_prediction` fills."""
+    return sizeof(Call)
+
+
+def prepare_one_prediction(
+    const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
+    Py_ssize_t block, real[::1] scratch, const long long[::1] noise, bytearray memory,
+):
+    """memory := what `predict_one` needs to know"""
+    cdef Call* call = <Call*><char*>memory
+    call.net = point_network(layers, parameters, block, scratch, join_team(0, 1, None))
+    call.data.X = point_rows(NULL, 0, 0, call.net.layers.n_in, normalization)
+    call.data.y, call.data.n_targets = NULL, 0
+    call.data.sample_weight, call.data.order, call.data.kept_targets = NULL, NULL, NULL
+    call.data.key, call.data.position = noise[0], noise[1]
+
+
+def predict_one(bytearray memory, X, int x_type, outputs):
+    """outputs := those of the first row of X, whose numbers lie side by side; whether all is finite
+
+    As in `learn_one` the memory is for one at a time.
+    """
+    cdef Call* call = <Call*><char*>memory
+    cdef float_mode mode_before
+    cdef Py_buffer row, place
+    cdef bint finite
+    PyObject_GetBuffer(X, &row, PyBUF_STRIDED_RO)
+    PyObject_GetBuffer(outputs, &place, PyBUF_WRITABLE)
+    mode_before = flush_subnormals()
+    call.data.X.X, call.data.X.type = <const unsigned char*>row.buf, <NumberType>x_type
+    call.data.predictions = <real*>place.buf
+    finite = nonfinite_in_row(&call.data.X, 0) < 0
+    if finite:
+        evaluate_rows(&call.net, &call.data, 1, 0)
+        finite = are_finite(call.data.predictions, call.net.output.n_out)
+    restore_float_mode(mode_before)
+    PyBuffer_Release(&place)
+    PyBuffer_Release(&row)
+    return finite
 
 
 def first_nonfinite(const unsigned char[:, :] X, int x_type, Py_ssize_t n_features):

@@ -1,14 +1,14 @@
-"""Learning from one row at a time, as rows arrive: what never changes is told the core once.
+"""One row at a time, as rows arrive: what never changes is told the core once.
 
-A row takes the path that needs no next row, "listed", or "fused" where every step moves all
-weights.
+A row to learn takes the path that needs no next row, "listed", or "fused" where every step moves
+all weights.
 """
 
 import math
 
 import numpy as np
 
-from fastnn._validation import NUMBER_TYPES
+from fastnn._validation import NUMBER_TYPES, Array
 from fastnn.losses import Loss
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, State, remedy
@@ -89,3 +89,35 @@ class OneRow:
             f"training diverged: loss or weights are no longer finite. The model goes back to its "
             f"weights of at most {KEPT_EVERY} rows before. {advice}"
         )
+
+
+class OnePrediction:
+    """The outputs of single rows; each thread has one of its own."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._shape, self._dtype = (1, network.n_features), np.dtype(network.dtype)
+        self._outputs = 1, network.n_outputs
+        self._x_type = NUMBER_TYPES[self._dtype]
+        self._predict = network.core.predict_one
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Tell the core where everything is; the weights may change, not their place."""
+        network = self.network
+        arguments, memory = network.arguments(1), bytearray(network.core.one_prediction_length())
+        network.core.prepare_one_prediction(*arguments, memory)
+        self._table, self._memory = arguments.normalization, memory
+        self._alive = arguments  # the memory holds their addresses
+
+    def outputs(self, X: object) -> Array | None:
+        """Those of X, shape (1, n_features); None if X is not as this way takes it, or wrong."""
+        if type(X) is not np.ndarray or X.shape != self._shape or X.strides[1] != X.itemsize:
+            return None
+        x_type = self._x_type if X.dtype is self._dtype else NUMBER_TYPES.get(X.dtype)
+        if x_type is None:
+            return None
+        if self.network.normalization_table is not self._table:
+            self._prepare()
+        outputs = np.empty(self._outputs, self._dtype)
+        return outputs if self._predict(self._memory, X, x_type, outputs) else None

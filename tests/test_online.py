@@ -1,5 +1,9 @@
 """One row at a time: `train_on_batch` against `fit`, its quick way against its general one."""
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -207,3 +211,110 @@ def test_one_target_of_any_kind_takes_the_short_way(y):
 def test_an_uncompiled_model_says_so():
     with pytest.raises(ValueError, match="not compiled"):
         Sequential([Dense(1)]).train_on_batch(X[:1], 1)
+
+
+# ---- predictions --------------------------------------------------------------------------------
+
+WIDTHS = {"narrow": (4, 1), "one output": (70, 1), "classes": (70, 3), "many classes": (30, 40)}
+
+
+def predictor(widths="classes", *, first=(), dtype="float32"):
+    hidden, n_out = WIDTHS[widths]
+    output = Dense(n_out, "softmax" if n_out > 1 else "sigmoid")
+    model = Sequential([*first, Dense(hidden, "gelu"), output], seed=1, dtype=dtype)
+    model.build(6)
+    return model
+
+
+def short_way(model):
+    return getattr(model._by_thread, "prediction", None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_a_row_alone_is_predicted_as_by_the_long_way(widths, dtype):
+    model, other = predictor(widths, dtype=dtype), predictor(widths, dtype=dtype)
+    for rows in (X, X.astype(np.float64), np.round(4 * X).astype(np.int16), X > 0):
+        for i in range(10):
+            found = model.predict(rows[i : i + 1])
+            expected = other.predict(rows[i : i + 1].tolist())  # a list goes the long way
+            assert found.dtype == dtype
+            assert found.tobytes() == expected.tobytes()
+            assert found.shape == expected.shape
+    assert short_way(model) is not None
+    assert short_way(other) is None
+
+
+def test_predictions_follow_the_weights_and_the_network():
+    model = predictor()
+    before = model.predict(X[:1])
+    model.set_weights([2 * weights for weights in model.get_weights()])
+    doubled = model.predict(X[:1])
+    assert (doubled != before).any()
+    assert doubled.tobytes() == model.predict(X[:1].tolist()).tobytes()
+    model.reset()
+    assert model.predict(X[:1]).tobytes() == before.tobytes()
+
+
+def test_predictions_follow_a_normalization_that_adapts_again():
+    layer = Normalization()
+    layer.adapt(X)
+    model = predictor(first=[layer])
+    for rows in (X, 3 * X + 1):
+        layer.adapt(rows)
+        assert model.predict(X[:1]).tobytes() == model.predict(X[:1].tolist()).tobytes()
+
+
+def test_each_prediction_is_an_array_of_its_own():
+    model = predictor()
+    first, second = model.predict(X[:1]), model.predict(X[1:2])
+    assert not np.shares_memory(first, second)
+    assert first.tobytes() == model.predict(X[:1]).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "message"),
+    [
+        (np.full((1, 6), np.nan, np.float32), ValueError, r"X\[0, 0\] is nan"),
+        (np.full((1, 6), 1e300), ValueError, "too large for float32"),
+        (X[:1, :5], ValueError, "5 columns.*built for 6"),
+        (X[:1, None], ValueError, "expected two dimensions"),
+        (X[:1].astype(str), TypeError, "X has dtype"),
+        (X[:1].astype(complex), TypeError, "X has dtype"),
+    ],
+)
+def test_a_bad_row_is_told_what_is_wrong(row, error, message):
+    with pytest.raises(error, match=message):
+        predictor().predict(row)
+
+
+def test_a_prediction_that_overflows_is_an_error():
+    model = Sequential([Dense(1, kernel_initializer=np.full((6, 1), 1e38))])
+    model.build(6)
+    with pytest.raises(FloatingPointError, match="too large for float32"):
+        model.predict(np.full((1, 6), 100, np.float32))
+
+
+@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"threads": 0}, {"verbose": 3}])
+def test_bad_arguments_are_refused_for_a_single_row_too(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        predictor().predict(X[:1], **bad)
+
+
+def test_threads_predict_single_rows_of_one_model_together():
+    model = predictor("many classes")
+    expected = [model.predict(X[i : i + 1].tolist()).tobytes() for i in range(40)]
+
+    def all_right(_):
+        rows = [i % 40 for i in range(2000)]
+        return all(model.predict(X[i : i + 1]).tobytes() == expected[i] for i in rows)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(all_right, range(4)))
+
+
+def test_a_model_that_has_predicted_can_be_copied_and_pickled():
+    model = predictor()
+    expected = model.predict(X[:1]).tobytes()
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.predict(X[:1]).tobytes() == expected
