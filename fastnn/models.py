@@ -61,8 +61,8 @@ from fastnn.training import (
 )
 
 # Operations of a row in training, up to which a single one is predicted without letting another
-# thread of Python in between: tens of microseconds.
-SHORT_WAY = 3e6
+# thread of Python in between: a tenth of a millisecond or less.
+SHORT_WAY = 1e7
 OWN_LOSS_NEEDS_BATCHES = (
     "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
 )
