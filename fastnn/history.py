@@ -64,7 +64,7 @@ class History:
 
     @property
     def validated(self) -> list[int]:
-        """The epochs after which the numbers under "val_..." were taken, if there are any."""
+        """The epochs after which the numbers of validation were taken, if there are any."""
         every = self.params.get("validation_freq", 1)
         return [epoch for epoch in self.epoch if (epoch + 1) % every == 0]
 

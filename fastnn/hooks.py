@@ -60,7 +60,7 @@ class Callback:
         """Called before the validation of an epoch, or `evaluate`; `logs` is empty."""
 
     def on_test_end(self, logs: Logs) -> None:
-        """Called after it; `logs` holds its numbers, without "val_" before their names."""
+        """Called after it; `logs` holds its numbers, without ``val_`` before the names."""
 
     def on_test_batch_begin(self, batch: int, logs: Logs) -> None:
         """Called before a slice of the rows that are evaluated, hundredths of a second of work."""
