@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastnn._validation import Data, features, is_sorted, real_number, sample_weights, targets
 from fastnn.class_weights import class_weights
@@ -27,25 +26,28 @@ class Inputs:
         rows = features(X, self.dtype, n_features=self.n_features, name=f"{name}X")
         if self.normalization is not None:
             self.normalization.table_for(rows.n_features)
-        n_rows, kind = len(rows.X), self.loss.targets
+        n_rows = len(rows.X)
         if isinstance(self.loss, OwnLoss) and weight is not None:
             raise ValueError(
                 f"{name}sample_weight: a loss of your own sees y_true and y_pred only; put the "
                 f"weights into y, as a column, and use them there"
             )
-        common: dict[str, Any] = {"n_rows": n_rows, "name": f"{name}y"}
-        y_checked = targets(y, self.dtype, kind=kind, n_outputs=self.n_outputs, **common)
-        common["name"] = f"{name}sample_weight"
-        return Data(*rows, y_checked, sample_weights(weight, self.dtype, **common))
+        y_checked = targets(
+            y,
+            self.dtype,
+            kind=self.loss.targets,
+            n_rows=n_rows,
+            n_outputs=self.n_outputs,
+            name=f"{name}y",
+        )
+        weights = sample_weights(weight, self.dtype, n_rows=n_rows, name=f"{name}sample_weight")
+        return Data(*rows, y_checked, weights)
 
     def validation(self, given: Sequence[object]) -> Data:
         """Check validation data."""
-        pairs = (tuple, list)
-        if (
-            not isinstance(given, pairs)
-            or len(given) not in (2, 3)
-            or (isinstance(given, list) and isinstance(given[0], tuple))
-        ):
+        known = isinstance(given, tuple | list) and len(given) in (2, 3)
+        chunks = known and isinstance(given, list) and isinstance(given[0], tuple)
+        if chunks or not known:
             raise TypeError(
                 "validation_data: expected arrays, (X, y) or (X, y, sample_weight); chunks are for "
                 "training only"
@@ -62,8 +64,9 @@ class Inputs:
                 "give sample_weight or class_weight, not both; e.g. multiply them yourself: "
                 "sample_weight = sample_weight * np.array([1.0, 5.0])[y]"
             )
-        settings: dict[str, Any] = {"kind": self.loss.targets, "n_outputs": self.n_outputs}
-        weights = class_weights(class_weight, data.y, self.dtype, **settings)
+        weights = class_weights(
+            class_weight, data.y, self.dtype, kind=self.loss.targets, n_outputs=self.n_outputs
+        )
         return data._replace(sample_weight=weights)
 
     def split(self, data: Data, share: object) -> tuple[Data, Data]:

@@ -180,3 +180,17 @@ def test_validation_counts_on_too():
 def test_other_values_of_initial_epoch_are_refused(value, error):
     with pytest.raises(error, match="initial_epoch="):
         compiled().fit(X, Y, initial_epoch=value)
+
+
+@pytest.mark.parametrize("given", [[(X, Y), (X, Y)], iter([(X, Y)]), (X,), "no"])
+def test_validation_takes_arrays_and_no_chunks(given):
+    with pytest.raises(TypeError, match="validation_data: expected arrays.*chunks"):
+        compiled().fit(X, Y, validation_data=given)
+
+
+def test_validation_takes_rows_in_tuples():
+    rows = tuple(map(tuple, X.tolist()))
+    found, expected = (
+        compiled().fit(X, Y, validation_data=(each, Y)).history["val_loss"] for each in (rows, X)
+    )
+    assert found == pytest.approx(expected)
