@@ -139,10 +139,8 @@ class Descent:
         """The outputs and, behind all of them, the targets, each as if it were alone."""
         n_rows, width = kept.shape
         n_outputs, flat = self.network.n_outputs, kept.reshape(-1)
-        border = n_rows * n_outputs
-        return flat[:border].reshape(n_rows, n_outputs), flat[border:].reshape(
-            n_rows, width - n_outputs
-        )
+        outputs, y = flat[: n_rows * n_outputs], flat[n_rows * n_outputs :]
+        return outputs.reshape(n_rows, n_outputs), y.reshape(n_rows, width - n_outputs)
 
 
 def new_state(network: Network, optimizer: Optimizer) -> State:

@@ -32,8 +32,8 @@ class Callback:
     """Base class: override the hooks you need. Names and arguments are Keras's.
 
     `self.model` is the model; set `self.model.stop_training = True` to end the fit: after the
-    current epoch, or if a hook within the epoch does so after the current slice or batch; the
-    numbers of that epoch are then those of the rows it came to. `self.params` is the `params` of
+    current epoch, or if a hook within the epoch does so after the current batch (in stochastic
+    mode: slice); the numbers of that epoch are then those of the rows it came to. `self.params` is the `params` of
     the fit's `History`; in `evaluate` and `predict` it says "samples" and "verbose".
     """
 
