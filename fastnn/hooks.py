@@ -33,8 +33,9 @@ class Callback:
 
     `self.model` is the model; set `self.model.stop_training = True` to end the fit: after the
     current epoch, or if a hook within the epoch does so after the current batch (in stochastic
-    mode: slice); the numbers of that epoch are then those of the rows it came to. `self.params` is the `params` of
-    the fit's `History`; in `evaluate` and `predict` it says "samples" and "verbose".
+    mode: slice); the numbers of that epoch are then those of the rows it came to. `self.params` is
+    the `params` of the fit's `History`; in `evaluate` and `predict` it says "samples" and
+    "verbose".
     """
 
     model: Model
