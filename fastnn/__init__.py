@@ -19,8 +19,11 @@ from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    HalfPoissonDeviance,
+    HalfSquaredError,
     Hinge,
     Huber,
+    LogLoss,
     MeanAbsoluteError,
     MeanSquaredError,
     Poisson,
@@ -28,7 +31,7 @@ from fastnn.losses import (
 )
 from fastnn.models import Sequential, load
 from fastnn.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
-from fastnn.regularizers import L1, L1L2, L2
+from fastnn.regularizers import L1, L1L2, L2, SharedL2
 
 __all__ = [
     "L1",
@@ -51,9 +54,12 @@ __all__ = [
     "CategoricalCrossentropy",
     "Dense",
     "Dropout",
+    "HalfPoissonDeviance",
+    "HalfSquaredError",
     "Hinge",
     "History",
     "Huber",
+    "LogLoss",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Normalization",
@@ -62,6 +68,7 @@ __all__ = [
     "RMSprop",
     "ReduceLROnPlateau",
     "Sequential",
+    "SharedL2",
     "SquaredHinge",
     "__version__",
     "load",

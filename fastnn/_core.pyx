@@ -63,9 +63,10 @@ cdef Rows point_rows(
 
 
 cdef Loss point_loss(const double[::1] loss) noexcept nogil:
-    """Its code and its setting, as `fastnn.losses.Loss.kernel` gives them"""
+    """Its code and its numbers, as `fastnn.losses.Loss.kernel` gives them"""
     cdef Loss found
     found.kind, found.setting = <LossKind><int>loss[0], <real>loss[1]
+    found.share, found.slope_share = loss[2], loss[3]
     return found
 
 
@@ -85,7 +86,7 @@ cdef Call open_call(
     call.data.n_targets = y.shape[1]
     call.data.sample_weight = &sample_weight[0] if sample_weight.shape[0] else NULL
     call.data.key, call.data.position = noise[0], noise[1]
-    call.data.loss = point_loss(loss)
+    call.data.loss, call.data.by_weight = point_loss(loss), loss[4] != 0
     call.data.order = &order[0] if order.shape[0] else NULL
     call.data.predictions = &predictions[0, 0] if predictions.shape[0] else NULL
     call.data.kept_targets = NULL
@@ -296,7 +297,8 @@ def minibatch(
 ):
     """One update after every `batch_size` rows, along their mean gradient.
 
-    Returns total + the sum of sample_weight * l, each taken before its batch's update.
+    Returns total + the sum of sample_weight * l, each taken before its batch's update; if a batch's
+    is divided by its weights, or regularisers by its rows, its number of rows times its L.
     """
     cdef Call call
     cdef Member me = join_team(member, size, team)
@@ -339,6 +341,7 @@ def prepare_one_row(
     one.call.net = point_network(layers, parameters, block, scratch, join_team(0, 1, None))
     one.call.rule = point_rule(rule, layer_rules, slots, clipped)
     one.call.steps.values, one.call.steps.constant = &one.step, True
+    one.step.share = 1
     one.samples = point_samples(&one.call.net, &one.call.rule, <Path>path, scratch)
     data.X = point_rows(NULL, 0, 0, one.call.net.layers.n_in, normalization)
     data.y, data.n_targets, data.loss = &one.target, 1, point_loss(loss)

@@ -384,6 +384,23 @@ def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str)
     return _rounded(name, array, dtype)
 
 
+def room_for(name: str, out: object, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """An array that results can be written to."""
+    wanted = np.dtype(dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(
+            f"{name} is {type(out).__name__}; expected an array, e.g. "
+            f"{name}=np.empty({shape}, {wanted.name!r})"
+        )
+    fits = out.shape == shape and out.dtype == wanted and out.flags.c_contiguous
+    if not (fits and out.flags.aligned and out.flags.writeable):
+        raise ValueError(
+            f"{name} has shape {out.shape} and dtype {out.dtype}; expected an array, in C order, "
+            f"that may be written to, e.g. {name}=np.empty({shape}, {wanted.name!r})"
+        )
+    return out
+
+
 def initial_values(name: str, values: object) -> Array:
     """Check an array that weights are to begin with; a float64 copy that nobody can change."""
     numbers = _numeric_array(name, values, f"Pass numbers, e.g. {name}=np.zeros((3, 2)).")

@@ -200,6 +200,18 @@ class Rows:
             )
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Rows that have been checked, in the place of `Rows`."""
+
+    source: Source
+    validation: Data | None
+    in_chunks = False
+
+    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
+        return self.source, self.validation
+
+
 def _checked_iterable(chunks: object) -> Iterable[Any]:
     """What came in place of X and y; an array is no iterable of chunks."""
     if hasattr(chunks, "__array__") or not isinstance(chunks, Iterable):

@@ -16,7 +16,7 @@ from fastnn._team import ALONE, Team
 from fastnn._threads import thread_count
 from fastnn._validation import Array, Data, Features
 from fastnn.losses import Loss
-from fastnn.network import CoreArguments, Network, Slice, dropout_key
+from fastnn.network import CoreArguments, Network, Slice, dropout_key, inverse
 from fastnn.optimizers import Optimizer, Rule, State
 from fastnn.own_loss import OwnLoss
 from fastnn.passes import Pass, evaluate_any, own_gradient
@@ -97,16 +97,33 @@ class Descent:
             return Team(thread_count(threads, self.path.shared_work))
         return self.network.training_team(threads, batch_size)
 
+    def is_stochastic(self, batch_size: int) -> bool:
+        """Whether such batches are single rows, which weigh their steps."""
+        apart = isinstance(self.loss, OwnLoss) or self.optimizer.needs_all_rows
+        return batch_size == 1 and not apart
+
+    def penalty(self, batch_size: int) -> float:
+        """What regularisers add to the loss of an epoch, but for what its batches count."""
+        return self.network.penalty(1.0 if self.is_stochastic(batch_size) else 0.0)
+
     def begin_epoch(self, total: float = 0.0) -> None:
         """Nothing, or so much, is added up yet; dropout draws anew."""
         self.total = total
         if self.network.has_dropout:
             self.batch_arguments.noise[0] = dropout_key(self.seed, self.state.step)
 
+    def weight(self, order: Array | None = None, first: int = 0, last: int | None = None) -> float:
+        """What the losses of the rows visited first-th to last-th are divided by; of all rows."""
+        last, weights = self.data.n_rows if last is None else last, self.data.sample_weight
+        if len(weights):
+            weights = weights[slice(first, last) if order is None else order[first:last]]
+        return self.loss.divisor(weights, last - first)
+
     def cost(self) -> float:
         """L over all rows, what regularisers add included."""
         *_, last = evaluate_any(self.network, self.data, self.loss, self.team)
-        return last.loss / self.data.n_rows + self.network.penalty()
+        share = inverse(self.weight())
+        return last.loss * share + self.network.penalty(share)
 
     def steps(self, n_steps: int) -> Array:
         """What the core wants to know of the next steps, which are counted as made."""
@@ -158,10 +175,10 @@ def epoch_slices(
     `total` is the sum of w_i l_i of chunks of the epoch before.
     """
     descent.begin_epoch(total)
+    if descent.is_stochastic(batch_size):
+        return stochastic(descent, order)
     if isinstance(descent.loss, OwnLoss):
         return by_batches(descent, order, batch_size)
-    if batch_size == 1 and not descent.optimizer.needs_all_rows:
-        return stochastic(descent, order)
     if batch_size >= descent.data.n_rows:
         return batch(descent)
     return minibatch(descent, order, batch_size)
@@ -235,14 +252,29 @@ def _own_gradient(
 
 def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> Iterator[Slice]:
     """Add up the mean gradient of the rows visited first-th to last-th, then move once."""
-    n_rows = 0
+    n_rows, before, weight = 0, descent.total, descent.weight(order, first, last)
     for piece in gradient_slices(descent, order, first, last):
         n_rows += piece.n_rows
         if n_rows < last - first:
             yield piece
         else:
-            move(descent)
-            yield piece._replace(moved=True)
+            L = _loss_of_batch(descent, before, n_rows, weight)
+            if weight:
+                move(descent, L, 1 / weight)
+            yield piece._replace(loss=descent.total, moved=True)
+
+
+def _loss_of_batch(descent: Descent, before: float, n_rows: int, weight: float) -> float:
+    """L of the rows that have been added up since the total was `before`, without l1 and l2.
+
+    The total has then risen by n_rows * L.
+    """
+    share = inverse(weight)
+    shared = descent.network.penalty(share) - descent.network.penalty()
+    L = (descent.total - before) * share + shared
+    if shared or weight != n_rows:
+        descent.total = before + n_rows * L
+    return L
 
 
 def gradient_slices(
@@ -252,7 +284,8 @@ def gradient_slices(
     if isinstance(descent.loss, OwnLoss):
         yield _own_gradient(descent, descent.loss, order, first, last)
         return
-    network, settings = descent.network, (1 / (last - first), descent.gradient)
+    share = inverse(descent.weight(order, first, last))
+    network, settings = descent.network, (share, descent.gradient)
     door, arguments = network.core.gradient, descent.batch_arguments
     descent.gradient[:] = 0
     for start, stop in network.slices(last - first):
@@ -260,13 +293,14 @@ def gradient_slices(
         yield descent.visit(door, arguments, *rows, *settings, moved=False)
 
 
-def move(descent: Descent) -> None:
-    """One step along the gradient that has been added up."""
+def move(descent: Descent, L: float, share: float) -> None:
+    """One step along the gradient that has been added up, of rows whose loss is L."""
     network, steps = descent.network, descent.steps(1)
     if descent.optimizer.follows_cost:
-        network.add_penalty_gradient(descent.gradient)
-        before = descent.total / descent.data.n_rows + network.penalty()
+        network.add_penalty_gradient(descent.gradient, share)
+        before = L + network.penalty()
         follow_cost(network, descent.state, descent.gradient, before, descent.cost)
     else:
         table, parameters, *_ = descent.batch_arguments
+        steps[:, 3] = share
         network.core.update(table, parameters, descent.gradient, steps, *descent.rule)

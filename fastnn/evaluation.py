@@ -9,15 +9,18 @@ from fastnn._validation import Array, Data, Features
 from fastnn.hooks import Callback, tell
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.network import Network, Slice
+from fastnn.network import Network, Slice, inverse
 from fastnn.passes import evaluate_any
 
 
 class RunningMeans:
-    """Loss and metrics over the rows so far, the loss weighted by w_i, with a penalty added."""
+    """Loss and metrics over the rows so far, the loss weighted by w_i, with a penalty added.
 
-    def __init__(self, metrics: Sequence[Metric], penalty: float) -> None:
-        self._penalty = penalty
+    `scale` is what the loss of the rows is a multiple of: their number over their weight.
+    """
+
+    def __init__(self, metrics: Sequence[Metric], penalty: float, scale: float = 1.0) -> None:
+        self._penalty, self._scale = penalty, scale
         self.n_rows, self.total = 0, 0.0  # the sum of w_i l_i
         self._metrics = [(metric, metric.running()) for metric in metrics]
 
@@ -40,7 +43,7 @@ class RunningMeans:
         return self._values(streamed=False)
 
     def _values(self, *, streamed: bool) -> dict[str, float]:
-        values = {"loss": self.total / self.n_rows + self._penalty}
+        values = {"loss": self._scale * (self.total / self.n_rows) + self._penalty}
         for metric, running in self._metrics:
             if metric.streamed or not streamed:
                 values[metric.name] = running.value()
@@ -55,8 +58,9 @@ def evaluate(
     team: Team = ALONE,
     callbacks: Sequence[Callback] = (),
 ) -> dict[str, float]:
-    """The loss sum_i w_i l_i / n, with what regularisers add, and the metrics over all rows."""
-    means = RunningMeans(metrics, network.penalty())
+    """The loss of all rows, with what regularisers add, and the metrics."""
+    share = inverse(loss.divisor(data.sample_weight, data.n_rows))
+    means = RunningMeans(metrics, network.penalty(share), share * data.n_rows)
     tell(callbacks, "on_test_begin", {})
     tell(callbacks, "on_test_batch_begin", 0, {})
     for batch, piece in enumerate(evaluate_any(network, data, loss, team)):
@@ -70,10 +74,16 @@ def evaluate(
     return scores
 
 
-def predict(network: Network, rows: Features, team: Team, callbacks: Sequence[Callback]) -> Array:
+def predict(
+    network: Network,
+    rows: Features,
+    team: Team,
+    callbacks: Sequence[Callback],
+    out: Array | None = None,
+) -> Array:
     """The outputs, shape (n_rows, n_outputs), of slice after slice if callbacks ask for it."""
     if not callbacks:
-        return network.predict(rows, team)
+        return network.predict(rows, team, out)
     outputs = []
     tell(callbacks, "on_predict_begin", {})
     for batch, (start, stop) in enumerate(network.slices(len(rows.X))):
@@ -81,4 +91,4 @@ def predict(network: Network, rows: Features, team: Team, callbacks: Sequence[Ca
         outputs.append(network.predict(rows.rows(start, stop), team))
         tell(callbacks, "on_predict_batch_end", batch, {"outputs": outputs[-1]})
     tell(callbacks, "on_predict_end", {})
-    return np.concatenate(outputs)
+    return np.concatenate(outputs, out=out)

@@ -83,6 +83,6 @@ class Inputs:
                 "y is sorted, so the last rows, those of validation_split, are unlike the others: "
                 "shuffle first, e.g. order = np.random.permutation(len(X)); X, y = X[order], "
                 "y[order]",
-                stacklevel=6,  # who calls `fit`
+                stacklevel=7,  # who calls `fit`
             )
         return data.rows(0, border), data.rows(border, data.n_rows)

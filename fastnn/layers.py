@@ -22,7 +22,7 @@ class Dense:
         Number of outputs, n_out.
     activation : str, optional
         The function f: "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu",
-        "selu", "softplus", "gelu" or "silu". None is "linear".
+        "selu", "softplus", "gelu", "silu" or "exponential". None is "linear".
     use_bias : bool
         Whether the layer has the bias b, shape (n_out,).
     kernel_initializer : str, Initializer or array of shape (n_in, n_out)
@@ -33,7 +33,8 @@ class Dense:
     bias_initializer : str, Initializer or array of shape (n_out,)
         The same for b (but not "orthogonal"), drawn after W.
     kernel_regularizer : str or Regularizer, optional
-        What keeps W small: "l1", "l2", "l1_l2", or `L1`, `L2`, `L1L2` with other factors.
+        What keeps W small: "l1", "l2", "l1_l2", or `L1`, `L2`, `L1L2` with other factors; or
+        `SharedL2`, which divides by the rows of a batch.
     trainable : bool
         Whether W and b move; if not they stay as they are, while the layers below still learn.
     learning_rate_multiplier : float
@@ -97,6 +98,12 @@ class Dense:
         """The factor of sum_ij W_ij^2 in the loss."""
         regularizer = self.kernel_regularizer
         return regularizer.l2 if isinstance(regularizer, regularizers.Regularizer) else 0.0
+
+    @property
+    def alpha(self) -> float:
+        """The factor of 1/2 sum_ij W_ij^2 / m, for the m rows of a batch, in the loss."""
+        regularizer = self.kernel_regularizer
+        return regularizer.alpha if isinstance(regularizer, regularizers.Regularizer) else 0.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from fastnn._validation import Array
 from fastnn.descent import gradient_slices
 from fastnn.evaluation import evaluate
 from fastnn.hooks import tell
+from fastnn.network import inverse
 from fastnn.optimizers import LBFGS
 from fastnn.training import Fit
 
@@ -56,7 +57,8 @@ class _Problem:
         descent.begin_epoch()
         for _ in gradient_slices(descent, None, 0, descent.data.n_rows):
             pass  # Python may be interrupted here
-        loss = descent.total / descent.data.n_rows + network.penalty()
+        share = inverse(descent.weight())
+        loss = descent.total * share + network.penalty(share)
         if not math.isfinite(loss):
             raise FloatingPointError(
                 "training diverged: the loss is no longer finite. The model keeps its last finite "
@@ -64,7 +66,7 @@ class _Problem:
                 "regression, the targets"
             )
         self._scores = self._scores or {"loss": loss}
-        network.add_penalty_gradient(descent.gradient)
+        network.add_penalty_gradient(descent.gradient, share)
         gradient = np.zeros(len(weights))
         pairs = zip(network.moving(descent.gradient), network.moving(gradient), strict=True)
         for (_, found), (_, place) in pairs:
@@ -80,7 +82,7 @@ class _Problem:
         except StopIteration as error:
             raise RuntimeError("a callback raised StopIteration") from error
         self._scores = {"loss": float(intermediate_result.fun)}
-        if self._fit.model.stop_training or self._epoch == self._fit.plan.epochs:
+        if self._fit.model.stop_training:
             raise StopIteration
 
     def settle(self) -> None:
@@ -105,16 +107,24 @@ def minimise(fit: Fit) -> None:
     if not (n_epochs := len(fit.plan.numbers)):
         return
     problem = _Problem(fit)
-    options = {"maxiter": n_epochs, "maxcor": optimizer.history_size, "ftol": 0, "gtol": 0}
+    options = {
+        "maxiter": n_epochs,
+        "maxfun": optimizer.max_evaluations or 20 * n_epochs + 20,
+        "maxcor": optimizer.history_size,
+        "ftol": optimizer.cost_tolerance,
+        "gtol": optimizer.gradient_tolerance,
+    }
     try:
-        optimize.minimize(
+        found = optimize.minimize(
             problem.cost,
             problem.weights.copy(),
             jac=True,
             method="L-BFGS-B",
             callback=problem.end,
-            options=options | {"maxfun": 20 * n_epochs + 20},
+            options=options,
         )
+        names = {"status", "message", "nit", "nfev", "fun"}
+        fit.history.params["lbfgs"] = {name: found[name] for name in names & found.keys()}
         problem.settle()
     finally:
         fit.descent.network.parameters[:] = problem.weights

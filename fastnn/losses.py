@@ -6,12 +6,14 @@ layer before its activation.
 """
 
 import math
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number
+
+REDUCTIONS = {name: name for name in ("sum_over_batch_size", "mean_with_sample_weight")}
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,34 @@ class Loss:
     targets: ClassVar[TargetKind]
     outputs: ClassVar[tuple[str, ...]] = ()  # the output activations it needs; () is any
 
+    reduction: str = field(default="sum_over_batch_size", kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reduction", lookup("reduction", self.reduction, REDUCTIONS))
+
+    @property
+    def by_weight(self) -> bool:
+        """Whether L is sum_i w_i l_i / sum_i w_i, and not 1/n sum_i w_i l_i."""
+        return self.reduction == "mean_with_sample_weight"
+
+    def divisor(self, sample_weight: Array, n_rows: int) -> float:
+        """What the sum of w_i l_i over so many rows is divided by."""
+        if self.by_weight and len(sample_weight):
+            return float(sample_weight.sum(dtype=np.float64))
+        return float(n_rows)
+
+    def shares(self, n_outputs: int) -> tuple[float, float]:
+        """What l and what its derivative is of the sum over the outputs: a mean, as a rule."""
+        return 1 / n_outputs, 1 / n_outputs
+
     @property
     def setting(self) -> float:
         """The number that its kernel takes."""
         return 0.0
 
     def kernel(self, y: Array) -> Array:
-        """Its code, for targets of this shape, and its setting, as the core takes them."""
-        return np.array([self.code, self.setting])
+        """Its code, for targets of this shape, and its numbers, as the core takes them."""
+        return np.array([self.code, self.setting, *self.shares(y.shape[1]), self.by_weight])
 
     def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
         """The least and the largest single target of a row, and whether it must be whole."""
@@ -75,6 +97,29 @@ class MeanSquaredError(Loss):
     name: ClassVar[str] = "mean_squared_error"
     code: ClassVar[int] = 0
     targets: ClassVar[TargetKind] = "numbers"
+
+
+@dataclass(frozen=True)
+class HalfSquaredError(MeanSquaredError):
+    """l = 1/(2k) sum_j (a_j - y_j)^2; training goes along a_j - y_j, without the 1/k.
+
+    scikit-learn's squared error, whose derivative is that of 1/2 sum_j (a_j - y_j)^2: for k > 1
+    outputs k times that of l, on which the steps, but not the reported losses, agree. Take
+    `MeanSquaredError` unless scikit-learn's numbers are wanted. Targets and outputs are the same.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, HalfSquaredError, Sequential
+    >>> model = Sequential([Dense(2, kernel_initializer="zeros")])
+    >>> model.compile(loss=HalfSquaredError())
+    >>> model.train_on_batch([[1.0]], [[1.0, 3.0]])
+    2.5
+    """
+
+    name: ClassVar[str] = "half_squared_error"
+
+    def shares(self, n_outputs: int) -> tuple[float, float]:
+        return 0.5 / n_outputs, 0.5
 
 
 @dataclass(frozen=True)
@@ -134,6 +179,7 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "delta", real_number("delta", self.delta, above=0))
 
     @property
@@ -163,7 +209,34 @@ class Poisson(Loss):
     name: ClassVar[str] = "poisson"
     code: ClassVar[int] = 6
     targets: ClassVar[TargetKind] = "counts"
-    outputs: ClassVar[tuple[str, ...]] = ("softplus", "relu", "sigmoid", "softmax")
+    outputs: ClassVar[tuple[str, ...]] = ("softplus", "exponential", "relu", "sigmoid", "softmax")
+
+
+@dataclass(frozen=True)
+class HalfPoissonDeviance(Loss):
+    """l = sum_j (y_j log(y_j / a_j) - y_j + a_j), with 0 log 0 = 0; dl/dz_j = a_j - y_j.
+
+    Like `Poisson` the negative log-likelihood of counts y with the means a, but for a constant:
+    it is 0 where a = y, and never negative. Computed from z, of which a is the exponential.
+    Targets: counts or rates >= 0, shape (n,) for one output, otherwise (n, k). Outputs:
+    exponential. The sum over the outputs is scikit-learn's.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, HalfPoissonDeviance, Sequential
+    >>> model = Sequential([Dense(1, "exponential", kernel_initializer="zeros")])
+    >>> model.compile(loss=HalfPoissonDeviance())
+    >>> round(model.train_on_batch([[1.0]], [2]), 3)  # 2 log 2 - 2 + 1
+    0.386
+    """
+
+    name: ClassVar[str] = "half_poisson_deviance"
+    code: ClassVar[int] = 9
+    targets: ClassVar[TargetKind] = "counts"
+    outputs: ClassVar[tuple[str, ...]] = ("exponential",)
+
+    def shares(self, n_outputs: int) -> tuple[float, float]:
+        return 1.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -218,6 +291,7 @@ class Crossentropy(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self, from_logits: bool) -> None:
+        super().__post_init__()
         if flag("from_logits", from_logits):
             activation = self.outputs[0]
             raise ValueError(
@@ -274,6 +348,38 @@ class BinaryCrossentropy(Crossentropy):
 
 
 @dataclass(frozen=True)
+class LogLoss(BinaryCrossentropy):
+    """l = -sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)); dl/dz_j = a_j - y_j.
+
+    scikit-learn's log loss: `BinaryCrossentropy`, but for the sum over the outputs in place of
+    their mean. For one output the two are the same.
+
+    Parameters
+    ----------
+    from_logits, label_smoothing
+        As in `BinaryCrossentropy`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `BinaryCrossentropy` does.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, LogLoss, Sequential
+    >>> model = Sequential([Dense(2, "sigmoid", kernel_initializer="zeros")])
+    >>> model.compile(loss=LogLoss())
+    >>> round(model.train_on_batch([[1.0]], [[0, 1]]), 3)  # 2 log 2
+    1.386
+    """
+
+    name: ClassVar[str] = "log_loss"
+
+    def shares(self, n_outputs: int) -> tuple[float, float]:
+        return 1.0, 1.0
+
+
+@dataclass(frozen=True)
 class CategoricalCrossentropy(Crossentropy):
     """l = -sum_j y_j log a_j, with y one-hot or probabilities; dl/dz_j = a_j - y_j.
 
@@ -311,8 +417,12 @@ class CategoricalCrossentropy(Crossentropy):
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
 
     def kernel(self, y: Array) -> Array:
-        code = self.labels_code if y.shape[1] == 1 else self.code
-        return np.array([code, self.setting])
+        kernel = super().kernel(y)
+        kernel[0] = self.labels_code if y.shape[1] == 1 else self.code
+        return kernel
+
+    def shares(self, n_outputs: int) -> tuple[float, float]:
+        return 1.0, 1.0
 
     def check_output(self, activation: str, units: int) -> None:
         super().check_output(activation, units)
@@ -335,6 +445,9 @@ LOSSES: dict[str, type[Loss]] = {
     "poisson": Poisson,
     "hinge": Hinge,
     "squared_hinge": SquaredHinge,
+    "log_loss": LogLoss,
+    "half_squared_error": HalfSquaredError,
+    "half_poisson_deviance": HalfPoissonDeviance,
 }
 
 

@@ -20,10 +20,12 @@ from fastnn._validation import (
     items,
     layer_weights,
     real_number,
+    room_for,
     whole_number,
 )
 from fastnn.arguments import (
     MetricArgument,
+    Prepared,
     Rows,
     check_idle,
     checked_callbacks,
@@ -385,14 +387,18 @@ class Sequential:
         rows = Rows(
             X, y, sample_weight, class_weight, validation_data, validation_split, steps_per_epoch
         )
+        return self._fit(plan, rows, [*progress(plan.verbose), *checked_callbacks(callbacks)])
+
+    def _fit(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
+        """Train, with the model closed to what would disturb it."""
         self._fitting = True
         try:
-            return self._fit(plan, rows, [*progress(plan.verbose), *checked_callbacks(callbacks)])
+            return self._train(plan, rows, callbacks)
         finally:
             self._fitting = False
             self._disturb()  # callbacks may have made what the weights have left behind
 
-    def _fit(self, plan: Plan, rows: Rows, callbacks: list[Callback]) -> History:
+    def _train(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
         """Check all that is left to check, then train in the optimiser's way."""
         if rows.in_chunks:
             self._check_chunks(plan)
@@ -464,19 +470,29 @@ class Sequential:
         9.0
         """
         if sample_weight is None and not return_dict:
-            if self._one_row is None and isinstance(X, np.ndarray) and len(X) == 1:
-                self._one_row = self._new_one_row()
-            if self._one_row is not None:
-                self._pass = None
-                loss = self._one_row.learn(X, y)
-                if loss is not None:
-                    return loss
+            network = self._network
+            shared = network.penalty(1.0) if network is not None and network.has_penalty else 0.0
+            loss = None if self._metrics else self._learn_row(X, y)
+            if loss is not None:
+                return loss + shared
         self._disturb()
         data = self._inputs().data(X, np.atleast_1d(y), sample_weight)
         self._check_optimizer("minibatch")
         self.build(data.n_features)
         scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
         return self._as_asked(scores, return_dict)
+
+    def _learn_row(self, X: object, y: object) -> float | None:
+        """One update with a single row; the loss before it, without what regularisers add.
+
+        None, and nothing has happened, if this row, or model, cannot go the short way.
+        """
+        if self._one_row is None and isinstance(X, np.ndarray) and len(X) == 1:
+            self._one_row = self._new_one_row()
+        if self._one_row is None:
+            return None
+        self._pass = None
+        return self._one_row.learn(X, y)
 
     def test_on_batch(
         self,
@@ -633,9 +649,7 @@ class Sequential:
     def _new_one_row(self) -> OneRow | None:
         """The short way for single rows; None if this model cannot take it."""
         network, loss = self._network, self._loss
-        if network is None or loss is None or self._metrics or network.has_penalty:
-            return None
-        if isinstance(loss, OwnLoss):
+        if network is None or loss is None or isinstance(loss, OwnLoss):
             return None
         state, optimizer = self._optimizer_state(network), self._optimizer
         if optimizer.needs_all_rows:
@@ -764,6 +778,7 @@ class Sequential:
         *,
         callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
+        out: Array | None = None,
     ) -> Array:
         """The outputs for every row of X.
 
@@ -777,6 +792,8 @@ class Sequential:
             Their `on_predict_...` hooks are called, with a slice of the rows as a batch.
         threads : int, optional
             How many threads to run on at most, as in `fit`.
+        out : array of shape (n_samples, n_outputs), optional
+            Where to write them, of the model's dtype, in C order; it is also what is returned.
 
         Returns
         -------
@@ -786,21 +803,23 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If the model has no weights yet, or X is not as the model needs it.
+            If the model has no weights yet, or X or `out` is not as said above.
         FloatingPointError
             If a result overflows the model's dtype.
         """
-        plainly = batch_size is None and threads is None and not (callbacks or verbose)
-        if plainly and type(X) is np.ndarray and X.shape[:1] == (1,):
+        plainly = batch_size is None and threads is None and out is None
+        if plainly and not (callbacks or verbose) and type(X) is np.ndarray and X.shape[:1] == (1,):
             outputs = self._outputs_of_one(X)
             if outputs is not None:
                 return outputs
         check_idle(batch_size, verbose)
         network, wanted = self._built(), checked_threads(threads)
         rows = features(X, self.dtype, n_features=network.n_features)
+        if out is not None:
+            out = room_for("out", out, (len(rows.X), network.n_outputs), self.dtype)
         watchers = self._watchers(callbacks, len(rows.X))
         with network.forward_team(wanted, len(rows.X)) as team:
-            return evaluation.predict(network, rows, team, watchers)
+            return evaluation.predict(network, rows, team, watchers, out)
 
     def _outputs_of_one(self, X: Array) -> Array | None:
         """The outputs of a single row; None if it cannot go the short way, or is not right."""
@@ -926,7 +945,7 @@ class Sequential:
             rows = Features(data.X, data.x_type)
             passed = Pass(network, min(data.n_rows, network.slice_rows), drop=False)
             own_gradient(passed, rows, None, data.y, loss, flat)
-            network.add_penalty_gradient(flat)
+            network.add_penalty_gradient(flat, 1 / data.n_rows)
             network.refuse_overflow("the gradient", flat)
             return _named(network, flat)
         with network.training_team(wanted, data.n_rows) as team:
@@ -1019,7 +1038,7 @@ class Sequential:
         dL_dX = passed.input_gradient(given, flat) if flag("inputs", inputs) else None
         if dL_dX is None:
             passed.backward(given, flat)
-        network.add_penalty_gradient(flat)
+        network.add_penalty_gradient(flat, 1 / len(given))
         network.refuse_overflow("the gradient", flat)
         found = _named(network, flat)
         return found if dL_dX is None else found | {"dL/dX": dL_dX}

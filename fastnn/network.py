@@ -5,6 +5,7 @@ Every weight and bias lies in one vector, each array at a 64-byte border. A row 
 at the end of a row. Padding never leaves this file: views and copies hand out plain shapes.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from types import ModuleType
@@ -32,7 +33,8 @@ SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a
 # which the predictions are kept if there are metrics.
 SLICE_WORK, SLICE_ROWS = 6e9, 1 << 17
 NOT_STANDARDISED = np.empty((0, 0))
-NO_LOSS = np.zeros(2)  # of rows without targets
+NO_LOSS = np.zeros(5)  # of rows without targets
+ACTIVATION_COLUMN = 6  # of the table of layers
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 
 
@@ -54,6 +56,11 @@ def padded(n: int) -> int:
     """
     length = next((size for size in (1, 4, 8) if n <= size), -(-n // LINE) * LINE)
     return length if length % 256 else length + LINE
+
+
+def inverse(weight: float) -> float:
+    """1 / weight of some rows; 0 if they weigh nothing."""
+    return 1 / weight if weight else 0.0
 
 
 def dropout_key(seed: int, step: int) -> int:
@@ -235,18 +242,23 @@ class Network:
     def layer_rules(self) -> Array:
         """One row a layer (`LayerRule` in `kernels/update.pxd`), none if no layer has its own.
 
-        The factor of the learning rate, and l1 and 2 * l2 of what the regulariser adds to dL/dW.
+        The factor of the learning rate, and l1, 2 * l2 and alpha of what the regulariser adds to
+        dL/dW.
         """
-        rules = np.array([[layer.rate_factor, layer.l1, 2 * layer.l2] for layer in self.layers])
-        return rules if (rules != [1, 0, 0]).any() else np.empty((0, 3))
+        rules = [[one.rate_factor, one.l1, 2 * one.l2, one.alpha] for one in self.layers]
+        special = any(rule != [1, 0, 0, 0] for rule in rules)
+        return np.array(rules, np.float64) if special else np.empty((0, 4))
 
     @property
     def has_penalty(self) -> bool:
         """Whether regularisers add to the loss."""
-        return any(layer.l1 or layer.l2 for layer in self.layers)
+        return any(layer.l1 or layer.l2 or layer.alpha for layer in self.layers)
 
-    def penalty(self) -> float:
-        """sum_k (l1_k sum_ij |W_ij| + l2_k sum_ij W_ij^2) over the layers k; part of the loss."""
+    def penalty(self, share: float = 0.0) -> float:
+        """sum_k (l1_k sum_ij |W_ij| + (l2_k + share alpha_k / 2) sum_ij W_ij^2) over the layers k.
+
+        It is part of the loss; `share` is 1 / weight of the rows.
+        """
         if not self.has_penalty:
             return 0.0
         views, penalty = self.views(self.parameters), 0.0
@@ -254,19 +266,19 @@ class Network:
             W = views[f"W{number}"]
             if layer.l1:
                 penalty += layer.l1 * float(np.abs(W, dtype=np.float64).sum())
-            if layer.l2:
-                penalty += layer.l2 * float(np.square(W, dtype=np.float64).sum())
+            if factor := layer.l2 + share * layer.alpha / 2:
+                penalty += factor * float(np.square(W, dtype=np.float64).sum())
         return penalty
 
-    def add_penalty_gradient(self, gradient: Array) -> None:
+    def add_penalty_gradient(self, gradient: Array, share: float) -> None:
         """gradient := that of the penalty + gradient, of a vector laid out as the parameters."""
         views, weights = self.views(gradient), self.views(self.parameters)
         for number, layer in enumerate(self.layers, 1):
             W, dW = weights[f"W{number}"], views[f"W{number}"]
             if layer.l1:
                 dW += layer.l1 * np.sign(W)
-            if layer.l2:
-                dW += 2 * layer.l2 * W
+            if factor := 2 * layer.l2 + share * layer.alpha:
+                dW += factor * W
 
     def moving(self, flat: Array) -> Iterator[tuple[float, Array]]:
         """The arrays of a vector laid out as the parameters, of the layers that are trained.
@@ -349,9 +361,17 @@ class Network:
         for start in range(0, n_rows, self.slice_rows):
             yield start, min(start + self.slice_rows, n_rows)
 
-    def predict(self, X: Features, team: Team = ALONE) -> Array:
-        """The outputs, shape (n_rows, n_outputs)."""
-        predictions = np.empty((len(X.X), self.n_outputs), self.dtype)
+    @cached_property
+    def before_output(self) -> "Network":
+        """The same network, of the same weights, whose outputs are the z of its last layer."""
+        twin = copy.copy(self)
+        twin._table = self._table.copy()
+        twin._table[-1, ACTIVATION_COLUMN] = activations.Linear.code
+        return twin
+
+    def predict(self, X: Features, team: Team = ALONE, out: Array | None = None) -> Array:
+        """The outputs, shape (n_rows, n_outputs), in `out` if that is given."""
+        predictions = np.empty((len(X.X), self.n_outputs), self.dtype) if out is None else out
         nothing = np.empty(0, self.dtype)
         arguments = self.arguments(len(X.X))
         for start, stop in self.slices(len(X.X)):
@@ -373,13 +393,14 @@ class Network:
             yield Slice(slice(start, stop), stop - start, total, predictions, rows.y)
 
     def gradient(self, data: Data, loss: Loss, team: Team = ALONE) -> Array:
-        """The flat gradient of L = 1/n sum_i w_i l_i, and of the penalty; moves nothing."""
+        """The flat gradient of the loss over all rows, and of the penalty; moves nothing."""
         gradient, arguments = self.new_gradient(), self.arguments(data.n_rows)
-        common = loss.kernel(data.y), self.no_order, self.no_predictions, 0.0, 1 / data.n_rows
+        share = inverse(loss.divisor(data.sample_weight, data.n_rows))
+        common = loss.kernel(data.y), self.no_order, self.no_predictions, 0.0, share
         for start, stop in self.slices(data.n_rows):
             rows = data.rows(start, stop)
             team.run(self.core.gradient, *arguments, *rows, *common, gradient)
-        self.add_penalty_gradient(gradient)
+        self.add_penalty_gradient(gradient, share)
         self.refuse_overflow("the gradient", gradient)
         return gradient
 

@@ -87,6 +87,7 @@ class Step(NamedTuple):
     rate: float
     shrink: float  # weight decay: this much of each weight
     keep: float  # how much of the running average of the weights stays
+    share: float = 1.0  # of what rows of a batch share; the core has its own of minibatches
 
 
 @dataclass(repr=False)
@@ -112,8 +113,9 @@ class Optimizer:
         Whether to keep a running average of the weights, average := ema_momentum * average +
         (1 - ema_momentum) * W after every step (the first one starts it with W), and to put it in
         place of the weights when `fit` ends, as Keras does.
-    ema_momentum : float
-        From 0 to below 1.
+    ema_momentum : float, optional
+        From 0 to below 1. None makes the average the mean of the weights after all steps so far
+        (Polyak, Juditsky 1992).
 
     Raises
     ------
@@ -127,11 +129,12 @@ class Optimizer:
     clipnorm: float | None = field(default=None, kw_only=True)
     global_clipnorm: float | None = field(default=None, kw_only=True)
     use_ema: bool = field(default=False, kw_only=True)
-    ema_momentum: float = field(default=0.99, kw_only=True)
+    ema_momentum: float | None = field(default=0.99, kw_only=True)
 
     def __post_init__(self) -> None:
         self._check(0.004, "weight_decay", high=None)
-        self._check(0.99, "ema_momentum", high=BELOW_1)
+        if self.ema_momentum is not None:
+            self._check(0.99, "ema_momentum", high=BELOW_1)
         self._set("use_ema", flag("use_ema", self.use_ema))
         given = [name for name in CLIPS if getattr(self, name) is not None]
         if len(given) > 1:
@@ -268,6 +271,8 @@ class Optimizer:
         rate = self.learning_rate
         if not isinstance(rate, float) or type(self).correction is not Optimizer.correction:
             return None
+        if self.ema_momentum is None:  # without an average nobody reads it
+            return None if self.use_ema else Step(rate, rate * self.weight_decay, 0.0)
         return Step(rate, rate * self.weight_decay, self.ema_momentum)
 
     def step(self, step: int) -> Step:
@@ -281,10 +286,11 @@ class Optimizer:
             return np.array([constant])
         numbers = np.arange(step, step + n_steps, dtype=np.float64)
         rates = self._rates(numbers)
-        rows = np.empty((n_steps, 3))
+        rows = np.ones((n_steps, 4))
         rows[:, 0] = rates * self.correction(numbers + 1)
         rows[:, 1] = rates * self.weight_decay
-        rows[:, 2] = np.where(numbers, self.ema_momentum, 0)
+        keep = numbers / (numbers + 1) if self.ema_momentum is None else self.ema_momentum
+        rows[:, 2] = np.where(numbers, keep, 0)
         return rows
 
 
@@ -532,11 +538,17 @@ class LBFGS(Optimizer):
     ----------
     history_size : int
         How many gradients to remember, at least 1.
+    cost_tolerance : float
+        The search ends where an iteration lowers L by no more than this share of max(|L|, 1).
+    gradient_tolerance : float
+        It ends where no number of the gradient is larger.
+    max_evaluations : int, optional
+        It ends after so many passes over the rows; 20 an epoch unless given.
 
     Raises
     ------
     TypeError, ValueError
-        If `history_size` is not such a number.
+        If an argument is not such a number.
 
     Examples
     --------
@@ -551,14 +563,23 @@ class LBFGS(Optimizer):
     clipnorm: float | None = field(default=None, init=False)
     global_clipnorm: float | None = field(default=None, init=False)
     use_ema: bool = field(default=False, init=False)
-    ema_momentum: float = field(default=0.0, init=False)
+    ema_momentum: float | None = field(default=0.0, init=False)
     history_size: int = 10
+    cost_tolerance: float = 0.0
+    gradient_tolerance: float = 0.0
+    max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
         self._set("history_size", whole_number("history_size", self.history_size, minimum=1))
+        self._check(1e-9, "cost_tolerance", "gradient_tolerance", high=None)
+        if self.max_evaluations is not None:
+            limit = whole_number("max_evaluations", self.max_evaluations, minimum=1)
+            self._set("max_evaluations", limit)
 
     def __repr__(self) -> str:
-        return f"LBFGS(history_size={self.history_size})"
+        names = "cost_tolerance", "gradient_tolerance", "max_evaluations"
+        given = [f", {name}={value}" for name in names if (value := getattr(self, name))]
+        return f"LBFGS(history_size={self.history_size}{''.join(given)})"
 
     @property
     def method(self) -> str:

@@ -6,10 +6,14 @@ from fastnn._validation import lookup, number_between
 
 
 class Regularizer:
-    """Adds l1 * sum_ij abs(W_ij) + l2 * sum_ij W_ij^2 to the loss; the factors are checked here."""
+    """Adds l1 * sum_ij abs(W_ij) + l2 * sum_ij W_ij^2 to the loss, or what `SharedL2` says.
+
+    The factors are checked here.
+    """
 
     l1: float = 0.0
     l2: float = 0.0
+    alpha: float = 0.0
 
     def __post_init__(self) -> None:
         for factor in fields(self):  # type: ignore[arg-type]  # every one of them is a dataclass
@@ -101,7 +105,42 @@ class L1L2(Regularizer):
     l2: float = 0.0
 
 
-REGULARIZERS: dict[str, Regularizer] = {"l1": L1(), "l2": L2(), "l1_l2": L1L2(0.01, 0.01)}
+@dataclass(frozen=True)
+class SharedL2(Regularizer):
+    """Adds alpha/2 * sum_ij W_ij^2 / m to the loss of a batch of m rows, as scikit-learn does.
+
+    So a step counts alpha * W / m with dL/dW, and alpha weighs as much against all rows together
+    as against one: it is that of m losses added up. Where the loss is divided by the sample
+    weights (`reduction="mean_with_sample_weight"`), their sum takes the place of m. Biases are
+    left alone. In stochastic mode m is 1; there the loss of an epoch counts the weights at its
+    beginning, in others those before each step. The rows of `evaluate` are one batch.
+
+    Parameters
+    ----------
+    alpha : float
+        The factor, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `alpha` is not a finite number of at least 0.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, SharedL2
+    >>> Dense(8, "relu", kernel_regularizer=SharedL2(0.001)).alpha
+    0.001
+    """
+
+    alpha: float = 0.0001
+
+
+REGULARIZERS: dict[str, Regularizer] = {
+    "l1": L1(),
+    "l2": L2(),
+    "l1_l2": L1L2(0.01, 0.01),
+    "shared_l2": SharedL2(),
+}
 
 
 def get(regularizer: object) -> Regularizer | None:

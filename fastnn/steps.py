@@ -17,7 +17,7 @@ def apply_gradient(network: Network, optimizer: Optimizer, state: State, gradien
     FloatingPointError, and no step, if it leads weights, or what the optimiser keeps, out of the
     finite numbers.
     """
-    rule = optimizer.rule(network.layer_rules * [1, 0, 0], state)
+    rule = optimizer.rule(network.layer_rules * [1, 0, 0, 0], state)
     kept = [network.parameters.copy(), state.slots.copy()]
     steps = optimizer.steps(state.step, 1)
     table, parameters, *_ = network.arguments(1)

@@ -137,6 +137,16 @@ def silu_backward(z, da):
     return da * sigmoid(z) * (1 + z * sigmoid(-z))
 
 
+def exponential(z):
+    """a = exp(z)"""
+    return np.exp(z)
+
+
+def exponential_backward(z, da):
+    """dz = da exp(z)"""
+    return da * np.exp(z)
+
+
 ACTIVATIONS = {
     "linear": (linear, linear_backward),
     "relu": (relu, relu_backward),
@@ -149,6 +159,7 @@ ACTIVATIONS = {
     "softplus": (softplus, softplus_backward),
     "gelu": (gelu, gelu_backward),
     "silu": (silu, silu_backward),
+    "exponential": (exponential, exponential_backward),
 }
 
 # Losses l of each row. Under each its delta: dl/da, or dl/dz where fused with an activation.
@@ -226,6 +237,37 @@ def binary_crossentropy_delta(a, y):
     return (a - y) / a.shape[1]
 
 
+def log_loss(z, a, y):
+    """binary_crossentropy with the sum over j in place of the mean"""
+    return binary_crossentropy(z, a, y) * a.shape[1]
+
+
+def log_loss_delta(a, y):
+    """dz = a - y"""
+    return a - y
+
+
+def half_squared_error(z, a, y):
+    """l = 1/2 mean_j (a_j - y_j)^2"""
+    return 0.5 * mean_squared_error(z, a, y)
+
+
+def half_squared_error_delta(a, y):
+    """da = a - y, which is n_out times the derivative of l, as in scikit-learn"""
+    return a - y
+
+
+def half_poisson_deviance(z, a, y):
+    """l = sum_j (y_j log(y_j / a_j) - y_j + a_j), 0 log 0 = 0, log a = z"""
+    log_y = np.log(np.where(y > 0, y, 1.0))
+    return (y * (log_y - z) - y + a).sum(axis=1)
+
+
+def half_poisson_deviance_delta(a, y):
+    """dz = a - y"""
+    return a - y
+
+
 def categorical_crossentropy(z, a, y):
     """l = -sum_j y_j log a_j"""
     return -(y * log_softmax(z)).sum(axis=1)
@@ -244,6 +286,9 @@ LOSSES = {  # value, delta, and the activation the delta is fused with
     "hinge": (hinge, hinge_delta, None),
     "squared_hinge": (squared_hinge, squared_hinge_delta, None),
     "binary_crossentropy": (binary_crossentropy, binary_crossentropy_delta, "sigmoid"),
+    "log_loss": (log_loss, log_loss_delta, "sigmoid"),
+    "half_squared_error": (half_squared_error, half_squared_error_delta, None),
+    "half_poisson_deviance": (half_poisson_deviance, half_poisson_deviance_delta, "exponential"),
     "categorical_crossentropy": (
         categorical_crossentropy,
         categorical_crossentropy_delta,
@@ -269,14 +314,15 @@ def targets(y, loss, n_out):
     if name == "categorical_crossentropy" and (y.ndim == 1 or y.shape[1] != n_out):
         y = np.eye(n_out)[y.astype(int).ravel()]
     y = y.astype(np.float64).reshape(len(y), n_out)
-    return y * (1.0 - s) + s / (2 if name == "binary_crossentropy" else n_out)
+    return y * (1.0 - s) + s / (2 if name in ("binary_crossentropy", "log_loss") else n_out)
 
 
 def loss_and_delta(loss, activation, z, a, y):
     """l of each sample, and dl/dz of the output layer, one row for each."""
     name, settings = name_and_settings(loss)
     value, delta, fused_with = LOSSES[name]
-    settings.pop("label_smoothing", None)
+    for setting in ("label_smoothing", "reduction"):
+        settings.pop(setting, None)
     dz = delta(a, y, **settings)
     if fused_with is None:
         _, backward = ACTIVATIONS[activation]

@@ -12,8 +12,9 @@ from fastnn.kernels.activations cimport (
 )
 from fastnn.kernels.elementary cimport exp, log1p
 from fastnn.kernels.losses cimport (
-    BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, LABEL_CROSSENTROPY, SQUARED_ERROR, Loss,
-    binary_crossentropy_term, loss_slope, loss_term, smoothed,
+    BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, LABEL_CROSSENTROPY, POISSON_DEVIANCE,
+    SQUARED_ERROR, Loss, binary_crossentropy_term, loss_slope, loss_term, poisson_deviance_term,
+    smoothed,
 )
 from fastnn.kernels.simd cimport (
     WIDTH, divide, load_first, real, spread, store_first, vec, where,
@@ -116,14 +117,16 @@ cdef inline void losses_across(
         squared_errors(a, y, row_loss, n, pitch, first, last)
     elif loss.kind == BINARY_CROSSENTROPY:
         sweep_values(binary_crossentropies, z, y, s, row_loss, n, pitch, first, last)
+    elif loss.kind == POISSON_DEVIANCE:
+        sweep_values(poisson_deviances, z, y, s, row_loss, n, pitch, first, last)
     elif loss.kind == CATEGORICAL_CROSSENTROPY:
         sweep_values(categorical_crossentropies, z, y, s, row_loss, n, pitch, first, last)
     elif loss.kind == LABEL_CROSSENTROPY:
         sweep_values(label_crossentropies, z, y, s, row_loss, n, pitch, first, last)
     else:
-        mean_terms(loss, a, y, row_loss, n, pitch, first, last)
+        sums_of_terms(loss, a, y, row_loss, n, pitch, first, last)
     for r in range(first, last):
-        row_loss[r] = 0 if weight[r] == 0 else weight[r] * row_loss[r]
+        row_loss[r] = 0 if weight[r] == 0 else weight[r] * (loss.share * row_loss[r])
 
 
 cdef inline void deltas_across(
@@ -131,17 +134,17 @@ cdef inline void deltas_across(
     Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """dz := scale * weight * dl/dz of a fused loss, scale * weight * dl/da of any other"""
-    cdef real s = loss.setting
+    cdef real s = loss.setting, factor = <real>(scale * loss.slope_share)
     if loss.kind == SQUARED_ERROR:
-        sweep_deltas(differences, a, y, 0, weight, 2 * scale / n, dz, n, pitch, first, last)
-    elif loss.kind == BINARY_CROSSENTROPY:
-        sweep_deltas(differences, a, y, s, weight, scale / n, dz, n, pitch, first, last)
+        sweep_deltas(differences, a, y, 0, weight, 2 * factor, dz, n, pitch, first, last)
+    elif loss.kind == BINARY_CROSSENTROPY or loss.kind == POISSON_DEVIANCE:
+        sweep_deltas(differences, a, y, s, weight, factor, dz, n, pitch, first, last)
     elif loss.kind == CATEGORICAL_CROSSENTROPY:
         sweep_deltas(probability_differences, a, y, s, weight, scale, dz, n, pitch, first, last)
     elif loss.kind == LABEL_CROSSENTROPY:
         sweep_deltas(label_differences, a, y, s, weight, scale, dz, n, pitch, first, last)
     else:
-        mean_term_deltas(loss, a, y, weight, scale / n, dz, n, pitch, first, last)
+        term_deltas_across(loss, a, y, weight, factor, dz, n, pitch, first, last)
 
 
 cdef inline void sweep_values(
@@ -177,11 +180,11 @@ cdef inline void sweep_deltas(
         r += WIDTH
 
 
-cdef inline void mean_terms(
+cdef inline void sums_of_terms(
     Loss loss, const real* a, const real* y, double* row_loss, Py_ssize_t n, Py_ssize_t pitch,
     Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """l = 1/n sum_j t(a_j, y_j)"""
+    """row_loss := sum_j t(a_j, y_j)"""
     cdef Py_ssize_t j, at, r = first
     cdef vec sums
     while r < last:
@@ -191,11 +194,11 @@ cdef inline void mean_terms(
             sums = sums + loss_term(
                 loss, load_first(a + at, last - r, 0), load_first(y + at, last - r, 0)
             )
-        store_losses(row_loss + r, divide(sums, spread(<real>n)), last - r)
+        store_losses(row_loss + r, sums, last - r)
         r += WIDTH
 
 
-cdef inline void mean_term_deltas(
+cdef inline void term_deltas_across(
     Loss loss, const real* a, const real* y, const real* weight, real scale, real* da,
     Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
@@ -217,7 +220,7 @@ cdef inline void squared_errors(
     const real* a, const real* y, double* row_loss, Py_ssize_t n, Py_ssize_t pitch,
     Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """l = 1/n sum_j (a_j - y_j)^2, in double precision: a square may be too large for `real`"""
+    """sum_j (a_j - y_j)^2, in double precision: a square may be too large for `real`"""
     cdef Py_ssize_t j, r
     for r in range(first, last):
         row_loss[r] = 0
@@ -225,7 +228,7 @@ cdef inline void squared_errors(
         for r in range(first, last):
             row_loss[r] += (
                 (<double>a[j * pitch + r] - y[j * pitch + r])
-                * (<double>a[j * pitch + r] - y[j * pitch + r]) / n
+                * (<double>a[j * pitch + r] - y[j * pitch + r])
             )
 
 
@@ -244,14 +247,27 @@ cdef inline void differences(
 cdef inline vec binary_crossentropies(
     const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
-    """l = 1/n sum_j (softplus(z_j) - y_j z_j)"""
+    """sum_j (softplus(z_j) - y_j z_j)"""
     cdef vec sums = spread(0)
     cdef Py_ssize_t j
     for j in range(n):
         sums = sums + binary_crossentropy_term(
             load_first(z + j * pitch, rows, 0), load_first(y + j * pitch, rows, 0), smoothing
         )
-    return divide(sums, spread(<real>n))
+    return sums
+
+
+cdef inline vec poisson_deviances(
+    const real* z, const real* y, real nothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+) noexcept nogil:
+    """sum_j (y_j log(y_j / a_j) - y_j + a_j)"""
+    cdef vec sums = spread(0)
+    cdef Py_ssize_t j
+    for j in range(n):
+        sums = sums + poisson_deviance_term(
+            load_first(z + j * pitch, rows, 0), load_first(y + j * pitch, rows, 0)
+        )
+    return sums
 
 
 cdef inline vec log_of_others(

@@ -28,6 +28,7 @@ cdef enum Activation:
     SOFTPLUS = 8
     GELU = 9
     SILU = 10
+    EXPONENTIAL = 11
 
 ctypedef vec (*Derivative)(vec kept, vec da) noexcept nogil
 
@@ -54,6 +55,8 @@ cdef inline void activate(Activation f, real* z, Py_ssize_t n) noexcept nogil:
         sweep(gelu, z, z, n)
     elif f == SILU:
         sweep(silu, z, z, n)
+    elif f == EXPONENTIAL:
+        sweep(exp, z, z, n)
 
 
 cdef inline void activate_backward(
@@ -80,6 +83,8 @@ cdef inline void activate_backward(
         sweep_backward(gelu_backward, kept, da, n)
     elif f == SILU:
         sweep_backward(silu_backward, kept, da, n)
+    elif f == EXPONENTIAL:
+        sweep_backward(exponential_backward, kept, da, n)
 
 
 cdef inline void activate_block(
@@ -93,7 +98,8 @@ cdef inline void activate_block(
     cdef Py_ssize_t r, length = n if rows_apart else m * stride
     for r in range(m if rows_apart else 1):
         activate(f, z + r * stride, length)
-    if (f == SIGMOID or f == SOFTPLUS) and n < stride and not rows_apart:  # f(0) is not 0
+    cdef bint moves_zero = f == SIGMOID or f == SOFTPLUS or f == EXPONENTIAL
+    if moves_zero and n < stride and not rows_apart:
         for r in range(m):
             memset(z + r * stride + n, 0, (stride - n) * sizeof(real))
 
@@ -180,6 +186,11 @@ cdef inline vec selu_backward(vec a, vec da) noexcept nogil:
 cdef inline vec softplus_backward(vec a, vec da) noexcept nogil:
     """dz := da (1 - exp(-a)), which is da sigmoid(z)"""
     return -da * expm1_below_0(-a)
+
+
+cdef inline vec exponential_backward(vec a, vec da) noexcept nogil:
+    """dz := da a"""
+    return da * a
 
 
 cdef inline vec gelu(vec z) noexcept nogil:

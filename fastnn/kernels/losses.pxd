@@ -3,12 +3,13 @@
 z and a are the output layer before and after its activation, y the row's targets, n the number
 of outputs. A cross-entropy is fused with its activation (`is_fused`): its value is taken from z,
 which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y itself.
-Any other loss gives dL/da. A loss is its kind, whose codes are those of `fastnn/losses.py`, and one
-setting: the delta of Huber's, the label smoothing of a cross-entropy.
+Any other loss gives dL/da. A loss is its kind, whose codes are those of `fastnn/losses.py`, one
+setting (the delta of Huber's, the label smoothing of a cross-entropy), and what the sum over the
+outputs is multiplied by: 1/n makes it their mean.
 
-A loss that is the mean of one term for each output is written once, for a vector of outputs:
-`loss_term`, and its derivative `loss_slope`. The mean squared error alone adds up in double
-precision: its square may be too large for `real`.
+A loss that is a sum of one term for each output is written once, for a vector of outputs:
+`loss_term`, and its derivative `loss_slope`. The squared error alone adds up in double precision:
+its square may be too large for `real`.
 """
 
 from fastnn.kernels.activations cimport largest
@@ -28,15 +29,20 @@ cdef enum LossKind:
     POISSON = 6
     HINGE = 7
     SQUARED_HINGE = 8
+    POISSON_DEVIANCE = 9
 
 cdef struct Loss:
     LossKind kind
     real setting
+    double share  # of the sum over the outputs
+    double slope_share  # the same of its derivative, which scikit-learn's squared error has apart
 
 
 cdef inline bint is_fused(Loss loss) noexcept nogil:
     """Whether the delta of the loss is dL/dz already."""
-    return BINARY_CROSSENTROPY <= loss.kind <= LABEL_CROSSENTROPY
+    return (
+        BINARY_CROSSENTROPY <= loss.kind <= LABEL_CROSSENTROPY or loss.kind == POISSON_DEVIANCE
+    )
 
 
 cdef inline double loss_value(
@@ -44,55 +50,57 @@ cdef inline double loss_value(
 ) noexcept nogil:
     """l(a, y)"""
     if loss.kind == SQUARED_ERROR:
-        return squared_error(a, y, n)
+        return loss.share * squared_error(a, y, n)
     if loss.kind == BINARY_CROSSENTROPY:
-        return binary_crossentropy(z, y, loss.setting, n)
+        return loss.share * binary_crossentropy(z, y, loss.setting, n)
+    if loss.kind == POISSON_DEVIANCE:
+        return loss.share * poisson_deviance(z, y, n)
     if loss.kind == CATEGORICAL_CROSSENTROPY:
         return categorical_crossentropy(z, y, loss.setting, n)
     if loss.kind == LABEL_CROSSENTROPY:
         return label_crossentropy(z, y, loss.setting, n)
-    return mean_term(loss, a, y, n)
+    return loss.share * sum_of_terms(loss, a, y, n)
 
 
 cdef inline void loss_delta(
     Loss loss, const real* a, const real* y, real* delta, real weight, Py_ssize_t n
 ) noexcept nogil:
     """delta := weight * dl/dz of a fused loss, weight * dl/da of any other"""
+    cdef real factor = <real>(weight * loss.slope_share)
     if loss.kind == SQUARED_ERROR:
-        squared_error_delta(a, y, delta, weight, n)
-    elif loss.kind == BINARY_CROSSENTROPY:
-        binary_crossentropy_delta(a, y, loss.setting, delta, weight, n)
+        difference(a, y, 0, delta, 2 * factor, n)
+    elif loss.kind == BINARY_CROSSENTROPY or loss.kind == POISSON_DEVIANCE:
+        difference(a, y, loss.setting, delta, factor, n)
     elif loss.kind == CATEGORICAL_CROSSENTROPY:
         categorical_crossentropy_delta(a, y, loss.setting, delta, weight, n)
     elif loss.kind == LABEL_CROSSENTROPY:
         label_crossentropy_delta(a, y, loss.setting, delta, weight, n)
     else:
-        mean_term_delta(loss, a, y, delta, weight, n)
+        term_deltas(loss, a, y, delta, factor, n)
 
 
 cdef inline double squared_error(const real* a, const real* y, Py_ssize_t n) noexcept nogil:
-    """l = 1/n sum_j (a_j - y_j)^2, without a half"""
+    """sum_j (a_j - y_j)^2, without a half"""
     cdef double total = 0
     cdef Py_ssize_t j
     for j in range(n):
         total += (<double>a[j] - y[j]) * (<double>a[j] - y[j])
-    return total / n
+    return total
 
 
-cdef inline void squared_error_delta(
-    const real* a, const real* y, real* da, real weight, Py_ssize_t n
+cdef inline void difference(
+    const real* a, const real* y, real smoothing, real* delta, real factor, Py_ssize_t n
 ) noexcept nogil:
-    """da_j := weight * 2/n (a_j - y_j)"""
-    cdef real factor = 2 * weight / n
+    """delta_j := factor (a_j - y_j), y smoothed as one class of two"""
     cdef Py_ssize_t j
     for j in range(n):
-        da[j] = factor * (a[j] - y[j])
+        delta[j] = factor * (a[j] - smoothed_target(y[j], smoothing, 2))
 
 
-# ---- means of one term for each output --------------------------------------------------------
+# ---- sums of one term for each output ---------------------------------------------------------
 
 cdef inline vec loss_term(Loss loss, vec a, vec y) noexcept nogil:
-    """t(a_j, y_j) of l = 1/n sum_j t(a_j, y_j)"""
+    """t(a_j, y_j) of l = share sum_j t(a_j, y_j)"""
     if loss.kind == ABSOLUTE_ERROR:
         return absolute(a - y)
     if loss.kind == HUBER:
@@ -153,10 +161,10 @@ cdef inline vec hinge_slope(vec a, vec y) noexcept nogil:
     return where(y * a < spread(1), -y, spread(0))
 
 
-cdef inline double mean_term(
+cdef inline double sum_of_terms(
     Loss loss, const real* a, const real* y, Py_ssize_t n
 ) noexcept nogil:
-    """l = 1/n sum_j t(a_j, y_j); behind the row a = y is such that t = 0"""
+    """sum_j t(a_j, y_j); behind the row a = y is such that t = 0"""
     cdef real rest = 1 if loss.kind == HINGE or loss.kind == SQUARED_HINGE else 0
     cdef vec sums = spread(0)
     cdef Py_ssize_t j = 0
@@ -165,14 +173,14 @@ cdef inline double mean_term(
             loss, load_first(a + j, n - j, rest), load_first(y + j, n - j, rest)
         )
         j += WIDTH
-    return <double>lane_sum(sums) / n
+    return lane_sum(sums)
 
 
-cdef inline void mean_term_delta(
+cdef inline void term_deltas(
     Loss loss, const real* a, const real* y, real* da, real weight, Py_ssize_t n
 ) noexcept nogil:
-    """da_j := weight * 1/n dt/da_j"""
-    cdef vec factor = spread(weight / n)
+    """da_j := weight dt/da_j"""
+    cdef vec factor = spread(weight)
     cdef Py_ssize_t j = 0
     if n == 1:  # without a mask, as in `sweep` of `elementary.pxd`
         da[0] = first_lane(factor * loss_slope(loss, spread(a[0]), spread(y[0])))
@@ -184,6 +192,26 @@ cdef inline void mean_term_delta(
             n - j,
         )
         j += WIDTH
+
+
+# ---- the deviance of counts, whose outputs are exp(z) -------------------------------------------
+
+cdef inline vec poisson_deviance_term(vec z, vec y) noexcept nogil:
+    """y log(y / a) - y + a, with a = exp(z) and 0 log 0 = 0"""
+    cdef vec known = where(y == spread(0), spread(0), y * (log(y) - z))
+    return known + (exp(z) - y)
+
+
+cdef inline double poisson_deviance(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
+    """sum_j (y_j log(y_j / a_j) - y_j + a_j); behind the row z = 0 and y = 1 add nothing"""
+    cdef vec sums = spread(0)
+    cdef Py_ssize_t j = 0
+    while j < n:
+        sums = sums + poisson_deviance_term(
+            load_first(z + j, n - j, 0), load_first(y + j, n - j, 1)
+        )
+        j += WIDTH
+    return lane_sum(sums)
 
 
 # ---- cross-entropies --------------------------------------------------------------------------
@@ -212,7 +240,7 @@ cdef inline vec binary_crossentropy_term(vec z, vec y, real smoothing) noexcept 
 cdef inline double binary_crossentropy(
     const real* z, const real* y, real smoothing, Py_ssize_t n
 ) noexcept nogil:
-    """l = -1/n sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)) = 1/n sum_j (softplus(z_j) - y_j z_j)
+    """-sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)) = sum_j (softplus(z_j) - y_j z_j)
 
     Beyond the row y = -1, which is no target, adds nothing.
     """
@@ -223,17 +251,7 @@ cdef inline double binary_crossentropy(
         term = binary_crossentropy_term(load_first(z + j, n - j, 0), y_j, smoothing)
         sums = sums + where(y_j < spread(0), spread(0), term)
         j += WIDTH
-    return <double>lane_sum(sums) / n
-
-
-cdef inline void binary_crossentropy_delta(
-    const real* a, const real* y, real smoothing, real* dz, real weight, Py_ssize_t n
-) noexcept nogil:
-    """dz_j := weight * 1/n (a_j - y_j) with the smoothed y"""
-    cdef real factor = weight / n
-    cdef Py_ssize_t j
-    for j in range(n):
-        dz[j] = factor * (a[j] - smoothed_target(y[j], smoothing, 2))
+    return lane_sum(sums)
 
 
 cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:

@@ -31,12 +31,14 @@ cdef enum Clip:  # what is cut off of a gradient that is too long
 
 cdef struct LayerRule:  # one row of a table
     double factor  # of the learning rate; 0: the layer stays as it is
-    double l1, decay  # the regulariser adds l1 sign(W) + decay W to dW, nothing to db
+    double l1, decay  # the regulariser adds l1 sign(W) + decay W to dW, nothing to db;
+    double alpha  # another adds alpha W, divided by the weight of the batch's rows
 
 cdef struct Step:  # one row of a table
     double rate
     double shrink  # decoupled weight decay: this much of each w
     double keep  # how much of the running average of the weights stays
+    double share  # of what is divided among the rows of a batch
 
 cdef struct Rule:
     Method method
@@ -78,7 +80,7 @@ cdef inline LayerRule rule_of(const Rule* rule, Py_ssize_t layer) noexcept nogil
     cdef LayerRule found
     if rule.layers != NULL:
         return rule.layers[layer]
-    found.factor, found.l1, found.decay = 1, 0, 0
+    found.factor, found.l1, found.decay, found.alpha = 1, 0, 0, 0
     return found
 
 
@@ -89,7 +91,7 @@ cdef inline Motion motion(
     cdef Motion m
     m.method, m.pitch = rule.method, rule.n_parameters
     m.l1 = <real>layer.l1 if regularised else 0
-    m.decay = <real>layer.decay if regularised else 0
+    m.decay = <real>(layer.decay + layer.alpha * step.share) if regularised else 0
     m.shrink, m.rate = <real>(layer.factor * step.shrink), <real>(layer.factor * step.rate)
     m.first, m.second, m.epsilon = <real>rule.first, <real>rule.second, <real>rule.epsilon
     m.along = m.first if rule.nesterov else 1

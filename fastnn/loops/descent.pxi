@@ -15,17 +15,17 @@ from fastnn.kernels.update cimport (
 
 
 cdef double descend_block(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, real rate, double loss
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, Step step, double loss
 ) noexcept nogil:
     """One update along the mean gradient of a batch that is one block, without a gradient between
 
     Returns loss + the losses before it.
     """
-    backpropagate_share(net, data, k, m, 1.0 / m)
+    backpropagate_share(net, data, k, m, step.share)
     if wait(&net.me):
         return loss
     loss = add_losses(net, m, loss)
-    weight_gradients(net, m, net.parameters, DESCEND, rate)
+    weight_gradients(net, m, net.parameters, DESCEND, <real>step.rate)
     return loss
 
 
@@ -40,10 +40,54 @@ cdef double descend_blocks(
     cdef Py_ssize_t first = share_begin(&net.me, n_parameters, LINE)
     cdef Py_ssize_t last = share_end(&net.me, n_parameters, LINE)
     memset(gradient + first, 0, (last - first) * sizeof(real))
-    loss = add_gradient(net, data, k, k + m, 1.0 / m, gradient, loss)
+    loss = add_gradient(net, data, k, k + m, step.share, gradient, loss)
     descend(net, rule, gradient, step, n_parameters)
     wait(&net.me)
     return loss
+
+
+cdef double descend_batch(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, const Rule* rule, Step step,
+    real* gradient, Py_ssize_t n_parameters, double weight, double penalty, double loss,
+) noexcept nogil:
+    """One update along the mean gradient of a batch; returns loss + m L, the L before it"""
+    cdef bint summed = weight == m and penalty == 0  # m L is the sum of the rows' losses
+    cdef double before = loss
+    if not summed:
+        loss = 0
+    if m <= net.block and is_plain(rule):
+        loss = descend_block(net, data, k, m, step, loss)
+    else:
+        loss = descend_blocks(net, data, k, m, rule, step, gradient, n_parameters, loss)
+    return loss if summed else before + m * ((loss + penalty) / weight)
+
+
+cdef double weight_of(const Data* data, Py_ssize_t k, Py_ssize_t m) noexcept nogil:
+    """What the loss of a batch is divided by: the sum of its sample weights, or its rows"""
+    cdef double weight = 0
+    cdef Py_ssize_t r
+    if not data.by_weight or data.sample_weight == NULL:
+        return m
+    for r in range(k, k + m):
+        weight += data.sample_weight[visited(data, r)]
+    return weight
+
+
+cdef double shared_penalty(const Network* net, const Rule* rule) noexcept nogil:
+    """sum alpha/2 W^2, which the rows of a batch share; 0 on all members but the first"""
+    cdef const Layer* layer = net.layers
+    cdef double penalty = 0, alpha
+    if rule.layers == NULL or net.me.number != 0:
+        return 0
+    while True:
+        alpha = rule_of(rule, layer - net.layers).alpha
+        if alpha != 0:
+            penalty += alpha / 2 * sum_of_squares(
+                net.parameters + layer.W, whole_lines(layer.n_in * layer.stride)
+            )
+        if layer == net.output:
+            return penalty
+        layer += 1
 
 
 cdef void descend(
@@ -170,6 +214,7 @@ cdef double minibatch_rows(
     Returns loss + the losses before each update.
     """
     cdef Py_ssize_t k = 0, number = 0, m, largest = min(batch_size, min(net.block, n))
+    cdef double weight, penalty = 0
     cdef Step step
     transpose_weights(net, largest)
     if wait(&net.me):
@@ -177,10 +222,14 @@ cdef double minibatch_rows(
     while k < n:
         m = min(batch_size, n - k)
         step = step_at(steps, number)
-        if m <= net.block and is_plain(rule):
-            loss = descend_block(net, data, k, m, <real>step.rate, loss)
-        else:
-            loss = descend_blocks(net, data, k, m, rule, step, gradient, n_parameters, loss)
+        weight = m
+        if batch_size > 1:  # single rows weigh their steps
+            weight, penalty = weight_of(data, k, m), shared_penalty(net, rule)
+        if weight > 0:
+            step.share = 1 / weight
+            loss = descend_batch(
+                net, data, k, m, rule, step, gradient, n_parameters, weight, penalty, loss
+            )
         transpose_weights(net, largest)
         if wait(&net.me):
             return loss

@@ -49,6 +49,7 @@ cdef struct Data:
     const real* sample_weight  # NULL: every weight is 1
     const long long* order  # the rows to visit; NULL: all, from first to last
     Loss loss
+    bint by_weight  # whether the loss of a batch is divided by its sample weights, not its rows
     real* predictions  # NULL: not wanted; otherwise one row for each visited row
     real* kept_targets  # the same: gathering them later would cost more than a metric does
     long long key, position  # for dropout: of the epoch, and where in it the first row is
