@@ -1,5 +1,7 @@
 """fastnn: dense feedforward networks, trained on the CPU at the speed of the hardware."""
 
+from typing import TYPE_CHECKING, Any
+
 from fastnn._backend import show_config
 from fastnn._version import __version__
 from fastnn.callbacks import (
@@ -74,3 +76,27 @@ __all__ = [
     "load",
     "show_config",
 ]
+
+if TYPE_CHECKING:
+    from fastnn.estimators import MLPClassifier as MLPClassifier
+    from fastnn.estimators import MLPRegressor as MLPRegressor
+
+ESTIMATORS = "MLPClassifier", "MLPRegressor"  # which need scikit-learn, and load it when asked for
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ESTIMATORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from fastnn import estimators
+    except ModuleNotFoundError as error:
+        if error.name not in ("sklearn", "scipy"):
+            raise
+        raise ModuleNotFoundError(
+            f'{name} needs scikit-learn: pip install "fastnn[sklearn]"', name=error.name
+        ) from None
+    return getattr(estimators, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *ESTIMATORS])

@@ -4,7 +4,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastnn._validation import Data, features, is_sorted, real_number, sample_weights, targets
+from fastnn._validation import (
+    Array,
+    Data,
+    features,
+    is_sorted,
+    real_number,
+    sample_weights,
+    targets,
+)
 from fastnn.class_weights import class_weights
 from fastnn.layers import Normalization
 from fastnn.losses import Loss
@@ -26,7 +34,12 @@ class Inputs:
         rows = features(X, self.dtype, n_features=self.n_features, name=f"{name}X")
         if self.normalization is not None:
             self.normalization.table_for(rows.n_features)
-        n_rows = len(rows.X)
+        return Data(*rows, *self.labels(y, weight, len(rows.X), name))
+
+    def labels(
+        self, y: object, weight: object | None, n_rows: int, name: str = ""
+    ) -> tuple[Array, Array]:
+        """The targets and sample weights of so many rows, checked."""
         if isinstance(self.loss, OwnLoss) and weight is not None:
             raise ValueError(
                 f"{name}sample_weight: a loss of your own sees y_true and y_pred only; put the "
@@ -41,7 +54,7 @@ class Inputs:
             name=f"{name}y",
         )
         weights = sample_weights(weight, self.dtype, n_rows=n_rows, name=f"{name}sample_weight")
-        return Data(*rows, y_checked, weights)
+        return y_checked, weights
 
     def validation(self, given: Sequence[object]) -> Data:
         """Check validation data."""

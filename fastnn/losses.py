@@ -6,6 +6,7 @@ layer before its activation.
 """
 
 import math
+from copy import copy
 from dataclasses import InitVar, dataclass, field
 from typing import ClassVar
 
@@ -34,6 +35,12 @@ class Loss:
     def by_weight(self) -> bool:
         """Whether L is sum_i w_i l_i / sum_i w_i, and not 1/n sum_i w_i l_i."""
         return self.reduction == "mean_with_sample_weight"
+
+    def averaged(self) -> "Loss":
+        """The same loss with L = sum_i w_i l_i / sum_i w_i."""
+        twin = copy(self)
+        object.__setattr__(twin, "reduction", "mean_with_sample_weight")
+        return twin
 
     def divisor(self, sample_weight: Array, n_rows: int) -> float:
         """What the sum of w_i l_i over so many rows is divided by."""

@@ -821,6 +821,15 @@ class Sequential:
         with network.forward_team(wanted, len(rows.X)) as team:
             return evaluation.predict(network, rows, team, watchers, out)
 
+    def _predict_before_output(
+        self, X: npt.ArrayLike, *, threads: int | None = None, out: Array | None = None
+    ) -> Array:
+        """z of the last layer for every row of X, shape (n_samples, n_outputs)."""
+        network, wanted = self._built(), checked_threads(threads)
+        rows = features(X, self.dtype, n_features=network.n_features)
+        with network.forward_team(wanted, len(rows.X)) as team:
+            return network.before_output.predict(rows, team, out)
+
     def _outputs_of_one(self, X: Array) -> Array | None:
         """The outputs of a single row; None if it cannot go the short way, or is not right."""
         network = self._network
@@ -1086,8 +1095,12 @@ class Sequential:
 
     def get_weights(self) -> list[Array]:
         """Copies of the weights: W1 (n_in, n_out), b1 (n_out,), W2, ..., as in Keras."""
+        return [view.copy() for view in self._weight_views()]
+
+    def _weight_views(self) -> list[Array]:
+        """The weights themselves, in the same order."""
         network = self._built()
-        return [view.copy() for view in network.views(network.parameters).values()]
+        return list(network.views(network.parameters).values())
 
     def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
         """Put weights in place of the model's, in the order of `get_weights`.

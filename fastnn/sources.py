@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from fastnn._validation import Data
+from fastnn._validation import Array, Data, features
 
 EXAMPLE = "(X, y) or (X, y, sample_weight)"  # what a chunk is
 
@@ -38,6 +38,42 @@ class AllRows:
 
     def epoch(self, epoch: int) -> Iterable[Data]:
         return (self.first,)
+
+
+class DenseBlocks:
+    """Sparse rows, of which each epoch makes a few dense at a time, in the order it visits them.
+
+    `rows` are those of a SciPy matrix; a block ends where a batch does, so that it leaves no trace
+    in the bits. `order` gives the order of the next epoch, None for the natural one.
+    """
+
+    def __init__(
+        self,
+        rows: Any,
+        y: Array,
+        sample_weight: Array,
+        block_rows: int,
+        order: Callable[[], Array | None],
+        dtype: str,
+    ) -> None:
+        self._rows, self._y, self._sample_weight = rows, y, sample_weight
+        self._block_rows, self._order, self._dtype = block_rows, order, dtype
+        self.n_rows = len(y)
+        self.first = self._block(slice(0, block_rows))
+
+    def n_steps(self, batch_size: int) -> int:
+        return -(-self.n_rows // batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[Data]:
+        order = self._order()
+        for start in range(0, self.n_rows, self._block_rows):
+            rows = slice(start, start + self._block_rows)
+            yield self._block(rows if order is None else order[rows])
+
+    def _block(self, rows: slice | Array) -> Data:
+        X = features(self._rows[rows].toarray(), self._dtype)
+        weights = self._sample_weight[rows] if len(self._sample_weight) else self._sample_weight
+        return Data(*X, self._y[rows], weights)
 
 
 class Chunks:

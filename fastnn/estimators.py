@@ -1,0 +1,519 @@
+"""MLPClassifier and MLPRegressor: drop-in for scikit-learn's of these names, on fastnn's engine."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.validation import check_is_fitted
+
+from fastnn._validation import Array, room_for
+from fastnn.hooks import Callback
+from fastnn.losses import CategoricalCrossentropy, Loss
+from fastnn.models import Sequential
+from fastnn.optimizers import Optimizer
+from fastnn.perceptron import Activations, Perceptron
+from fastnn.schedules import Schedule
+
+PROBABILITIES = "sigmoid", "softmax"
+
+
+class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
+    """Classifier: scikit-learn's MLPClassifier on fastnn's engine, and what it does not have.
+
+    Parameters, defaults, attributes and formulas are scikit-learn's up to `max_fun`: from the same
+    `random_state` training ends in the same weights, up to rounding. What follows is fastnn's own.
+    The loss of a batch is sum_i w_i l_i / sum_i w_i + alpha/2 sum W^2 / sum_i w_i, with the sample
+    weights w_i (1 unless given); l is the log loss, -sum_j y_ij log p_ij over the classes, or over
+    the labels of a row that may have several.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int
+        The units of each hidden layer; () leaves none.
+    activation : str or sequence of str
+        "identity", "logistic", "tanh", "relu", or any other of `Dense`; of all hidden layers, or
+        one for each.
+    solver : str or Optimizer
+        "sgd", "adam", "lbfgs" (SciPy's, over all rows), "adamw", "rmsprop", "adagrad"; or an
+        optimiser with settings of its own, in place of those below.
+    alpha : float
+        How strongly weights are drawn to 0, see above; biases are not.
+    batch_size : int or "auto"
+        Rows in a batch; "auto" is min(200, n_samples).
+    learning_rate : {"constant", "invscaling", "adaptive"} or Schedule
+        How it goes on from `learning_rate_init`: "invscaling" is learning_rate_init /
+        (t + 1)^power_t with the t rows seen before the epoch; "adaptive" divides by 5 where it
+        would stop, until 1e-6. Of solver "adam" both mean "constant". A schedule gives the rate of
+        every step in its place.
+    learning_rate_init : float
+        The step size to begin with.
+    power_t : float
+        The exponent of "invscaling".
+    max_iter : int
+        How many epochs at most; of "lbfgs" iterations.
+    shuffle : bool
+        Whether to visit the rows in a new random order in every epoch.
+    random_state : int, RandomState or None
+        Decides initial weights, visiting orders, and the rows held out.
+    tol : float
+        By how much an epoch has to be better to count. Of "lbfgs" the largest number that is left
+        in the gradient.
+    verbose : bool or int
+        Whether to print the loss of every epoch.
+    warm_start : bool
+        Whether `fit` goes on from the weights of the fit before.
+    momentum : float
+        Of "sgd", from 0 to 1.
+    nesterovs_momentum : bool
+        Whether it is Nesterov's.
+    early_stopping : bool
+        Whether to hold rows out, or to take `X_val` of `fit`, and stop when their score no longer
+        improves; the best weights are kept.
+    validation_fraction : float
+        The share of rows to hold out.
+    beta_1, beta_2, epsilon : float
+        Of "adam" and "adamw".
+    n_iter_no_change : int or inf
+        After more epochs than that without improvement training stops.
+    max_fun : int
+        How many passes over the rows "lbfgs" may make.
+    loss : str or Loss
+        "log_loss", or another of `Sequential.compile`, such as "hinge", "mean_squared_error" or
+        CategoricalCrossentropy(label_smoothing=0.1).
+    out_activation : str, optional
+        The activation of the output layer; the one that suits the loss unless given.
+    dropout : float or sequence of float
+        How much of each hidden layer's outputs is left out while training.
+    class_weight : dict, list of dict, "balanced" or None
+        What the weights of rows are multiplied by, for each label; "balanced" is
+        n_samples / (n_classes * count).
+    scoring : str, callable or None
+        What early stopping looks at: the name of a score of scikit-learn, a function
+        (estimator, X, y), "loss" (of validation, the less the better), or None, accuracy.
+    mode : {"stochastic", "minibatch", "batch"}, optional
+        "stochastic" is batch_size=1, "batch" all rows; unless given, what `batch_size` says. In
+        stochastic mode a weight multiplies the row's step.
+    average : bool
+        Whether to end with the mean of the weights after all steps.
+    callbacks : sequence of Callback, optional
+        Objects of fastnn whose hooks to call; their `model` is `model_`.
+    threads : int, optional
+        How many threads to run on at most. The bits of the result are the same for every number.
+
+    Attributes
+    ----------
+    model_ : Sequential
+        The network, with its optimiser and `history`.
+    classes_ : array, or list of arrays
+        The labels, sorted.
+    coefs_, intercepts_ : list of array
+        W of shape (n_in, n_out) and b of shape (n_out,), of each layer: views of the network's.
+    loss_, best_loss_ : float
+        The loss of the last epoch and the lowest; the latter None with early stopping.
+    loss_curve_, validation_loss_curve_ : list of float
+        That of each epoch, and of the rows to validate with after it, if there are any.
+    validation_scores_, best_validation_score_ : list of float, float
+        Of early stopping, otherwise None.
+    n_iter_, t_ : int
+        Epochs of the last fit; rows seen in all.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+        Layers, inputs counted as one; units of the last one, and its activation.
+    n_features_in_, feature_names_in_ : int, array of str
+        Columns of X, and their names if it had some.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From `fit`, if a parameter or the data are not as said above; ValueError if training
+        diverges, after which the weights are the last finite ones.
+
+    Examples
+    --------
+    >>> from fastnn import MLPClassifier
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MLPClassifier(learning_rate_init=0.01, random_state=0).fit(X, y)
+    >>> clf.predict(X[:2]), clf.score(X, y) > 0.95
+    (array([0, 0]), True)
+    """
+
+    _y_numeric = False
+    _usual_score: ClassVar[Callable[..., float]] = staticmethod(accuracy_score)
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: Activations = "relu",
+        *,
+        solver: str | Optimizer = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: str | Loss = "log_loss",
+        out_activation: str | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        class_weight: Any = None,
+        scoring: str | Callable[..., float] | None = None,
+        mode: str | None = None,
+        average: bool = False,
+        callbacks: Sequence[Callback] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._keep(locals())
+
+    # ---- labels ---------------------------------------------------------------------------------
+
+    def _coded(self, y: Array, *, first: bool, incremental: bool) -> Array:
+        if not hasattr(self, "classes_") or (first and not incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_classes(unique_labels(y), incremental=incremental)
+        if self._is_multilabel:
+            y = y.toarray() if hasattr(y, "toarray") else y
+            return np.asarray(y, np.float64)
+        return np.searchsorted(self.classes_, y)
+
+    def _check_classes(self, found: Array, *, incremental: bool) -> None:
+        known = self.classes_
+        if self.warm_start and not incremental and set(found) != set(known):
+            raise ValueError(
+                f"warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {known}, `y` has {found}"
+            )
+        if len(np.setdiff1d(found, known, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has "
+                f"{found}."
+            )
+
+    @property
+    def _is_multilabel(self) -> bool:
+        kind: str = self._label_binarizer.y_type_
+        return kind.startswith("multilabel")
+
+    def _loss_for(self, y: Array) -> Loss:
+        if self.loss == "log_loss" and not self._is_multilabel and len(self.classes_) > 2:
+            return CategoricalCrossentropy().averaged()
+        return super()._loss_for(y)
+
+    def _n_outputs(self, y: Array, loss: Loss) -> int:
+        if self._is_multilabel:
+            return int(y.shape[1])
+        one_column = len(self.classes_) <= 2 and loss.targets != "classes"
+        return 1 if one_column else max(2, len(self.classes_))
+
+    def _targets(self, y: Array) -> Array:
+        model = self.model_
+        loss, n_outputs = model._compiled_loss(), self.n_outputs_
+        if y.ndim == 2 or n_outputs == 1 or loss.targets == "classes":
+            return y
+        return np.eye(n_outputs, dtype=model.dtype)[y]
+
+    @property
+    def _border(self) -> float:
+        """Outputs above it mean yes."""
+        return 0.0 if self.model_._compiled_loss().targets == "signs" else 0.5
+
+    def _decided(self, outputs: Array) -> Array:
+        if self._is_multilabel:
+            return (outputs > self._border).astype(int)
+        if outputs.shape[1] == 1:
+            places = (outputs[:, 0] > self._border) & (len(self.classes_) > 1)
+            return self.classes_[places.astype(np.intp)]
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def _labelled(self, y: Array) -> Array:
+        return y if self._is_multilabel else self.classes_[y]
+
+    def _strata(self, y: Array) -> Array | None:
+        return y[:, None].astype(bool) if y.ndim == 1 and len(self.classes_) <= 2 else None
+
+    # ---- training and using -----------------------------------------------------------------------
+
+    @available_if(lambda self: self._check_solver())  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """One epoch over these rows, from the weights and the optimiser's state as they are.
+
+        Nothing is held out, also with `early_stopping`.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array of shape (n_classes,), optional
+            All labels that will ever come; needed at the first call.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            self._label_binarizer = LabelBinarizer()
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer.fit(y if multilabel else classes)
+            self.classes_ = self._label_binarizer.classes_
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any, out: Array | None = None) -> Array:
+        """The label of each row, or for rows of several labels 0 and 1 for each of them.
+
+        Parameters
+        ----------
+        X : array, frame or sparse matrix of shape (n_samples, n_features)
+        out : array, optional
+            Where to write them, of the shape and dtype of what is returned.
+        """
+        decided = self._decided(self._outputs_of(X))
+        if out is None:
+            return decided
+        out = room_for("out", out, decided.shape, decided.dtype)
+        out[...] = decided
+        return out
+
+    def _gives_probabilities(self) -> bool:
+        if hasattr(self, "model_") and self.out_activation_ not in ("logistic", "softmax"):
+            raise AttributeError(
+                f"there are no probabilities: the outputs are those of "
+                f"out_activation={self.out_activation_!r}; see decision_function"
+            )
+        return True
+
+    @available_if(lambda self: self._gives_probabilities())  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any, out: Array | None = None) -> Array:
+        """The probability of each label, shape (n_samples, n_classes), in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array, frame or sparse matrix of shape (n_samples, n_features)
+        out : array of shape (n_samples, n_classes), optional
+            Where to write them, of the dtype that training had.
+        """
+        if "model_" in self.__dict__ and self.n_outputs_ > 1 and self._rows_sum_to_1:
+            return self._outputs_of(X, out)
+        outputs = self._outputs_of(X)
+        n_columns = max(2, self.n_outputs_)
+        if out is None:
+            out = np.empty((len(outputs), n_columns), outputs.dtype)
+        out = room_for("out", out, (len(outputs), n_columns), outputs.dtype)
+        if n_columns > outputs.shape[1]:
+            out[:, 1:] = outputs
+            np.subtract(1, outputs[:, 0], out=out[:, 0])
+        else:  # one against all others: a sigmoid for each class
+            np.divide(outputs, outputs.sum(axis=1, keepdims=True), out=out)
+        return out
+
+    @property
+    def _rows_sum_to_1(self) -> bool:
+        return self._is_multilabel or self.out_activation_ == "softmax"
+
+    @available_if(lambda self: self._gives_probabilities())  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: Any) -> Array:
+        """The logarithm of `predict_proba`."""
+        probabilities = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(probabilities, out=probabilities)
+
+    def decision_function(self, X: Any) -> Array:
+        """How far each row is on the side of a label: z of the output layer, before sigmoid or
+        softmax.
+
+        Shape (n_samples,) for two classes, above 0 for the second; otherwise one column for each.
+        """
+        z = self._outputs_of(X, before_output=self.out_activation_ in ("logistic", "softmax"))
+        if z.shape[1] == 1:
+            return z.ravel()
+        return z[:, 1] - z[:, 0] if len(self.classes_) == 2 and not self._is_multilabel else z
+
+    def learn_one(self, x: npt.ArrayLike, y: Any) -> Self:
+        """One step with a single row of shape (n_features,): for rows that come one by one.
+
+        The first rows, and with them the labels, come to `partial_fit`; after that a row takes some
+        microseconds. Raises what `partial_fit` does.
+        """
+        check_is_fitted(self)
+        place = self._places.get(y) if isinstance(y, str | int | float | np.generic) else None
+        if place is None:
+            return self.partial_fit(np.reshape(x, (1, -1)), [y])
+        return self._learn_row(x, place)
+
+    @property
+    def _places(self) -> dict[Any, int]:
+        """Those of the labels in `classes_`."""
+        known = self.__dict__.get("_places_of")
+        if known is None or known[0] is not self.classes_:
+            places = {label: place for place, label in enumerate(self.classes_.tolist())}
+            known = self._places_of = self.classes_, places
+        found: dict[Any, int] = known[1]
+        return found
+
+    def predict_one(self, x: npt.ArrayLike) -> Any:
+        """The label of a single row of shape (n_features,)."""
+        return self.predict(np.reshape(x, (1, -1)))[0]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
+    """Regressor: scikit-learn's MLPRegressor on fastnn's engine, and what it does not have.
+
+    From the same `random_state` training ends in scikit-learn's weights, up to rounding. The loss
+    of a batch is sum_i w_i l_i / sum_i w_i + alpha/2 sum W^2 / sum_i w_i, with the sample weights
+    w_i (1 unless given); l is half the mean of the squared errors of a row's k outputs, while, as
+    in scikit-learn, the steps go along the derivative of half their sum.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        "squared_error"; "poisson", half the deviance of counts, whose output is exp(z); or another
+        of `Sequential.compile`, such as "mean_absolute_error", "huber" or Huber(delta=2).
+    hidden_layer_sizes, activation, solver, ... : see `MLPClassifier`
+        All others, but `class_weight`, are those of the classifier. `scoring=None` is R^2.
+
+    Attributes
+    ----------
+    model_, coefs_, intercepts_, loss_, ... : see `MLPClassifier`
+        All are those of the classifier, but `classes_`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From `fit`, if a parameter or the data are not as said above; ValueError if training
+        diverges, after which the weights are the last finite ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLPRegressor
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> y = np.sin(3 * X[:, 0])
+    >>> reg = MLPRegressor(solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+    >>> reg.score(X, y) > 0.99
+    True
+    """
+
+    _y_numeric = True
+    _usual_score: ClassVar[Callable[..., float]] = staticmethod(r2_score)
+
+    def __init__(
+        self,
+        loss: str | Loss = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: Activations = "relu",
+        *,
+        solver: str | Optimizer = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str | Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        out_activation: str | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        scoring: str | Callable[..., float] | None = None,
+        mode: str | None = None,
+        average: bool = False,
+        callbacks: Sequence[Callback] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._keep(locals())
+
+    def _coded(self, y: Array, *, first: bool, incremental: bool) -> Array:
+        return y
+
+    def _n_outputs(self, y: Array, loss: Loss) -> int:
+        return 1 if y.ndim == 1 else int(y.shape[1])
+
+    def _targets(self, y: Array) -> Array:
+        return y
+
+    def _decided(self, outputs: Array) -> Array:
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
+    def _labelled(self, y: Array) -> Array:
+        return y
+
+    def _strata(self, y: Array) -> None:
+        return None
+
+    @available_if(lambda self: self._check_solver())  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """One epoch over these rows, from the weights and the optimiser's state as they are.
+
+        Nothing is held out, also with `early_stopping`. X, y and sample_weight are as in `fit`.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any, out: Array | None = None) -> Array:
+        """The outputs, shape (n_samples,), or (n_samples, n_outputs) if there are several.
+
+        Parameters
+        ----------
+        X : array, frame or sparse matrix of shape (n_samples, n_features)
+        out : array, optional
+            Where to write them, of the dtype that training had.
+        """
+        if out is None:
+            return self._decided(self._outputs_of(X))
+        check_is_fitted(self)
+        n_rows, n_outputs = np.shape(X)[0], self.n_outputs_
+        shape = (n_rows,) if n_outputs == 1 else (n_rows, n_outputs)
+        room = room_for("out", out, shape, self.model_.dtype)
+        self._outputs_of(X, room.reshape(n_rows, n_outputs))
+        return room
+
+    def learn_one(self, x: npt.ArrayLike, y: float) -> Self:
+        """One step with a single row of shape (n_features,): for rows that come one by one.
+
+        The first rows come to `partial_fit`; after that a row takes some microseconds. Raises what
+        `partial_fit` does.
+        """
+        check_is_fitted(self)
+        return self._learn_row(x, y)
+
+    def predict_one(self, x: npt.ArrayLike) -> Any:
+        """The output of a single row of shape (n_features,)."""
+        return self.predict(np.reshape(x, (1, -1)))[0]
+
+
+def estimator_of(model: Sequential, **parameters: Any) -> MLPClassifier | MLPRegressor:
+    """What `Sequential.as_estimator` returns."""
+    raise NotImplementedError

@@ -1,0 +1,672 @@
+"""What MLPClassifier and MLPRegressor share: scikit-learn's words and habits, and the engine.
+
+They translate words and hold what scikit-learn keeps of a fit; `model_` is the `Sequential` that
+does the work. Where scikit-learn's formulas differ from Keras's, scikit-learn's are used.
+"""
+
+import copy
+import functools
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.optimize import OptimizeResult
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.optimize import _check_optimize_result
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastnn._validation import Array, Data, layer_weights, number_between
+from fastnn.activations import ACTIVATIONS
+from fastnn.arguments import MODES, Prepared, checked_callbacks, checked_plan
+from fastnn.convergence import Convergence, Minimisation
+from fastnn.drawn import DrawnPlan, Orders, initial_weights
+from fastnn.hooks import Callback, Logs
+from fastnn.layers import Dense, Dropout, Layer
+from fastnn.losses import LOSSES, Loss
+from fastnn.models import Sequential
+from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
+from fastnn.regularizers import SharedL2
+from fastnn.schedules import Schedule
+from fastnn.sources import AllRows, DenseBlocks, Source
+from fastnn.training import batch_size_for
+
+Activations = str | Sequence[str]
+
+# scikit-learn's words for what is called otherwise here
+ACTIVATION_WORDS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
+LOSS_WORDS = {"squared_error": "half_squared_error", "poisson": "half_poisson_deviance"}
+OWN_WORDS = {word: name for name, word in ACTIVATION_WORDS.items()}
+AUTO_BATCH = 200  # rows at most in a batch of "auto"
+DENSE_BYTES = 1 << 28  # of sparse rows that are made dense at once; beyond, block by block
+BLOCK_BYTES = 1 << 25
+PREDICTED_BYTES = 1 << 25  # of sparse rows, dense, to predict at a time
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to train on or to validate with, as the engine takes them; X may be sparse."""
+
+    X: Any
+    y: Array
+    sample_weight: Array | None
+
+    def take(self, rows: Array) -> "Rows":
+        weights = self.sample_weight
+        return Rows(self.X[rows], self.y[rows], None if weights is None else weights[rows])
+
+
+class WeightViews(list[Array]):
+    """Views of a model's arrays; what is put in the place of one is copied into it."""
+
+    def __setitem__(self, place: Any, values: Any) -> None:
+        self[place][...] = values
+
+
+class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What classifier and regressor have in common."""
+
+    hidden_layer_sizes: Any
+    activation: Activations
+    solver: str | Optimizer
+    alpha: float
+    batch_size: Any
+    learning_rate: str | Schedule
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    loss: str | Loss
+    shuffle: bool
+    random_state: Any
+    tol: float
+    verbose: Any
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    out_activation: str | None
+    dropout: float | Sequence[float]
+    scoring: str | Callable[..., float] | None
+    mode: str | None
+    average: bool
+    callbacks: Sequence[Callback] | None
+    threads: int | None
+    class_weight: Any = None
+
+    model_: Sequential
+
+    __metadata_request__predict: ClassVar = {"out": UNUSED}
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({*ACTIVATIONS, *ACTIVATION_WORDS}), list, tuple],
+        "solver": [StrOptions(set(OPTIMIZERS)), Optimizer],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "loss": [StrOptions({*LOSSES, *LOSS_WORDS}), Loss],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "out_activation": [StrOptions({*ACTIVATIONS, *ACTIVATION_WORDS}), None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "mode": [StrOptions(set(MODES)), None],
+        "average": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Every argument of the constructor under its own name, unchecked, as scikit-learn asks."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
+    # ---- the words ----------------------------------------------------------------------------
+
+    @property
+    def _hidden_sizes(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        return [sizes] if not hasattr(sizes, "__iter__") else list(sizes)
+
+    def _hidden_activations(self, n_hidden: int) -> list[str]:
+        given = self.activation
+        names = [given] * n_hidden if isinstance(given, str) else list(given)
+        if len(names) != n_hidden:
+            raise ValueError(
+                f"activation={given!r} names {len(names)}, but there are {n_hidden} hidden layers; "
+                f"expected one for each, e.g. activation={['relu'] * n_hidden!r}"
+            )
+        return [ACTIVATION_WORDS.get(name, name) for name in names]
+
+    def _dropout_rates(self, n_hidden: int) -> list[float]:
+        """How much of each hidden layer's outputs is left out."""
+        given = self.dropout
+        rates = list(given) if isinstance(given, list | tuple) else [given] * n_hidden
+        if len(rates) != n_hidden:
+            raise ValueError(
+                f"dropout={given!r} holds {len(rates)} rates, but there are {n_hidden} hidden "
+                f"layers; expected one for each, e.g. dropout={[0.5] * n_hidden!r}"
+            )
+        return [number_between("dropout", rate, 0, 1, example=0.5) for rate in rates]
+
+    def _layers(self, n_outputs: int, output_activation: str) -> list[Layer]:
+        sizes = self._hidden_sizes
+        activations, rates = self._hidden_activations(len(sizes)), self._dropout_rates(len(sizes))
+        penalty = SharedL2(self.alpha) if self.alpha else None
+        layers: list[Layer] = []
+        for size, activation, rate in zip(sizes, activations, rates, strict=True):
+            layers.append(Dense(size, activation, kernel_regularizer=penalty))
+            layers += [Dropout(rate)] if rate else []
+        return [*layers, Dense(n_outputs, output_activation, kernel_regularizer=penalty)]
+
+    def _loss_for(self, y: Array) -> Loss:
+        """The loss, divided by the sample weights as scikit-learn's are."""
+        loss = self.loss
+        if isinstance(loss, str):
+            loss = LOSSES[LOSS_WORDS.get(loss, loss)]()
+        return loss.averaged()
+
+    def _output_activation(self, loss: Loss) -> str:
+        if self.out_activation is not None:
+            return ACTIVATION_WORDS.get(self.out_activation, self.out_activation)
+        return loss.outputs[0] if loss.outputs else "linear"
+
+    @property
+    def _rate_rule(self) -> str:
+        """How epochs change the learning rate; of Adam they do not, as in scikit-learn."""
+        given = self.learning_rate
+        return given if isinstance(given, str) and self.solver != "adam" else "constant"
+
+    def _optimizer(self) -> Optimizer:
+        solver = self.solver
+        if isinstance(solver, Optimizer):
+            return solver
+        if solver == "lbfgs":
+            return LBFGS(
+                cost_tolerance=1e7 * np.finfo(np.float64).eps,  # SciPy's own default
+                gradient_tolerance=self.tol,
+                max_evaluations=self.max_fun,
+            )
+        given = self.learning_rate
+        rate = given if isinstance(given, Schedule) else float(self.learning_rate_init)
+        average: dict[str, Any] = {"use_ema": self.average, "ema_momentum": None}
+        if solver == "sgd":
+            return SGD(rate, self.momentum, self.nesterovs_momentum, **average)
+        made = OPTIMIZERS[solver]
+        if issubclass(made, Adam):
+            settings = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+            return made(rate, **settings, **average)
+        return made(rate, **average)
+
+    def _size_of_batches(self, n_rows: int) -> int:
+        if self._is_lbfgs and self.mode is None:
+            return n_rows
+        given = self.batch_size
+        if given == "auto":
+            size = None if self.mode in ("stochastic", "batch") else min(AUTO_BATCH, n_rows)
+        else:
+            if given > n_rows:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                    "clipped",
+                    stacklevel=2,
+                )
+            size = min(given, n_rows)
+        return batch_size_for(self.mode, size, n_rows)
+
+    @property
+    def _is_lbfgs(self) -> bool:
+        return self.solver == "lbfgs" or isinstance(self.solver, LBFGS)
+
+    # ---- what classifier and regressor have apart ------------------------------------------------
+
+    _y_numeric: ClassVar[bool]
+
+    def _coded(self, y: Array, *, first: bool, incremental: bool) -> Array:
+        """Targets as numbers; of classes their places in `classes_`."""
+        raise NotImplementedError
+
+    def _n_outputs(self, y: Array, loss: Loss) -> int:
+        raise NotImplementedError
+
+    def _targets(self, y: Array) -> Array:
+        """What the engine trains on."""
+        raise NotImplementedError
+
+    def _decided(self, outputs: Array) -> Array:
+        """What `predict` returns for these outputs."""
+        raise NotImplementedError
+
+    def _labelled(self, y: Array) -> Array:
+        """What `predict` returns if it is right."""
+        raise NotImplementedError
+
+    def _strata(self, y: Array) -> Array | None:
+        """What is to be found in the same shares among the rows held out."""
+        raise NotImplementedError
+
+    _usual_score: ClassVar[Callable[..., float]]
+
+    # ---- training ---------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        coef_init: Sequence[npt.ArrayLike] | None = None,
+        intercept_init: Sequence[npt.ArrayLike] | None = None,
+    ) -> Self:
+        """Train on the rows of X.
+
+        Parameters
+        ----------
+        X : array, frame or sparse matrix of shape (n_samples, n_features)
+            float32 rows make a float32 network, all others a float64 one.
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+            Labels, or 0 and 1 for each of several; of a regressor numbers.
+        sample_weight : array of shape (n_samples,), optional
+            The weights w_i >= 0.
+        X_val, y_val, sample_weight_val : arrays, optional
+            Rows to validate with: for `validation_loss_curve_` and, in place of rows held out, for
+            `early_stopping`.
+        coef_init, intercept_init : sequence of array, optional
+            W of shape (n_in, n_out) and b of shape (n_out,) of each layer to begin with.
+
+        Returns
+        -------
+        self
+        """
+        held_out, initial = (X_val, y_val, sample_weight_val), (coef_init, intercept_init)
+        return self._fit(X, y, sample_weight, held_out=held_out, initial=initial)
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, *, held_out: tuple[Any, Any, Any] = (None,) * 3,
+        initial: tuple[Any, Any] = (None, None), incremental: bool = False,
+    ) -> Self:  # fmt: skip
+        """What `fit` and `partial_fit` do."""
+        first = not hasattr(self, "model_") or not (self.warm_start or incremental)
+        self._check_sizes()
+        rows = self._checked(X, y, sample_weight, first=first, incremental=incremental)
+        validation = self._checked_validation(*held_out)
+        rng = check_random_state(self.random_state)
+        if first or not incremental:
+            self._begin(rows, rng, first=first, initial=initial)
+        if self._is_lbfgs:
+            self._minimise(rows, validation)
+            return self
+        if self.early_stopping and not incremental and validation is None:
+            rows, validation = self._held_out(rows, rng)
+        self._descend(rows, validation, rng, incremental=incremental)
+        return self
+
+    def _check_sizes(self) -> None:
+        sizes = self._hidden_sizes
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool
+    ) -> Rows:
+        """Rows to train on; from the first ones follow the columns, and the classes."""
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._y_numeric,
+            dtype=(np.float64, np.float32), reset=first,
+        )  # fmt: skip
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        codes = self._coded(y, first=first, incremental=incremental)
+        return Rows(X, codes, self._weighed(X, y, sample_weight, incremental=incremental))
+
+    def _weighed(self, X: Any, y: Array, sample_weight: Any, *, incremental: bool) -> Array | None:
+        """The sample weights times those of the classes."""
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        if self.class_weight is None:
+            return sample_weight
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to "
+                f"use 'balanced' weights, use compute_class_weight('balanced', classes=classes, "
+                f"y=y) and pass a dictionary of its results as class_weight"
+            )
+        weights: Array = compute_sample_weight(self.class_weight, y)
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Rows | None:
+        """Rows that were given to validate with."""
+        if X is None and y is None and sample_weight is None:
+            return None
+        if X is None or y is None:
+            raise ValueError(
+                "X_val and y_val belong together: expected both, e.g. fit(X, y, X_val=Xv, y_val=yv)"
+            )
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._y_numeric,
+            dtype=(np.float64, np.float32), reset=False,
+        )  # fmt: skip
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        codes = self._coded(np.squeeze(y), first=False, incremental=True)
+        return Rows(X, codes, sample_weight)
+
+    def _begin(
+        self, rows: Rows, rng: np.random.RandomState, *, first: bool, initial: tuple[Any, Any]
+    ) -> None:
+        """A model with new weights, or one that goes on with those it has."""
+        model = self._new_model(rows, rng if first else None)
+        if first:
+            self._set_initial(model, *initial)
+            self._forget()
+        else:
+            model.set_weights(self.model_.get_weights())
+            self._set_initial(model, *initial)
+        self.model_ = model
+
+    def _new_model(self, rows: Rows, rng: np.random.RandomState | None) -> Sequential:
+        """Its weights, and the seed of its dropout, are drawn if there is what to draw from."""
+        loss = self._loss_for(rows.y)
+        n_outputs, activation = self._n_outputs(rows.y, loss), self._output_activation(loss)
+        layers = self._layers(n_outputs, activation)
+        dtype = rows.X.dtype.name
+        model = Sequential(layers, dtype=dtype, seed=0)
+        model.compile(self._optimizer(), loss)
+        model.build(rows.X.shape[1])
+        if rng is not None:
+            sizes = [rows.X.shape[1], *self._hidden_sizes, n_outputs]
+            hidden = self._hidden_activations(len(sizes) - 2)
+            last = hidden[-1:] or ["relu"]
+            model.set_weights(initial_weights(rng, sizes, [*hidden, *last], dtype))
+            if any(isinstance(layer, Dropout) for layer in layers):
+                model.seed = int(rng.randint(2**31))
+        return model
+
+    def _set_initial(self, model: Sequential, coefs: Any, intercepts: Any) -> None:
+        """The weights and biases that `fit` was given to begin with."""
+        names = ("coef_init", coefs), ("intercept_init", intercepts)
+        weights = model.get_weights()
+        for offset, (name, arrays) in enumerate(names):
+            if arrays is None:
+                continue
+            places = weights[offset::2]
+            if len(arrays) != len(places):
+                raise ValueError(
+                    f"{name} has {len(arrays)} arrays; expected {len(places)}, of the shapes "
+                    f"{', '.join(str(place.shape) for place in places)}"
+                )
+            for number, (given, place) in enumerate(zip(arrays, places, strict=True)):
+                place[...] = layer_weights(f"{name}[{number}]", given, place.shape, model.dtype)
+        model.set_weights(weights)
+
+    def _forget(self) -> None:
+        """What is kept of fits is that of none."""
+        self.n_iter_ = self.t_ = self._no_improvement_count = 0
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] = []
+        scored = self.early_stopping and not self._is_lbfgs
+        self.best_loss_ = None if scored else np.inf
+        self.validation_scores_: list[float] | None = [] if scored else None
+        self.best_validation_score_ = -np.inf if scored else None
+        self._best_weights: list[Array] | None = None
+
+    def _held_out(self, rows: Rows, rng: np.random.RandomState) -> tuple[Rows, Rows]:
+        """Rows to train on, and some to validate with, drawn as scikit-learn draws them."""
+        train, validate = train_test_split(
+            np.arange(len(rows.y)),
+            random_state=rng,
+            test_size=self.validation_fraction,
+            stratify=self._strata(rows.y),
+        )
+        if len(validate) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset."
+            )
+        return rows.take(train), rows.take(validate)
+
+    def _descend(
+        self, rows: Rows, validation: Rows | None, rng: np.random.RandomState, *, incremental: bool
+    ) -> None:
+        """Epochs of gradient descent, and what scikit-learn says of their end."""
+        n_rows = len(rows.y)
+        stops_early = self.early_stopping and not incremental
+        score = self._scorer(validation) if stops_early and validation else None
+        rule = Convergence(self, n_rows, score)
+        orders = Orders(rng) if self.shuffle else None
+        plan = self._plan(n_rows, 1 if incremental else self.max_iter, orders)
+        self.n_iter_ = 0
+        finished = self._run(plan, rows, validation, rule)
+        if score is not None and self._best_weights is not None:
+            self.model_.set_weights(self._best_weights)
+        if finished and not incremental and not self.model_.stop_training:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                f"optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _minimise(self, rows: Rows, validation: Rows | None) -> None:
+        """L-BFGS over all rows, and what scikit-learn says if it does not converge."""
+        self.n_iter_, rule = 0, Minimisation(self)
+        plan = self._plan(len(rows.y), self.max_iter, None)
+        if not self._run(plan, rows, validation, rule):
+            return
+        found = OptimizeResult(self.model_.history.params["lbfgs"])
+        self.loss_ = float(found.fun)
+        if not self.model_.stop_training:
+            self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
+
+    def _plan(self, n_rows: int, epochs: int, orders: Orders | None) -> DrawnPlan:
+        plan = checked_plan(
+            epochs=epochs, mode=None, batch_size=self._size_of_batches(n_rows),
+            shuffle=self.shuffle, seed=self.model_.seed, threads=self.threads,
+        )  # fmt: skip
+        return DrawnPlan(**vars(plan), orders=orders)
+
+    def _run(self, plan: DrawnPlan, rows: Rows, validation: Rows | None, rule: Callback) -> bool:
+        """Train; whether it went through. An interrupt leaves the weights as they are then."""
+        held_out = None if validation is None else self._data(validation)
+        plan, source = self._source(plan, rows)
+        callbacks = [rule, *checked_callbacks(self.callbacks)]
+        try:
+            self.model_._fit(plan, Prepared(source, held_out), callbacks)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+            return False
+        except FloatingPointError as error:
+            self._settle_divergence(error)
+            return False
+        return True
+
+    def _settle_divergence(self, error: FloatingPointError) -> None:
+        """Go on with the best weights, if any were kept; otherwise it is an error."""
+        if self._best_weights is None or self.validation_scores_ is None:
+            raise ValueError(f"{NOT_FINITE} {error}") from error
+        self.n_iter_ += 1
+        self.loss_ = np.nan
+        self.loss_curve_.append(np.nan)
+        self.validation_scores_.append(np.nan)
+        warnings.warn(
+            f"{error} The weights of the epoch with the best validation score are kept.",
+            ConvergenceWarning,
+            stacklevel=7,
+        )
+
+    def _source(self, plan: DrawnPlan, rows: Rows) -> tuple[DrawnPlan, Source]:
+        """Where the rows of an epoch come from, and in which order they are then visited.
+
+        Many sparse rows are made dense block by block, unless a batch takes them all.
+        """
+        n_rows, size = len(rows.y), plan.size(len(rows.y))
+        row_bytes = rows.X.shape[1] * rows.X.dtype.itemsize
+        if not sparse.issparse(rows.X) or n_rows * row_bytes <= DENSE_BYTES or size == n_rows:
+            return plan, AllRows(self._data(rows))
+        y, weights = self.model_._inputs().labels(self._targets(rows.y), rows.sample_weight, n_rows)
+        block = max(1, BLOCK_BYTES // (row_bytes * size)) * size
+        order = functools.partial(plan.order, 0, n_rows)
+        source = DenseBlocks(rows.X, y, weights, block, order, self.model_.dtype)
+        return replace(plan, orders=None), source
+
+    def _data(self, rows: Rows) -> Data:
+        """All rows as the engine takes them."""
+        X = rows.X.toarray() if sparse.issparse(rows.X) else rows.X
+        return self.model_._inputs().data(X, self._targets(rows.y), rows.sample_weight)
+
+    def _scorer(self, rows: Rows) -> Callable[[Logs], float]:
+        """The score of the rows held out, as `scoring` has it; more is better."""
+        y, weights = self._labelled(rows.y), rows.sample_weight
+        if self.scoring == "loss":
+            return lambda logs: -logs["val_loss"]
+        if self.scoring is None:
+            return lambda logs: self._usual_score_of(rows.X, y, weights)
+        scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
+        twin = copy.copy(self)  # of the same model, which asks for no names of columns
+        twin.__dict__.pop("feature_names_in_", None)
+        arguments = {} if weights is None else {"sample_weight": weights}
+        return lambda logs: float(scorer(twin, rows.X, y, **arguments))
+
+    def _usual_score_of(self, X: Any, y: Array, weights: Array | None) -> float:
+        """Accuracy or R2; NaN if outputs overflow, as in scikit-learn."""
+        try:
+            outputs = self._outputs_for(X)
+        except FloatingPointError:
+            return math.nan
+        return float(type(self)._usual_score(y, self._decided(outputs), sample_weight=weights))
+
+    # ---- using ------------------------------------------------------------------------------------
+
+    def _outputs_of(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
+        """The outputs for rows that the user gives; a single one goes a short way."""
+        own = self.__dict__
+        plain = out is None and not before_output and type(X) is np.ndarray
+        if plain and X.shape[:1] == (1,) and "model_" in own and "feature_names_in_" not in own:
+            outputs: Array | None = own["model_"]._outputs_of_one(X)
+            if outputs is not None:
+                return outputs
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        return self._outputs_for(X, out, before_output)
+
+    def _outputs_for(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
+        """Those for checked rows, sparse ones some at a time."""
+        model = self.model_
+        predict = model._predict_before_output if before_output else model.predict
+        if not sparse.issparse(X):
+            return predict(X, threads=self.threads, out=out)
+        step = max(1, PREDICTED_BYTES // (X.shape[1] * X.dtype.itemsize))
+        starts = range(0, X.shape[0], step)
+        found = [
+            predict(X[start : start + step].toarray(), threads=self.threads) for start in starts
+        ]
+        return np.concatenate(found, out=out)
+
+    def _learn_row(self, x: npt.ArrayLike, target: float) -> Self:
+        """One step with a single row."""
+        row = np.reshape(x, (1, -1))
+        if self.model_._learn_row(row, target) is None:
+            self.model_.train_on_batch(row, target)
+        self.t_ += 1
+        return self
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """W of each layer, shape (n_in, n_out): views, so that changes in place count."""
+        return self._views(0, "coefs_")
+
+    @coefs_.setter
+    def coefs_(self, arrays: Sequence[npt.ArrayLike]) -> None:
+        self._set_initial(self.model_, arrays, None)
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """b of each layer, shape (n_out,): views, so that changes in place count."""
+        return self._views(1, "intercepts_")
+
+    @intercepts_.setter
+    def intercepts_(self, arrays: Sequence[npt.ArrayLike]) -> None:
+        self._set_initial(self.model_, None, arrays)
+
+    def _views(self, offset: int, name: str) -> list[Array]:
+        if "model_" not in self.__dict__:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r} before fit; initial "
+                f"weights: fit(X, y, coef_init=..., intercept_init=...)"
+            )
+        return WeightViews(self.model_._weight_views()[offset::2])
+
+    @property
+    def n_layers_(self) -> int:
+        """How many layers, the inputs counted as one."""
+        return len(self.coefs_) + 1
+
+    @property
+    def n_outputs_(self) -> int:
+        """How many units the last layer has."""
+        return len(self.intercepts_[-1])
+
+    @property
+    def out_activation_(self) -> str:
+        """The activation of the last layer, in scikit-learn's words."""
+        self.coefs_  # noqa: B018  # raises before fit
+        last = self.model_.layers[-1]
+        assert isinstance(last, Dense)
+        return OWN_WORDS.get(last.activation, last.activation)
+
+    def _check_solver(self) -> bool:
+        if self._is_lbfgs:
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not "
+                f"stochastic."
+            )
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
