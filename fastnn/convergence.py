@@ -1,5 +1,6 @@
 """When scikit-learn's perceptrons end a fit or lower the learning rate, and what they keep."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -44,8 +45,9 @@ class Convergence(Callback):
 
     def _loss_stalls(self) -> bool:
         estimator, loss = self._estimator, self._estimator.loss_
-        stalls: bool = loss > estimator.best_loss_ - estimator.tol
-        estimator.best_loss_ = min(loss, estimator.best_loss_)
+        best = math.inf if estimator.best_loss_ is None else estimator.best_loss_
+        stalls: bool = loss > best - estimator.tol
+        estimator.best_loss_ = min(loss, best)
         return stalls
 
     def _score_stalls(self, score: float) -> bool:

@@ -269,9 +269,8 @@ def _loss_of_batch(descent: Descent, before: float, n_rows: int, weight: float) 
 
     The total has then risen by n_rows * L.
     """
-    share = inverse(weight)
-    shared = descent.network.penalty(share) - descent.network.penalty()
-    L = (descent.total - before) * share + shared
+    shared = descent.network.shared_penalty()
+    L = (descent.total - before + shared) * inverse(weight)
     if shared or weight != n_rows:
         descent.total = before + n_rows * L
     return L

@@ -14,13 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn._validation import Array, room_for
 from fastnn.hooks import Callback
+from fastnn.layers import Dense
 from fastnn.losses import CategoricalCrossentropy, Loss
 from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
 from fastnn.perceptron import Activations, Perceptron
 from fastnn.schedules import Schedule
 
-PROBABILITIES = "sigmoid", "softmax"
+LABELS = str, int, float, np.generic  # what a single one may be
 
 
 class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
@@ -146,6 +147,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     _y_numeric = False
     _usual_score: ClassVar[Callable[..., float]] = staticmethod(accuracy_score)
 
+    classes_: Array
+
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
@@ -184,7 +187,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     ) -> None:
         self._keep(locals())
 
-    # ---- labels ---------------------------------------------------------------------------------
+    # ---- labels ------------------------------------------------------------------------------
 
     def _coded(self, y: Array, *, first: bool, incremental: bool) -> Array:
         if not hasattr(self, "classes_") or (first and not incremental):
@@ -240,19 +243,20 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     def _decided(self, outputs: Array) -> Array:
         if self._is_multilabel:
-            return (outputs > self._border).astype(int)
+            chosen: Array = (outputs > self._border).astype(int)
+            return chosen
         if outputs.shape[1] == 1:
             places = (outputs[:, 0] > self._border) & (len(self.classes_) > 1)
-            return self.classes_[places.astype(np.intp)]
-        return self.classes_[outputs.argmax(axis=1)]
+            return self.classes_.take(places)
+        return self.classes_.take(outputs.argmax(axis=1))
 
     def _labelled(self, y: Array) -> Array:
-        return y if self._is_multilabel else self.classes_[y]
+        return y if self._is_multilabel else self.classes_.take(y)
 
     def _strata(self, y: Array) -> Array | None:
         return y[:, None].astype(bool) if y.ndim == 1 and len(self.classes_) <= 2 else None
 
-    # ---- training and using -----------------------------------------------------------------------
+    # ---- training and using ------------------------------------------------------------------
 
     @available_if(lambda self: self._check_solver())  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -330,9 +334,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     @available_if(lambda self: self._gives_probabilities())  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of `predict_proba`."""
-        probabilities = self.predict_proba(X)
+        probabilities: Array = self.predict_proba(X)
         with np.errstate(divide="ignore"):
-            return np.log(probabilities, out=probabilities)
+            np.log(probabilities, out=probabilities)
+        return probabilities
 
     def decision_function(self, X: Any) -> Array:
         """How far each row is on the side of a label: z of the output layer, before sigmoid or
@@ -340,6 +345,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
         Shape (n_samples,) for two classes, above 0 for the second; otherwise one column for each.
         """
+        check_is_fitted(self)
         z = self._outputs_of(X, before_output=self.out_activation_ in ("logistic", "softmax"))
         if z.shape[1] == 1:
             return z.ravel()
@@ -351,21 +357,24 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         The first rows, and with them the labels, come to `partial_fit`; after that a row takes some
         microseconds. Raises what `partial_fit` does.
         """
-        check_is_fitted(self)
-        place = self._places.get(y) if isinstance(y, str | int | float | np.generic) else None
-        if place is None:
-            return self.partial_fit(np.reshape(x, (1, -1)), [y])
-        return self._learn_row(x, place)
+        if "model_" not in self.__dict__:
+            check_is_fitted(self)
+        known: tuple[Sequential | None, dict[Any, int]] = self.__dict__.get("_known", (None, {}))
+        if known[0] is not self.model_:
+            known = self._known = self.model_, self._single_targets()
+        place = known[1].get(y) if isinstance(y, LABELS) else None
+        if place is not None:
+            return self._learn_row(x, place)
+        self.partial_fit(np.reshape(x, (1, -1)), [y])
+        return self
 
-    @property
-    def _places(self) -> dict[Any, int]:
-        """Those of the labels in `classes_`."""
-        known = self.__dict__.get("_places_of")
-        if known is None or known[0] is not self.classes_:
-            places = {label: place for place, label in enumerate(self.classes_.tolist())}
-            known = self._places_of = self.classes_, places
-        found: dict[Any, int] = known[1]
-        return found
+    def _single_targets(self) -> dict[Any, int]:
+        """The engine's target of each label, if one number says it and all weigh the same."""
+        loss = self.model_._compiled_loss()
+        one_number = self.n_outputs_ == 1 or loss.targets == "classes"
+        if not one_number or self._is_multilabel or self.class_weight is not None:
+            return {}
+        return {label: place for place, label in enumerate(self.classes_.tolist())}
 
     def predict_one(self, x: npt.ArrayLike) -> Any:
         """The label of a single row of shape (n_features,)."""
@@ -500,20 +509,67 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         self._outputs_of(X, room.reshape(n_rows, n_outputs))
         return room
 
-    def learn_one(self, x: npt.ArrayLike, y: float) -> Self:
+    def learn_one(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """One step with a single row of shape (n_features,): for rows that come one by one.
 
         The first rows come to `partial_fit`; after that a row takes some microseconds. Raises what
         `partial_fit` does.
         """
-        check_is_fitted(self)
-        return self._learn_row(x, y)
+        if "model_" not in self.__dict__:
+            check_is_fitted(self)
+        return self._learn_row(x, y if np.ndim(y) == 0 else np.reshape(y, (1, -1)))
 
     def predict_one(self, x: npt.ArrayLike) -> Any:
         """The output of a single row of shape (n_features,)."""
         return self.predict(np.reshape(x, (1, -1)))[0]
 
 
-def estimator_of(model: Sequential, **parameters: Any) -> MLPClassifier | MLPRegressor:
+# ---- the way from the other spelling ------------------------------------------------------------
+
+
+def estimator_of(
+    model: Sequential, classes: npt.ArrayLike | None, parameters: dict[str, Any]
+) -> MLPClassifier | MLPRegressor:
     """What `Sequential.as_estimator` returns."""
-    raise NotImplementedError
+    loss, n_outputs = model._compiled_loss(), model._dense_layers[-1].units
+    words = words_of(model, loss) | parameters
+    if classes is None and loss.targets in ("numbers", "counts"):
+        return MLPRegressor._around(model, **words)
+    classifier = MLPClassifier._around(model, **words)
+    several = classes is None and n_outputs > 1 and loss.targets != "classes"
+    labels = np.arange(max(2, n_outputs)) if classes is None else np.unique(classes)
+    if len(labels) not in {n_outputs, 2 if n_outputs == 1 else n_outputs}:
+        raise ValueError(
+            f"classes holds {len(labels)} labels, but the network has {n_outputs} outputs"
+        )
+    binarizer = LabelBinarizer().fit(np.eye(n_outputs) if several else labels)
+    classifier._label_binarizer, classifier.classes_ = binarizer, binarizer.classes_
+    return classifier
+
+
+def words_of(model: Sequential, loss: Loss) -> dict[str, Any]:
+    """The parameters of an estimator that would make such a network."""
+    dense, rates = model._dense_layers, model._dropout
+    alphas = {layer.alpha for layer in dense}
+    plain = all(_is_plain(layer) for layer in dense)
+    if not plain or len(alphas) > 1 or rates[0] or model._normalization is not None:
+        raise ValueError(
+            "scikit-learn's words cannot say all layers of this network: expected Dense layers "
+            "with biases, all trained alike, SharedL2 of one alpha or no regulariser, and Dropout "
+            "above the first one only; a scaler goes before, in a Pipeline"
+        )
+    return {
+        "hidden_layer_sizes": tuple(layer.units for layer in dense[:-1]),
+        "activation": [layer.activation for layer in dense[:-1]],
+        "out_activation": dense[-1].activation,
+        "dropout": rates[1:],
+        "alpha": alphas.pop(),
+        "loss": loss,
+        "solver": model.optimizer,
+    }
+
+
+def _is_plain(layer: Dense) -> bool:
+    """Whether units, activation and alpha say all of a layer but its initial weights."""
+    others = layer.l1, layer.l2, layer.rate_factor, layer.use_bias
+    return others == (0, 0, 1, True)

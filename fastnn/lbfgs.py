@@ -100,6 +100,17 @@ class _Problem:
         self._epoch += 1
 
 
+def _options(optimizer: LBFGS, n_epochs: int) -> dict[str, float]:
+    """In SciPy's words."""
+    return {
+        "maxiter": n_epochs,
+        "maxfun": optimizer.max_evaluations or 20 * n_epochs + 20,
+        "maxcor": optimizer.history_size,
+        "ftol": optimizer.cost_tolerance,
+        "gtol": optimizer.gradient_tolerance,
+    }
+
+
 def minimise(fit: Fit) -> None:
     """An epoch is an iteration; the search ends early where it finds nothing lower."""
     optimizer, optimize = fit.descent.optimizer, scipy_optimize()
@@ -107,13 +118,7 @@ def minimise(fit: Fit) -> None:
     if not (n_epochs := len(fit.plan.numbers)):
         return
     problem = _Problem(fit)
-    options = {
-        "maxiter": n_epochs,
-        "maxfun": optimizer.max_evaluations or 20 * n_epochs + 20,
-        "maxcor": optimizer.history_size,
-        "ftol": optimizer.cost_tolerance,
-        "gtol": optimizer.gradient_tolerance,
-    }
+    options = _options(optimizer, n_epochs)
     try:
         found = optimize.minimize(
             problem.cost,

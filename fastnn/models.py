@@ -5,7 +5,7 @@ import math
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,9 @@ from fastnn.training import (
     recorded,
     train_batch,
 )
+
+if TYPE_CHECKING:
+    from fastnn.estimators import MLPClassifier, MLPRegressor
 
 # Operations of a row in training, up to which a single one is predicted without letting another
 # thread of Python in between: a tenth of a millisecond or less.
@@ -1152,6 +1155,45 @@ class Sequential:
             state = self._optimizer_state(network)
             for line in training_lines(network, self._loss, self._optimizer, state):
                 print(line)
+
+    def as_estimator(
+        self, *, classes: npt.ArrayLike | None = None, **parameters: Any
+    ) -> "MLPClassifier | MLPRegressor":
+        """A fitted scikit-learn estimator around this model, whose weights the two then share.
+
+        For pipelines, searches and scores. Its `partial_fit` trains this model; its `fit` makes a
+        new one from the parameters, which are read off this one. Needs fastnn[sklearn].
+
+        Parameters
+        ----------
+        classes : array, optional
+            The labels of the outputs, sorted; with them it is a classifier, whatever the loss.
+            Unless given, they are 0, 1, ..., of losses that take labels or probabilities.
+        **parameters
+            Of `MLPClassifier` or `MLPRegressor`, in place of those read off.
+
+        Raises
+        ------
+        ValueError
+            If the model has no weights yet, is not compiled with a loss, or has layers that those
+            parameters cannot say.
+        TypeError
+            If a parameter is unknown.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(4, "relu"), Dense(1, "sigmoid")], seed=0)
+        >>> model.compile("Adam", "binary_crossentropy")
+        >>> model.build(2)
+        >>> clf = model.as_estimator(classes=["ham", "spam"])
+        >>> clf.predict([[1.0, 2.0]]).shape
+        (1,)
+        """
+        from fastnn.estimators import estimator_of
+
+        self._built()
+        return estimator_of(self, classes, parameters)
 
     # ---- files and copies -------------------------------------------------------------------
 

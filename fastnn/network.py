@@ -140,6 +140,11 @@ def _layer_table(
     return np.array(table, np.int64), position
 
 
+def _sum_of_squares(W: Array) -> float:
+    # Not np.dot, whose bits depend on the number of BLAS's threads.
+    return float(np.einsum("ij,ij->", W, W, dtype=np.float64))
+
+
 def _next_line(position: int) -> int:
     return -(-position // LINE) * LINE
 
@@ -267,8 +272,15 @@ class Network:
             if layer.l1:
                 penalty += layer.l1 * float(np.abs(W, dtype=np.float64).sum())
             if factor := layer.l2 + share * layer.alpha / 2:
-                penalty += factor * float(np.square(W, dtype=np.float64).sum())
+                penalty += factor * _sum_of_squares(W)
         return penalty
+
+    def shared_penalty(self) -> float:
+        """sum_k alpha_k / 2 sum_ij W_ij^2: what the rows of a batch share."""
+        views = self.views(self.parameters)
+        alphas = {f"W{number}": layer.alpha for number, layer in enumerate(self.layers, 1)}
+        shared = [alpha / 2 * _sum_of_squares(views[W]) for W, alpha in alphas.items() if alpha]
+        return sum(shared)
 
     def add_penalty_gradient(self, gradient: Array, share: float) -> None:
         """gradient := that of the penalty + gradient, of a vector laid out as the parameters."""

@@ -158,10 +158,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
         """Every argument of the constructor under its own name, unchecked, as scikit-learn asks."""
-        for name in self._get_param_names():
-            setattr(self, name, arguments[name])
+        for name, value in arguments.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
 
-    # ---- the words ----------------------------------------------------------------------------
+    # ---- the words ---------------------------------------------------------------------------
 
     @property
     def _hidden_sizes(self) -> list[int]:
@@ -217,7 +218,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         given = self.learning_rate
         return given if isinstance(given, str) and self.solver != "adam" else "constant"
 
-    def _optimizer(self) -> Optimizer:
+    def _new_optimizer(self) -> Optimizer:
         solver = self.solver
         if isinstance(solver, Optimizer):
             return solver
@@ -229,14 +230,13 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             )
         given = self.learning_rate
         rate = given if isinstance(given, Schedule) else float(self.learning_rate_init)
-        average: dict[str, Any] = {"use_ema": self.average, "ema_momentum": None}
-        if solver == "sgd":
-            return SGD(rate, self.momentum, self.nesterovs_momentum, **average)
         made = OPTIMIZERS[solver]
-        if issubclass(made, Adam):
-            settings = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-            return made(rate, **settings, **average)
-        return made(rate, **average)
+        settings: dict[str, Any] = {"use_ema": self.average, "ema_momentum": None}
+        if made is SGD:
+            settings |= {"momentum": self.momentum, "nesterov": self.nesterovs_momentum}
+        elif issubclass(made, Adam):
+            settings |= {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return made(rate, **settings)
 
     def _size_of_batches(self, n_rows: int) -> int:
         if self._is_lbfgs and self.mode is None:
@@ -258,7 +258,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _is_lbfgs(self) -> bool:
         return self.solver == "lbfgs" or isinstance(self.solver, LBFGS)
 
-    # ---- what classifier and regressor have apart ------------------------------------------------
+    # ---- what classifier and regressor have apart --------------------------------------------
 
     _y_numeric: ClassVar[bool]
 
@@ -287,7 +287,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     _usual_score: ClassVar[Callable[..., float]]
 
-    # ---- training ---------------------------------------------------------------------------------
+    # ---- training ----------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(
@@ -368,14 +368,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if self.class_weight is None:
-            return sample_weight
+            weights: Array | None = sample_weight
+            return weights
         if incremental and isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to "
                 f"use 'balanced' weights, use compute_class_weight('balanced', classes=classes, "
                 f"y=y) and pass a dictionary of its results as class_weight"
             )
-        weights: Array = compute_sample_weight(self.class_weight, y)
+        weights = compute_sample_weight(self.class_weight, y)
         return weights if sample_weight is None else weights * sample_weight
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Rows | None:
@@ -415,7 +416,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         layers = self._layers(n_outputs, activation)
         dtype = rows.X.dtype.name
         model = Sequential(layers, dtype=dtype, seed=0)
-        model.compile(self._optimizer(), loss)
+        model.compile(self._new_optimizer(), loss)
         model.build(rows.X.shape[1])
         if rng is not None:
             sizes = [rows.X.shape[1], *self._hidden_sizes, n_outputs]
@@ -579,7 +580,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             return math.nan
         return float(type(self)._usual_score(y, self._decided(outputs), sample_weight=weights))
 
-    # ---- using ------------------------------------------------------------------------------------
+    # ---- using -------------------------------------------------------------------------------
 
     def _outputs_of(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
         """The outputs for rows that the user gives; a single one goes a short way."""
@@ -606,13 +607,24 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         ]
         return np.concatenate(found, out=out)
 
-    def _learn_row(self, x: npt.ArrayLike, target: float) -> Self:
+    def _learn_row(self, x: npt.ArrayLike, target: npt.ArrayLike) -> Self:
         """One step with a single row."""
         row = np.reshape(x, (1, -1))
         if self.model_._learn_row(row, target) is None:
             self.model_.train_on_batch(row, target)
         self.t_ += 1
         return self
+
+    @classmethod
+    def _around(cls, model: Sequential, **parameters: Any) -> Self:
+        """An estimator whose network is this one."""
+        estimator = cls(**parameters)
+        estimator._validate_params()
+        estimator._forget()
+        estimator.model_ = model
+        estimator.n_features_in_ = model._built().n_features
+        estimator.n_iter_ = model.epochs_trained
+        return estimator
 
     @property
     def coefs_(self) -> list[Array]:
@@ -641,22 +653,29 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return WeightViews(self.model_._weight_views()[offset::2])
 
     @property
+    def _optimizer(self) -> Optimizer:
+        """Where scikit-learn has it; its learning rate is that of the next step."""
+        return self.model_.optimizer
+
+    @property
     def n_layers_(self) -> int:
         """How many layers, the inputs counted as one."""
-        return len(self.coefs_) + 1
+        return len(self._dense_layers) + 1
 
     @property
     def n_outputs_(self) -> int:
         """How many units the last layer has."""
-        return len(self.intercepts_[-1])
+        return self._dense_layers[-1].units
 
     @property
     def out_activation_(self) -> str:
         """The activation of the last layer, in scikit-learn's words."""
-        self.coefs_  # noqa: B018  # raises before fit
-        last = self.model_.layers[-1]
-        assert isinstance(last, Dense)
-        return OWN_WORDS.get(last.activation, last.activation)
+        activation = self._dense_layers[-1].activation
+        return OWN_WORDS.get(activation, activation)
+
+    @property
+    def _dense_layers(self) -> list[Dense]:
+        return self.model_._dense_layers
 
     def _check_solver(self) -> bool:
         if self._is_lbfgs:

@@ -32,8 +32,8 @@ FLOORS = [
     ["configs", "files", "paths", "steps", "descent", "rate_search", "online"]
     + ["saving", "sources"],
     ["history", "hooks", "progress", "monitors", "callbacks", "evaluation", "training", "lbfgs"]
-    + ["summary", "arguments"],
-    ["models"],
+    + ["drawn", "convergence", "summary", "arguments"],
+    ["models", "perceptron", "estimators"],
     ["tables", "plots", "commands", "cli", "__main__"],
 ]
 PLACE = {room: (floor, i) for floor, rooms in enumerate(FLOORS) for i, room in enumerate(rooms)}
@@ -43,7 +43,8 @@ FACE_FLOORS = range(4, 10)
 TOP = len(FLOORS) - 1
 CORRIDOR = "kernels/__init__"  # makes kernels a package, imports nothing
 
-LAZY_EXCEPTIONS = {("history", "plots")}  # history.plot()
+LAZY_EXCEPTIONS = {("history", "plots"), ("models", "estimators")}  # history.plot(), as_estimator
+SUBCLASSES_SKLEARN = "perceptron", "estimators"  # loaded when they are asked for
 THIRD_PARTY = {"numpy"}
 CYTHON = (".pyx", ".pxi", ".pxd")
 CYTHON_OWN = {"cython", "libc", "cpython"}
@@ -154,6 +155,8 @@ def is_foreign(found, room, suffix):
     if top in THIRD_PARTY or top in sys.stdlib_module_names:
         return False
     if suffix in CYTHON and top in CYTHON_OWN:
+        return False
+    if room in SUBCLASSES_SKLEARN and top in ("sklearn", "scipy"):
         return False
     return room == FACE or not found.lazy
 
