@@ -245,10 +245,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         if self._is_multilabel:
             chosen: Array = (outputs > self._border).astype(int)
             return chosen
-        if outputs.shape[1] == 1:
-            places = (outputs[:, 0] > self._border) & (len(self.classes_) > 1)
-            return self.classes_.take(places)
-        return self.classes_.take(outputs.argmax(axis=1))
+        if outputs.shape[1] > 1:
+            places = outputs.argmax(axis=1)
+        else:
+            places = outputs[:, 0] > self._border
+            if len(self.classes_) == 1:
+                places[:] = False
+        labels: Array = self.classes_.take(places)
+        return labels
 
     def _labelled(self, y: Array) -> Array:
         return y if self._is_multilabel else self.classes_.take(y)
@@ -296,7 +300,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return out
 
     def _gives_probabilities(self) -> bool:
-        if hasattr(self, "model_") and self.out_activation_ not in ("logistic", "softmax"):
+        if "model_" in self.__dict__ and self.out_activation_ not in ("logistic", "softmax"):
             raise AttributeError(
                 f"there are no probabilities: the outputs are those of "
                 f"out_activation={self.out_activation_!r}; see decision_function"
@@ -313,23 +317,22 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         out : array of shape (n_samples, n_classes), optional
             Where to write them, of the dtype that training had.
         """
-        if "model_" in self.__dict__ and self.n_outputs_ > 1 and self._rows_sum_to_1:
+        if "model_" not in self.__dict__:
+            check_is_fitted(self)
+        last = self._network.layers[-1]
+        if last.activation == "softmax" or (last.units > 1 and self._is_multilabel):
             return self._outputs_of(X, out)
         outputs = self._outputs_of(X)
-        n_columns = max(2, self.n_outputs_)
-        if out is None:
-            out = np.empty((len(outputs), n_columns), outputs.dtype)
-        out = room_for("out", out, (len(outputs), n_columns), outputs.dtype)
-        if n_columns > outputs.shape[1]:
-            out[:, 1:] = outputs
-            np.subtract(1, outputs[:, 0], out=out[:, 0])
+        shape = len(outputs), max(2, last.units)
+        found = np.empty(shape, outputs.dtype)
+        if out is not None:
+            found = room_for("out", out, shape, outputs.dtype)
+        if last.units == 1:
+            found[:, 1:] = outputs
+            np.subtract(1, outputs, out=found[:, :1])
         else:  # one against all others: a sigmoid for each class
-            np.divide(outputs, outputs.sum(axis=1, keepdims=True), out=out)
-        return out
-
-    @property
-    def _rows_sum_to_1(self) -> bool:
-        return self._is_multilabel or self.out_activation_ == "softmax"
+            np.divide(outputs, outputs.sum(axis=1, keepdims=True), out=found)
+        return found
 
     @available_if(lambda self: self._gives_probabilities())  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Array:

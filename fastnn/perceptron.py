@@ -37,6 +37,7 @@ from fastnn.hooks import Callback, Logs
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.losses import LOSSES, Loss
 from fastnn.models import Sequential
+from fastnn.network import Network
 from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from fastnn.regularizers import SharedL2
 from fastnn.schedules import Schedule
@@ -660,22 +661,22 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     @property
     def n_layers_(self) -> int:
         """How many layers, the inputs counted as one."""
-        return len(self._dense_layers) + 1
+        return len(self._network.layers) + 1
 
     @property
     def n_outputs_(self) -> int:
         """How many units the last layer has."""
-        return self._dense_layers[-1].units
+        return self._network.n_outputs
 
     @property
     def out_activation_(self) -> str:
         """The activation of the last layer, in scikit-learn's words."""
-        activation = self._dense_layers[-1].activation
+        activation = self._network.layers[-1].activation
         return OWN_WORDS.get(activation, activation)
 
     @property
-    def _dense_layers(self) -> list[Dense]:
-        return self.model_._dense_layers
+    def _network(self) -> Network:
+        return self.model_._built()
 
     def _check_solver(self) -> bool:
         if self._is_lbfgs:
