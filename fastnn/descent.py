@@ -102,9 +102,14 @@ class Descent:
         apart = isinstance(self.loss, OwnLoss) or self.optimizer.needs_all_rows
         return batch_size == 1 and not apart
 
-    def penalty(self, batch_size: int) -> float:
-        """What regularisers add to the loss of an epoch, but for what its batches count."""
-        return self.network.penalty(1.0 if self.is_stochastic(batch_size) else 0.0)
+    def has_idle_batch(self, order: Array | None, batch_size: int) -> bool:
+        """Whether all rows of any batch weigh nothing, so that it makes no step."""
+        weights = self.data.sample_weight
+        if batch_size == 1 or not (self.loss.by_weight and len(weights)):
+            return False
+        weights = weights if order is None else weights[order]
+        borders = np.arange(0, self.data.n_rows, batch_size)
+        return not np.maximum.reduceat(weights, borders).all()
 
     def begin_epoch(self, total: float = 0.0) -> None:
         """Nothing, or so much, is added up yet; dropout draws anew."""
@@ -190,23 +195,30 @@ def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
         yield from minibatch(descent, order, 1)
         return
     door, arguments = descent.network.core.stochastic, descent.sample_arguments
+    shared = descent.network.shared_penalty()
     for start, stop in descent.network.slices(descent.data.n_rows):
+        descent.total += (stop - start) * shared
         settings = descent.steps(stop - start), *descent.rule, descent.path.code
         yield descent.visit(door, arguments, order, start, stop, *settings)
 
 
 def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
-    """One update after every batch, along its mean gradient; the last one may be shorter."""
+    """One update after every batch, along its mean gradient; the last one may be shorter.
+
+    The core counts steps by batches, so it gets none that makes no step.
+    """
     door, arguments = descent.network.core.minibatch, descent.batch_arguments
     n_rows = descent.data.n_rows
-    if batch_size > descent.network.slice_rows:
+    if batch_size > descent.network.slice_rows or descent.has_idle_batch(order, batch_size):
         yield from by_batches(descent, order, batch_size)
         return
+    shared = descent.network.shared_penalty() if batch_size == 1 else 0.0  # else in the core
     length = descent.network.slice_rows // batch_size * batch_size
     if descent.batch_by_batch and batch_size > 1:
         length = batch_size
     for start in range(0, n_rows, length):
         stop = min(start + length, n_rows)
+        descent.total += (stop - start) * shared
         steps = descent.steps(-(-(stop - start) // batch_size))
         settings = steps, *descent.rule, batch_size, descent.gradient
         yield descent.visit(door, arguments, order, start, stop, *settings)

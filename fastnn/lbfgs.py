@@ -128,8 +128,8 @@ def minimise(fit: Fit) -> None:
             callback=problem.end,
             options=options,
         )
-        names = {"status", "message", "nit", "nfev", "fun"}
-        fit.history.params["lbfgs"] = {name: found[name] for name in names & found.keys()}
+        names = [name for name in ("status", "message", "nit", "nfev", "fun") if name in found]
+        fit.history.params["lbfgs"] = {name: found[name] for name in names}
         problem.settle()
     finally:
         fit.descent.network.parameters[:] = problem.weights

@@ -233,8 +233,7 @@ class Fit:
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """One epoch by gradient descent; returns its means, its duration and its rate."""
-        penalty = self.descent.penalty(self.plan.size(self.descent.data.n_rows))
-        means = RunningMeans(self._streamed, penalty)
+        means = RunningMeans(self._streamed, self.descent.network.penalty())
         when, began, batch = f"in epoch {epoch + 1}", time.perf_counter(), 0
         for chunk, data in enumerate(self.source.epoch(len(self.history.epoch))):
             batch = self._train_chunk(data, chunk, batch, means, when)
@@ -321,7 +320,7 @@ def descend(fit: Fit) -> None:
 def train_batch(descent: Descent, metrics: Sequence[Metric]) -> dict[str, float]:
     """One update with all rows; loss and metrics before it."""
     watch, when = DivergenceWatch(descent), "in this batch"
-    means = RunningMeans(metrics, descent.penalty(descent.data.n_rows))
+    means = RunningMeans(metrics, descent.network.penalty())
     try:
         with descent.team:
             for piece in epoch_slices(descent, None, descent.data.n_rows):

@@ -408,9 +408,9 @@ def test_padding_stays_zero(build, sizes):
     rest = (*data, kernel, network.no_order, network.no_predictions, 0.0)
     arguments = (*network.arguments(40), *rest)
     gradient, slots = network.new_gradient(), network.new_slots(2)
-    steps, clipped = np.array([[0.1, 0.1, 0.5]]), np.zeros(1, np.int64)
-    plain = steps, np.zeros(9), np.empty((0, 3)), network.new_slots(0), clipped
-    rules = np.tile([0.5, 0.1, 0.1], (len(sizes) - 1, 1))
+    steps, clipped = np.array([[0.1, 0.1, 0.5, 1.0]]), np.zeros(1, np.int64)
+    plain = steps, np.zeros(9), np.empty((0, 4)), network.new_slots(0), clipped
+    rules = np.tile([0.5, 0.1, 0.1, 0.1], (len(sizes) - 1, 1))
     settings = {"first": 0.5, "nesterov": 1.0, "shrinks": 1.0}
     numbers = np.array(Constants(METHODS["momentum"][0], **settings))
     moving = steps, numbers, rules, slots, clipped

@@ -92,7 +92,7 @@ def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(buil
 @each_build
 def test_learning_rates_by_step(build):
     rates = np.linspace(0.0, 0.2, 50)
-    steps = np.column_stack([rates, np.zeros((50, 2))])
+    steps = np.column_stack([rates, np.zeros((50, 3))])
     network, X, y, descent = start(build)
     expected = oracle_weights(network)
     for row, rate in enumerate(rates):
