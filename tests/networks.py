@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import reference
 
-from fastnn import L1L2, Dense, Normalization
+from fastnn import L1L2, Dense, Normalization, SharedL2
 from fastnn._backend import DTYPES, ISA_LEVELS, _core, builds_present
 from fastnn._validation import Data, features, sample_weights, targets
 from fastnn.activations import ACTIVATIONS
@@ -57,17 +57,20 @@ def core_of(isa, dtype):
 
 
 def make_network(
-    build, sizes, activations, *, use_bias=True, normalization=None, l1=(), l2=(), factors=(),
-    dropout=None,
+    build, sizes, activations, *, use_bias=True, normalization=None, l1=(), l2=(), alpha=(),
+    factors=(), dropout=None,
 ):  # fmt: skip
     """A network with random weights and biases, on one build of the core."""
     isa, dtype = build
     nothing = [0.0] * len(activations)
     layers = [
-        Dense(n, f, use_bias, kernel_regularizer=L1L2(*penalty), learning_rate_multiplier=factor)
-        for n, f, factor, *penalty in zip(
-            sizes[1:], activations, factors or [1.0] * len(activations), (*l1, *nothing),
-            (*l2, *nothing), strict=False,
+        Dense(
+            n, f, use_bias, learning_rate_multiplier=factor,
+            kernel_regularizer=SharedL2(shared) if shared else L1L2(*penalty),
+        )
+        for n, f, factor, shared, *penalty in zip(
+            sizes[1:], activations, factors or [1.0] * len(activations), (*alpha, *nothing),
+            (*l1, *nothing), (*l2, *nothing), strict=False,
         )
     ]  # fmt: skip
     network = Network(sizes[0], layers, dtype, normalization, dropout)

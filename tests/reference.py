@@ -347,11 +347,23 @@ def forward(weights, activations, X, masks=None):
     return z, a
 
 
-def gradient(weights, activations, loss, X, y, sample_weight=None, masks=None):
-    """Backpropagation: L = sum_i w_i l_i / n, and [dL/dW1, dL/db1, ...]. No weight moves."""
+def divisor(loss, n_rows, sample_weight=None):
+    """What sum_i w_i l_i of a batch is divided by: its rows, or their weights."""
+    _, settings = name_and_settings(loss)
+    if sample_weight is None or settings.get("reduction") != "mean_with_sample_weight":
+        return n_rows
+    return np.sum(sample_weight, dtype=np.float64)
+
+
+def gradient(weights, activations, loss, X, y, sample_weight=None, masks=None, n=None):
+    """Backpropagation: L = sum_i w_i l_i / n, and [dL/dW1, dL/db1, ...]. No weight moves.
+
+    n is the divisor of the batch unless it is given.
+    """
     z, a = forward(weights, activations, X, masks)
-    n = len(a[0])
-    w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    w = 1.0 if sample_weight is None else sample_weight
+    w = np.broadcast_to(np.asarray(w, np.float64), len(a[0]))
+    n = divisor(loss, len(a[0]), sample_weight) if n is None else n
     y = targets(y, loss, a[-1].shape[1])
     losses, dz = loss_and_delta(loss, activations[-1], z[-1], a[-1], y)
     L = w @ losses / n
@@ -397,16 +409,18 @@ def dropout_mask(key, positions, layer, n_in, rate):
 class Momentum:
     """v := momentum v - rate dW; W := W + v, or Nesterov's W + momentum v - rate dW.
 
-    l1 and l2, one factor a layer, add l1 sign(W) + 2 l2 W to dW, not to db; factors, one a layer,
-    multiply the rate, and 0 leaves the layer as it is. What is kept stays from call to call.
+    l1, l2 and alpha, one factor a layer, add l1 sign(W) + 2 l2 W + alpha W / n to dW, not to db,
+    with the divisor n of the batch; factors, one a layer, multiply the rate, and 0 leaves the layer
+    as it is. What is kept stays from call to call.
     """
 
     def __init__(
         self, momentum=0.0, nesterov=False, l1=(), l2=(), factors=(), weight_decay=0.0,
         clipvalue=None, clipnorm=None, global_clipnorm=None, use_ema=False, ema_momentum=0.99,
+        alpha=(),
     ):  # fmt: skip
         self.momentum, self.nesterov = momentum, nesterov
-        self.l1, self.l2, self.factors = l1, l2, factors
+        self.l1, self.l2, self.alpha, self.factors = l1, l2, alpha, factors
         self.weight_decay = weight_decay
         self.clipvalue, self.clipnorm, self.global_clipnorm = clipvalue, clipnorm, global_clipnorm
         self.use_ema, self.ema_momentum = use_ema, ema_momentum
@@ -415,13 +429,20 @@ class Momentum:
     def factor(self, i):
         return self.factors[i // 2] if self.factors else 1.0
 
-    def penalised(self, i, W, dW):
+    def shared(self, weights):
+        """sum_k alpha_k / 2 sum W_k^2, which the rows of a batch share."""
+        squares = [np.sum(W**2) for W in weights[::2]]
+        return sum(a / 2 * square for a, square in zip(self.alpha, squares, strict=False))
+
+    def penalised(self, i, W, dW, n):
         """The i-th gradient with what regularisers add; even ones are dW, odd ones db."""
         layer = i // 2
         if i % 2 == 0 and layer < len(self.l1):
             dW = dW + self.l1[layer] * np.sign(W)
         if i % 2 == 0 and layer < len(self.l2):
             dW = dW + 2 * self.l2[layer] * W
+        if i % 2 == 0 and layer < len(self.alpha):
+            dW = dW + self.alpha[layer] * W / n
         return dW
 
     def clipped(self, gradients):
@@ -441,18 +462,19 @@ class Momentum:
             return {i: g * limit / max(norm, limit) for i, g in gradients.items()}
         return gradients
 
-    def step(self, weights, gradients, rate):
+    def step(self, weights, gradients, rate, n=1):
         """The weights after a step; the rate may be a function of the steps before."""
         rate = rate(self.t) if callable(rate) else rate
         self.t += 1
         moving = [i for i, W in enumerate(weights) if W is not None and self.factor(i)]
-        dW = self.clipped({i: self.penalised(i, weights[i], gradients[i]) for i in moving})
+        dW = self.clipped({i: self.penalised(i, weights[i], gradients[i], n) for i in moving})
         weights = list(weights)
         for i in moving:
             own_rate = rate * self.factor(i)
             W = weights[i] - own_rate * self.weight_decay * weights[i]
             weights[i] = self.move(i, W, dW[i], own_rate)
-            keep = self.ema_momentum if self.t > 1 else 0.0
+            keep = (self.t - 1) / self.t if self.ema_momentum is None else self.ema_momentum
+            keep = keep if self.t > 1 else 0.0
             self.average[i] = keep * self.average.get(i, 0.0) + (1 - keep) * weights[i]
         return weights
 
@@ -511,7 +533,7 @@ class Adagrad(Momentum):
 
 
 def rule_for(optimizer, **layers):
-    """The oracle's rule with the settings of an optimiser; l1, l2 and factors are the layers'."""
+    """The oracle's rule with the settings of an optimiser; l1, l2, ... are the layers'."""
     known = {name: value for name, value in vars(optimizer).items() if not name.startswith("_")}
     settings = {**known, **layers}
     settings.pop("learning_rate")
@@ -526,16 +548,23 @@ def descend(
     """Gradient descent, one epoch in the given order: new weights and the running mean loss.
 
     W := W - learning_rate * dW after every batch, or what the rule makes of it. The last batch may
-    be smaller: its mean is over its own rows. The loss of a batch is taken before its update.
-    batch_size=1 is stochastic. `dropout` is the epoch's key and a rate for each layer.
+    be smaller: its mean is over its own rows. The loss of a batch is taken before its update, and
+    holds what the rule's alphas add; it counts as often as the batch has rows. A batch without
+    weight makes no step. batch_size=1 is stochastic: the weight of a row multiplies its step, and
+    the alphas add what they do with the weights of the beginning. `dropout` is the epoch's key and
+    a rate for each layer.
     """
     rule = Momentum() if rule is None else rule
     weights = [None if W is None else np.array(W, np.float64) for W in weights]
     X, y, order = np.asarray(X), np.asarray(y), np.asarray(order)
-    total = 0.0
+    total, shared = 0.0, rule.shared(weights)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         w = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        n = 1 if batch_size == 1 else divisor(loss, len(rows), w)
+        if n == 0:
+            continue
+        shared = shared if batch_size == 1 else rule.shared(weights)
         masks = None
         if dropout is not None:
             key, rates = dropout
@@ -544,7 +573,7 @@ def descend(
                 dropout_mask(key, positions, k, len(W), rate) if rate else 1.0
                 for k, (W, rate) in enumerate(zip(weights[::2], rates, strict=True))
             ]
-        L, gradients = gradient(weights, activations, loss, X[rows], y[rows], w, masks)
-        total += L * len(rows)
-        weights = rule.step(weights, gradients, learning_rate)
+        L, gradients = gradient(weights, activations, loss, X[rows], y[rows], w, masks, n)
+        total += (L + shared / n) * len(rows)
+        weights = rule.step(weights, gradients, learning_rate, n)
     return weights, total / len(order)
