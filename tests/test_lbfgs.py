@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastnn import L1, L2, LBFGS, Callback, Dense, Dropout, Sequential
+from fastnn import L1, L2, LBFGS, Callback, Dense, Dropout, Sequential, load
 
 N_ROWS = 60
 RNG = np.random.default_rng(0)
@@ -243,6 +243,88 @@ def test_many_slices_are_one_pass():
     for model in (whole, parts):
         model.fit(rows, y, epochs=5, mode="batch")
     assert bits(whole) == bits(parts)
+
+
+# ---- where it ends ------------------------------------------------------------------------------
+
+
+def record(model, epochs=300, **options):
+    """What SciPy says of the search, and the history."""
+    history = model.fit(X, Y, epochs=epochs, mode="batch", **options)
+    return history.params["lbfgs"], history.history
+
+
+def test_the_history_keeps_what_the_search_says():
+    model = model_for()
+    found, history = record(model, 5)
+    assert list(found) == ["status", "message", "nit", "nfev", "fun"]
+    assert (found["status"], found["nit"]) == (1, 5)
+    assert "LIMIT" in found["message"]
+    assert found["nfev"] >= 5
+    assert found["fun"] == pytest.approx(model.evaluate(X, Y), rel=1e-12)
+    assert len(history["loss"]) == 5
+    found, history = record(model_for([Dense(1)]))
+    assert found["nit"] == len(history["loss"]) < 300  # the bottom
+    found, _ = record(model_for(), callbacks=[Recorder(stop_in=("epoch end", 1))])
+    assert found["nit"] == 2
+
+
+def test_it_ends_where_the_cost_falls_by_too_little():
+    ends = []
+    for tolerance in (1e-2, 1e-4):
+        model = model_for(optimizer=LBFGS(cost_tolerance=tolerance))
+        found, history = record(model)
+        costs = [*history["loss"], found["fun"]]
+        falls = -np.diff(costs) / np.maximum(np.abs(costs[:-1]), 1)
+        assert found["status"] == 0
+        assert falls[-1] <= tolerance < falls[:-1].min()
+        ends.append(found["nit"])
+    assert ends[0] < ends[1]
+
+
+def test_it_ends_where_the_gradient_is_small():
+    model = model_for(optimizer=LBFGS(gradient_tolerance=0.05))
+    found, _ = record(model)
+    largest = max(np.abs(g).max() for g in model.gradient(X, Y).values())
+    assert found["status"] == 0
+    assert largest <= 0.05
+    before = bits(model)
+    again, history = record(model)  # an epoch that does not move
+    assert (again["nit"], history["loss"]) == (0, [found["fun"]])
+    assert bits(model) == before
+
+
+def test_it_ends_after_so_many_passes():
+    found, history = record(model_for(optimizer=LBFGS(max_evaluations=7)))
+    assert found["status"] == 1
+    assert 7 <= found["nfev"] < 30  # a line search is not cut short
+    assert found["nit"] == len(history["loss"]) < 300
+
+
+def test_limits_of_the_search_survive_a_file_and_show(tmp_path):
+    optimizer = LBFGS(5, cost_tolerance=1e-3, gradient_tolerance=1e-2, max_evaluations=30)
+    model = model_for(optimizer=optimizer)
+    model.save(tmp_path / "model.npz")
+    assert load(tmp_path / "model.npz").optimizer == optimizer
+    assert repr(optimizer) == (
+        "LBFGS(history_size=5, cost_tolerance=0.001, gradient_tolerance=0.01, max_evaluations=30)"
+    )
+    assert repr(LBFGS()) == "LBFGS(history_size=10)"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "error"),
+    [
+        ("cost_tolerance", -1e-9, ValueError),
+        ("gradient_tolerance", np.inf, ValueError),
+        ("gradient_tolerance", "small", TypeError),
+        ("max_evaluations", 0, ValueError),
+        ("max_evaluations", 2.5, TypeError),
+    ],
+)
+def test_limits_of_the_search_are_checked(name, wrong, error):
+    with pytest.raises(error, match=name):
+        LBFGS(**{name: wrong})
 
 
 # ---- interrupts and refusals --------------------------------------------------------------------

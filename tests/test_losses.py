@@ -23,7 +23,10 @@ from fastnn import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     Dense,
+    HalfPoissonDeviance,
+    HalfSquaredError,
     Huber,
+    LogLoss,
     MeanAbsoluteError,
     MeanSquaredError,
     Sequential,
@@ -37,6 +40,8 @@ CASES = {  # loss, output
     "binary": (BinaryCrossentropy(label_smoothing=0.2), "sigmoid"),
     "categorical": (CategoricalCrossentropy(label_smoothing=0.3), "softmax"),
     "all smoothed": (CategoricalCrossentropy(label_smoothing=1), "softmax"),
+    "log loss": (LogLoss(label_smoothing=0.2), "sigmoid"),
+    "deviance": (HalfPoissonDeviance(), "exponential"),
 }
 # One output, outputs in a narrow network and across; outputs that are not, of several vectors.
 SIZES = [(7, 17, 1), (7, 6, 5), (7, 17, 5), (6, 20, 21)]
@@ -85,16 +90,17 @@ def test_gradient_agrees_with_central_differences(case):
 @pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 7, 3), (30, 40, 20)])  # the second is tiny
 def test_all_modes_agree_with_the_oracle(build, case, sizes):
     loss, output = CASES[case]
+    rate = 0.002 if output == "exponential" else 0.05  # its steps would explode
     for batch_size in (1, 16, 50):
         network = make_network(build, sizes, ["relu", output])
         X, y = make_rows(network, loss, 50)
         weights = np.random.default_rng(1).integers(0, 3, 50)
         data, order = make_data(network, loss, X, y, weights), np.arange(50)[::-1].copy()
-        descent, start = descent_for(network, SGD(0.05), loss, data), oracle_weights(network)
+        descent, start = descent_for(network, SGD(rate), loss, data), oracle_weights(network)
         *_, last = epoch_slices(descent, order, batch_size)
         visited = np.arange(50) if batch_size == 50 else order
         expected, L = reference.descend(
-            start, ["relu", output], loss, X, y, 0.05, batch_size, visited, weights
+            start, ["relu", output], loss, X, y, rate, batch_size, visited, weights
         )
         assert_close(last.loss / 50, L, network.dtype, factor=10)
         assert_same_weights(network, expected, factor=10)
@@ -140,6 +146,70 @@ def test_smoothed_categorical_crossentropy_is_exact_for_large_z(build, n):
 
 
 @each_build
+@pytest.mark.parametrize("n", [1, 3, 20])
+def test_the_deviance_is_exact_far_out_and_where_y_is_zero(build, n):
+    network, loss = identity(build, n, "exponential"), HalfPoissonDeviance()
+    for y in (0.0, 1e-30, 2.0, 1e6):
+        for z in (-1e4, -100.0, -1.0, 0.0, 3.0, 80.0):
+            data = make_data(network, loss, np.full((1, n), z), np.full((1, n), y))
+            exact = n * ((y * (np.log(y) - z) if y else 0.0) - y + np.exp(z))
+            # where the outputs nearly are the targets, terms of their size cancel
+            size = n * (y * (1 + abs(z)) + np.exp(z))
+            np.testing.assert_allclose(
+                total_loss(network, data, loss), exact, rtol=1e-6, atol=2e-6 * size + 1e-37
+            )
+            if z:
+                dz = np.diag(network.views(network.gradient(data, loss))["W1"]) / z
+                np.testing.assert_allclose(dz, np.full(n, np.exp(z) - y), rtol=2e-5, atol=1e-37)
+
+
+@each_build
+def test_a_deviance_of_outputs_that_are_the_targets_is_nothing(build):
+    network, loss = identity(build, 3, "exponential"), HalfPoissonDeviance()
+    z = np.array([[-1.0, 0.0, 2.5]])
+    data = make_data(network, loss, z, np.exp(z))
+    assert total_loss(network, data, loss) == pytest.approx(0, abs=1e-5)
+    assert np.abs(network.gradient(data, loss)).max() < 1e-5
+
+
+def test_a_deviance_that_overflows_stops_the_fit():
+    model = Sequential([Dense(1, "exponential", kernel_initializer="ones")])
+    model.compile(loss=HalfPoissonDeviance())
+    with pytest.raises(FloatingPointError, match="diverged"):
+        model.fit([[100.0]], [1.0])
+    for wrong in ("softplus", "linear"):
+        with pytest.raises(ValueError, match="exponential"):
+            Sequential([Dense(1, wrong)]).compile(loss="half_poisson_deviance")
+
+
+@each_build
+@pytest.mark.parametrize("sizes", SIZES)
+def test_scikit_learns_losses_are_multiples_of_the_usual_ones(build, sizes):
+    """k outputs: the log loss k times, the value of the squared error 1/2, its gradient k/2."""
+    k = sizes[-1]
+    pairs = [
+        (LogLoss(), BinaryCrossentropy(), "sigmoid", k, k),
+        (HalfSquaredError(), MeanSquaredError(), "linear", 0.5, k / 2),
+    ]
+    for loss, usual, output, of_value, of_gradient in pairs:
+        network = make_network(build, sizes, ["tanh", output])
+        X, y = make_rows(network, loss, 37)
+        values, gradients = [], []
+        for one in (loss, usual):
+            data = make_data(network, one, X, y)
+            values.append(total_loss(network, data, one))
+            gradients.append(network.gradient(data, one))
+        np.testing.assert_allclose(values[0], of_value * values[1], rtol=1e-6)
+        assert_close(gradients[0], of_gradient * gradients[1].astype(float), network.dtype)
+
+
+def test_half_a_squared_error_of_one_output_by_central_differences():
+    network, loss = make_network(BUILDS[-1], (3, 9, 1), ["tanh", "linear"]), HalfSquaredError()
+    data = make_data(network, loss, *make_rows(network, loss, 6))
+    assert_central_differences(network, data, loss)
+
+
+@each_build
 @pytest.mark.parametrize("n", [3, 20])
 def test_smoothing_of_targets_that_sum_to_one_but_for_rounding(build, n):
     loss = CategoricalCrossentropy(label_smoothing=0.3)
@@ -168,10 +238,19 @@ def test_a_huber_of_large_delta_is_half_a_squared_error_and_of_small_delta_an_ab
     assert small / 1e-3 == pytest.approx(absolute, abs=1e-3)
 
 
-@pytest.mark.parametrize("loss", [Huber(0.2), BinaryCrossentropy(label_smoothing=0.3)], ids=repr)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Huber(0.2),
+        BinaryCrossentropy(label_smoothing=0.3),
+        HalfSquaredError(),
+        HalfPoissonDeviance(),
+    ],
+    ids=repr,
+)
 def test_a_row_that_arrives_alone_meets_the_settings(loss):
     X, y = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32), np.arange(10) % 2
-    output = Dense(1, "sigmoid" if loss.outputs else "linear")
+    output = Dense(1, loss.outputs[0] if loss.outputs else "linear")
     online, fitted = (Sequential([Dense(5, "tanh"), output], seed=0) for _ in range(2))
     for model in (online, fitted):
         model.compile(SGD(0.1), loss)

@@ -14,6 +14,7 @@ import pytest
 import reference
 
 from fastnn import SGD, Adam, Callback, Dense, History, Normalization, Sequential
+from fastnn._validation import features
 
 OUTPUT = {  # last layer, loss
     "binary": (Dense(1, "sigmoid"), "binary_crossentropy"),
@@ -518,6 +519,58 @@ def test_predictions_are_new_arrays():
     kept = first.copy()
     model.predict(X + 1)
     np.testing.assert_array_equal(first, kept)
+
+
+@dtypes
+@kinds
+@pytest.mark.parametrize("n_rows", [1, 50])
+def test_predictions_go_where_they_are_wanted(kind, dtype, n_rows):
+    model = model_for(kind, dtype)
+    expected = model.predict(X[:n_rows])
+    for options in ({}, {"callbacks": [Callback()]}, {"threads": 2}):
+        out = np.full(expected.shape, np.nan, dtype)
+        assert model.predict(X[:n_rows], out=out, **options) is out
+        np.testing.assert_array_equal(out, expected)
+    wide = np.zeros((2 * n_rows, expected.shape[1]), dtype)
+    model.predict(X[:n_rows], out=wide[n_rows:])
+    np.testing.assert_array_equal(wide, np.concatenate([0 * expected, expected]))
+
+
+@pytest.mark.parametrize(
+    ("out", "error"),
+    [
+        (np.empty((50, 1), np.float64), ValueError),
+        (np.empty((50, 2), np.float32), ValueError),
+        (np.empty(50, np.float32), ValueError),
+        (np.empty((50, 2), np.float32)[:, :1], ValueError),
+        (np.broadcast_to(np.float32(0), (50, 1)), ValueError),
+        ([[0.0]] * 50, TypeError),
+    ],
+)
+def test_predictions_do_not_go_where_they_do_not_fit(out, error):
+    with pytest.raises(
+        error, match=r"out.*expected an array.*out=np\.empty\(\(50, 1\), 'float32'\)"
+    ):
+        model_for().predict(X, out=out)
+
+
+@dtypes
+@pytest.mark.parametrize("widths", [(4, 3), (70, 20)])
+@pytest.mark.parametrize("output", ["softmax", "sigmoid", "exponential", "gelu", "linear"])
+def test_before_output_is_the_last_z_of_the_same_weights(widths, output, dtype):
+    layers = [Normalization(np.arange(5.0), np.ones(5)), Dense(widths[0], "tanh")]
+    model = Sequential([*layers, Dense(widths[1], output)], dtype=dtype, seed=1)
+    model.compile()
+    model.build(5)
+    before = model._network.before_output
+    for _ in range(2):
+        W1, b1, W2, b2 = model.get_weights()
+        z, a = reference.forward([W1, b1, W2, b2], ["tanh", output], X - np.arange(5.0))
+        found = before.predict(features(X, dtype))
+        np.testing.assert_allclose(found, z[-1], atol=50 * TOLERANCE[dtype])
+        np.testing.assert_allclose(model.predict(X), a[-1], rtol=1e-3, atol=50 * TOLERANCE[dtype])
+        model.set_weights([W1 + 0.1, b1 + 1, W2 * 0.9, b2 - 1])  # the twin follows
+    assert model._network.before_output is before
 
 
 def summary_lines(model, capsys):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fastnn import L2, SGD, Adam, Dense, Normalization, RMSprop, Sequential
+from fastnn import L1, L2, SGD, Adam, Dense, Normalization, RMSprop, Sequential, SharedL2
 from fastnn.online import KEPT_EVERY
 
 RNG = np.random.default_rng(0)
@@ -105,6 +105,27 @@ def test_l2_is_part_of_the_loss():
     for _ in range(3):
         loss = model.evaluate(X[:1], [2.0])
         np.testing.assert_allclose(model.train_on_batch(X[:1], [2.0]), loss, rtol=1e-6)
+
+
+@pytest.mark.parametrize("regularizer", [L1(0.01), L2(0.1), SharedL2(0.3)], ids=repr)
+@pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.02, 0.9), Adam()], ids=repr)
+def test_rows_of_regularised_models_go_the_short_way_too(regularizer, optimizer):
+    y = KINDS["numbers"][2]
+    online, fitted = (
+        Sequential([Dense(n, kernel_regularizer=regularizer) for n in (9, 1)], seed=1)
+        for _ in range(2)
+    )
+    for model in (online, fitted):
+        model.compile(optimizer, "mse")
+        model.build(6)
+    for i in range(20):
+        before = online.evaluate(X[i : i + 1], y[i : i + 1])
+        loss = online.train_on_batch(X[i : i + 1], y[i])
+        assert loss == pytest.approx(before, rel=1e-6)
+        history = fitted.fit(X[i : i + 1], y[i : i + 1], mode="stochastic")
+        assert history.history["loss"] == [pytest.approx(loss, rel=1e-12)]
+    assert online._one_row is not None
+    assert bits(online) == bits(fitted)
 
 
 def test_new_statistics_of_the_normalization_count_at_once():

@@ -14,7 +14,7 @@ from networks import (
     oracle_weights,
 )
 
-from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential
+from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential, load
 from fastnn._team import Team
 from fastnn.descent import epoch_slices
 from fastnn.losses import LOSSES
@@ -59,6 +59,8 @@ MIXES = {  # settings of the optimiser, of the layers, and dropout
         DROPOUT,
     ),
 }
+MATRIX = tuple(MIXES)
+MIXES["mean"] = {"use_ema": True, "ema_momentum": None}, {}, None
 each_mode = pytest.mark.parametrize("mode", BATCH_SIZES)
 each_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 
@@ -98,7 +100,7 @@ NARROW = [("plain", (4, 7, 5, 3)), ("dropout", (4, 7, 5, 3)), ("all", (4, 7, 5, 
 @pytest.mark.parametrize("build", BUILDS, ids="-".join)
 @each_mode
 @each_optimizer
-@pytest.mark.parametrize(("mix", "sizes"), [(mix, (4, 9, 5, 3)) for mix in MIXES] + NARROW)
+@pytest.mark.parametrize(("mix", "sizes"), [(mix, (4, 9, 5, 3)) for mix in MATRIX] + NARROW)
 def test_every_step_agrees_with_the_oracle(build, mode, name, mix, sizes):
     _, layers, dropout = MIXES[mix]
     network, X, y, descent = start(build, sizes, name, mix)
@@ -302,3 +304,46 @@ def test_the_average_is_that_of_keras():
     average = model._network.views(model._state.slots[-1]).values()
     average = np.concatenate([array.ravel() for array in average])
     np.testing.assert_allclose(average, KERAS_AVERAGE, rtol=0, atol=2e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)], ids=repr)
+def test_without_a_momentum_the_average_is_the_mean_after_all_steps(optimizer, dtype, tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    made = type(optimizer)(0.1, use_ema=True, ema_momentum=None)
+    models = [Sequential([Dense(4, "tanh"), Dense(1)], dtype=dtype, seed=0) for _ in range(2)]
+    for model, rule in zip(models, (made, optimizer), strict=True):
+        model.compile(rule, "mse")
+        model.build(3)
+    averaged, plain = models
+    visited = []
+    for i in range(0, 40, 5):
+        averaged.train_on_batch(X[i : i + 5], X[i : i + 5, 0])
+        plain.train_on_batch(X[i : i + 5], X[i : i + 5, 0])
+        visited.append(plain.get_weights())
+        if i == 10:  # a file keeps mean and number
+            averaged.save(tmp_path / "model.npz")
+            averaged = load(tmp_path / "model.npz")
+            assert averaged.optimizer == made
+    averaged.adopt_average()
+    for mean, weights in zip(averaged.get_weights(), zip(*visited, strict=True), strict=True):
+        assert_close(mean, np.mean(weights, axis=0, dtype=np.float64), dtype)
+
+
+@pytest.mark.parametrize("build", BUILDS, ids="-".join)
+@each_mode
+def test_the_mean_of_the_weights_agrees_with_the_oracle(build, mode):
+    network, X, y, descent = start(build, (4, 9, 5, 3), "Adam", "mean")
+    expected, _, rule = oracle(network, X, y, descent, mode, {}, None)
+    for _ in range(EPOCHS):
+        list(epoch_slices(descent, None, BATCH_SIZES[mode]))
+    assert_same_weights(network, expected, factor=20)
+    adopt_average(network, descent.optimizer, descent.state)
+    assert_same_weights(network, [rule.average[i] for i in range(6)], factor=20)
+
+
+def test_the_momentum_of_an_average_is_below_one():
+    for wrong in (1.0, -0.1, np.nan):
+        with pytest.raises(ValueError, match="ema_momentum"):
+            SGD(use_ema=True, ema_momentum=wrong)
+    assert repr(SGD(use_ema=True, ema_momentum=None)).endswith("ema_momentum=None)")
