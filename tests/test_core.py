@@ -196,8 +196,14 @@ def test_more_outputs_than_are_laid_across(build, loss, output):
     assert_gradient_agrees(network, loss, X, y, weights)
 
 
+# scikit-learn's squared error is no match for its slope, unless it has one output: test_losses.py
+SMOOTH = [
+    (loss, output) for loss, output in PAIRS if output != "relu" and loss != "half_squared_error"
+]
+
+
 @pytest.mark.parametrize("hidden", [name for name in HIDDEN if name != "relu"])
-@pytest.mark.parametrize(("loss", "output"), [pair for pair in PAIRS if pair[1] != "relu"])
+@pytest.mark.parametrize(("loss", "output"), SMOOTH)
 @pytest.mark.parametrize("sizes", [(3, 9, 4), (3, 5, 4)])  # the second is narrow
 def test_gradient_agrees_with_central_differences(hidden, loss, output, sizes):
     build = BUILDS[-1]
