@@ -217,9 +217,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     @property
     def _rate_rule(self) -> str:
-        """How epochs change the learning rate; of Adam they do not, as in scikit-learn."""
-        given = self.learning_rate
-        return given if isinstance(given, str) and self.solver != "adam" else "constant"
+        """How epochs change the learning rate: of Adam they do not, as in scikit-learn."""
+        given, named = self.learning_rate, isinstance(self.solver, str)
+        return given if isinstance(given, str) and named and self.solver != "adam" else "constant"
 
     def _new_optimizer(self) -> Optimizer:
         solver = self.solver
