@@ -28,7 +28,14 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastnn._validation import Array, Data, layer_weights, number_between
+from fastnn._validation import (
+    Array,
+    Data,
+    checked_features,
+    layer_weights,
+    number_between,
+    room_for,
+)
 from fastnn.activations import ACTIVATIONS
 from fastnn.arguments import MODES, Prepared, checked_callbacks, checked_plan
 from fastnn.convergence import Convergence, Minimisation
@@ -73,6 +80,11 @@ class Rows:
     def take(self, rows: Array) -> "Rows":
         weights = self.sample_weight
         return Rows(self.X[rows], self.y[rows], None if weights is None else weights[rows])
+
+
+def _dense(X: Any) -> Array:
+    found: Array = X.toarray() if sparse.issparse(X) else X
+    return found
 
 
 class WeightViews(list[Array]):
@@ -569,7 +581,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         row_bytes = rows.X.shape[1] * rows.X.dtype.itemsize
         if not sparse.issparse(rows.X) or n_rows * row_bytes <= DENSE_BYTES or size == n_rows:
             return plan, AllRows(self._data(rows))
-        y, weights = self.model_._inputs().labels(self._targets(rows.y), rows.sample_weight, n_rows)
+        y, weights = self._labels(rows)
         block = max(1, BLOCK_BYTES // (row_bytes * size)) * size
         order = functools.partial(plan.order, 0, n_rows)
         source = DenseBlocks(rows.X, y, weights, block, order, self.model_.dtype)
@@ -577,8 +589,13 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _data(self, rows: Rows) -> Data:
         """All rows as the engine takes them."""
-        X = rows.X.toarray() if sparse.issparse(rows.X) else rows.X
-        return self.model_._inputs().data(X, self._targets(rows.y), rows.sample_weight)
+        X = checked_features(_dense(rows.X), self.model_.dtype)
+        return Data(*X, *self._labels(rows))
+
+    def _labels(self, rows: Rows) -> tuple[Array, Array]:
+        """Targets and weights as the engine takes them."""
+        targets = self._targets(rows.y)
+        return self.model_._inputs().labels(targets, rows.sample_weight, len(rows.y))
 
     def _scorer(self, rows: Rows) -> Callable[[Logs], float]:
         """The score of the rows held out, as `scoring` has it; more is better."""
@@ -615,18 +632,27 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         return self._outputs_for(X, out, before_output)
 
+    def _room(self, X: Any, out: Any) -> Array | None:
+        """`out`, if the outputs for these rows have room in it."""
+        if out is None:
+            return None
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        return room_for("out", out, (n_rows, self.n_outputs_), self.model_.dtype)
+
     def _outputs_for(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
         """Those for checked rows, sparse ones some at a time."""
-        model = self.model_
-        predict = model._predict_before_output if before_output else model.predict
-        if not sparse.issparse(X):
-            return predict(X, threads=self.threads, out=out)
-        step = max(1, PREDICTED_BYTES // (X.shape[1] * X.dtype.itemsize))
-        starts = range(0, X.shape[0], step)
-        found = [
-            predict(X[start : start + step].toarray(), threads=self.threads) for start in starts
-        ]
-        return np.concatenate(found, out=out)
+        network = self._network.before_output if before_output else self._network
+        if out is None:
+            out = np.empty((X.shape[0], network.n_outputs), network.dtype)
+        step = X.shape[0]
+        if sparse.issparse(X):
+            step = max(1, PREDICTED_BYTES // (X.shape[1] * X.dtype.itemsize))
+        with network.forward_team(self.threads, min(step, X.shape[0])) as team:
+            for start in range(0, X.shape[0], step):
+                rows = _dense(X[start : start + step])
+                features = checked_features(rows, network.dtype)
+                network.predict(features, team, out[start : start + step])
+        return out
 
     def _learn_row(self, x: npt.ArrayLike, target: npt.ArrayLike) -> Self:
         """One step with a single row."""
