@@ -33,6 +33,7 @@ from fastnn.activations import ACTIVATIONS
 from fastnn.arguments import MODES, Prepared, checked_callbacks, checked_plan
 from fastnn.convergence import Convergence, Minimisation
 from fastnn.drawn import DrawnPlan, Orders, initial_weights
+from fastnn.history import History
 from fastnn.hooks import Callback, Logs
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.losses import LOSSES, Loss
@@ -50,6 +51,7 @@ Activations = str | Sequence[str]
 ACTIVATION_WORDS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
 LOSS_WORDS = {"squared_error": "half_squared_error", "poisson": "half_poisson_deviance"}
 OWN_WORDS = {word: name for name, word in ACTIVATION_WORDS.items()}
+NOTHING_YET = History()  # that of an estimator without a model
 AUTO_BATCH = 200  # rows at most in a batch of "auto"
 DENSE_BYTES = 1 << 28  # of sparse rows that are made dense at once; beyond, block by block
 BLOCK_BYTES = 1 << 25
@@ -330,7 +332,27 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self, X: Any, y: Any, sample_weight: Any, *, held_out: tuple[Any, Any, Any] = (None,) * 3,
         initial: tuple[Any, Any] = (None, None), incremental: bool = False,
     ) -> Self:  # fmt: skip
-        """What `fit` and `partial_fit` do."""
+        """What `fit` and `partial_fit` do; a refused call leaves all as it was."""
+        before, history = dict(self.__dict__), self._history
+        try:
+            self._fit_rows(X, y, sample_weight, held_out, initial, incremental)
+        except Exception:
+            has_begun = self._history is not history and self._history.params
+            if not has_begun:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+        return self
+
+    @property
+    def _history(self) -> History:
+        model = self.__dict__.get("model_")
+        return NOTHING_YET if model is None else model.history
+
+    def _fit_rows(
+        self, X: Any, y: Any, sample_weight: Any, held_out: tuple[Any, Any, Any],
+        initial: tuple[Any, Any], incremental: bool,
+    ) -> None:  # fmt: skip
         first = not hasattr(self, "model_") or not (self.warm_start or incremental)
         self._check_sizes()
         rows = self._checked(X, y, sample_weight, first=first, incremental=incremental)
@@ -340,11 +362,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             self._begin(rows, rng, first=first, initial=initial)
         if self._is_lbfgs:
             self._minimise(rows, validation)
-            return self
+            return
         if self.early_stopping and not incremental and validation is None:
             rows, validation = self._held_out(rows, rng)
         self._descend(rows, validation, rng, incremental=incremental)
-        return self
 
     def _check_sizes(self) -> None:
         sizes = self._hidden_sizes
@@ -355,14 +376,17 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool
     ) -> Rows:
         """Rows to train on; from the first ones follow the columns, and the classes."""
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._y_numeric,
-            dtype=(np.float64, np.float32), reset=first,
-        )  # fmt: skip
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._arrays(X, y, reset=first)
         codes = self._coded(y, first=first, incremental=incremental)
         return Rows(X, codes, self._weighed(X, y, sample_weight, incremental=incremental))
+
+    def _arrays(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._y_numeric,
+            dtype=(np.float64, np.float32), reset=reset,
+        )  # fmt: skip
+        single = y.ndim == 2 and y.shape[1] == 1
+        return X, column_or_1d(y, warn=True) if single else y
 
     def _weighed(self, X: Any, y: Array, sample_weight: Any, *, incremental: bool) -> Array | None:
         """The sample weights times those of the classes."""
@@ -388,14 +412,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             raise ValueError(
                 "X_val and y_val belong together: expected both, e.g. fit(X, y, X_val=Xv, y_val=yv)"
             )
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=self._y_numeric,
-            dtype=(np.float64, np.float32), reset=False,
-        )  # fmt: skip
+        X, y = self._arrays(X, y, reset=False)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        codes = self._coded(np.squeeze(y), first=False, incremental=True)
-        return Rows(X, codes, sample_weight)
+        return Rows(X, self._coded(y, first=False, incremental=True), sample_weight)
 
     def _begin(
         self, rows: Rows, rng: np.random.RandomState, *, first: bool, initial: tuple[Any, Any]
