@@ -13,7 +13,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"fastnn {release}"
 numpydoc_show_class_members = False
 autodoc_default_options = {"members": True}
-myst_heading_anchors = 2
+myst_heading_anchors = 3
 
 # Tables that `make bench TABLE=docs/benchmark_tables.md` has written, on the page about benchmarks.
 _tables = Path(__file__).with_name("benchmark_tables.md")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted
@@ -148,6 +149,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     _usual_score: ClassVar[Callable[..., float]] = staticmethod(accuracy_score)
 
     classes_: Array
+
+    __metadata_request__predict_proba: ClassVar = {"out": UNUSED}
 
     def __init__(
         self,

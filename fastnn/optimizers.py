@@ -539,7 +539,7 @@ class LBFGS(Optimizer):
     history_size : int
         How many gradients to remember, at least 1.
     cost_tolerance : float
-        The search ends where an iteration lowers L by no more than this share of max(|L|, 1).
+        The search ends where an iteration lowers L by no more than this share of max(abs(L), 1).
     gradient_tolerance : float
         It ends where no number of the gradient is larger.
     max_evaluations : int, optional
