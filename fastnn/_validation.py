@@ -236,6 +236,12 @@ def features(X: object, dtype: str, *, n_features: int | None = None, name: str 
     return _as_bytes(feature_array(X, dtype, n_features=n_features, name=name))
 
 
+def checked_features(array: Array, dtype: str) -> Features:
+    """The bytes of an array of `dtype` that is known to be finite; of any other all is checked."""
+    known = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+    return _as_bytes(array) if known else features(array, dtype)
+
+
 def _as_bytes(array: Array) -> Features:
     return Features(array.view(np.uint8), NUMBER_TYPES[array.dtype])
 

@@ -19,7 +19,8 @@ from fastnn.layers import Dense
 from fastnn.losses import CategoricalCrossentropy, Loss
 from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
-from fastnn.perceptron import Activations, Perceptron
+from fastnn.parameters import Activations
+from fastnn.perceptron import Perceptron
 from fastnn.schedules import Schedule
 
 LABELS = str, int, float, np.generic  # what a single one may be
@@ -324,7 +325,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             check_is_fitted(self)
         last = self._network.layers[-1]
         if last.activation == "softmax" or (last.units > 1 and self._is_multilabel):
-            return self._outputs_of(X, out)
+            return self._outputs_of(X, self._room(X, out))
         outputs = self._outputs_of(X)
         shape = len(outputs), max(2, last.units)
         found = np.empty(shape, outputs.dtype)
@@ -509,11 +510,9 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         if out is None:
             return self._decided(self._outputs_of(X))
         check_is_fitted(self)
-        n_rows, n_outputs = np.shape(X)[0], self.n_outputs_
-        shape = (n_rows,) if n_outputs == 1 else (n_rows, n_outputs)
-        room = room_for("out", out, shape, self.model_.dtype)
-        self._outputs_of(X, room.reshape(n_rows, n_outputs))
-        return room
+        room = out.reshape(-1, 1) if isinstance(out, np.ndarray) and self.n_outputs_ == 1 else out
+        self._outputs_of(X, self._room(X, room))
+        return out
 
     def learn_one(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """One step with a single row of shape (n_features,): for rows that come one by one.

@@ -824,15 +824,6 @@ class Sequential:
         with network.forward_team(wanted, len(rows.X)) as team:
             return evaluation.predict(network, rows, team, watchers, out)
 
-    def _predict_before_output(
-        self, X: npt.ArrayLike, *, threads: int | None = None, out: Array | None = None
-    ) -> Array:
-        """z of the last layer for every row of X, shape (n_samples, n_outputs)."""
-        network, wanted = self._built(), checked_threads(threads)
-        rows = features(X, self.dtype, n_features=network.n_features)
-        with network.forward_team(wanted, len(rows.X)) as team:
-            return network.before_output.predict(rows, team, out)
-
     def _outputs_of_one(self, X: Array) -> Array | None:
         """The outputs of a single row; None if it cannot go the short way, or is not right."""
         network = self._network
