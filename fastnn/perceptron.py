@@ -30,6 +30,7 @@ from fastnn._validation import (
     Array,
     Data,
     checked_features,
+    features,
     layer_weights,
     room_for,
 )
@@ -452,14 +453,27 @@ class Perceptron(Parameters):
     def _outputs_of(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
         """The outputs for rows that the user gives; a single one goes a short way."""
         own = self.__dict__
-        plain = out is None and not before_output and type(X) is np.ndarray
-        if plain and X.shape[:1] == (1,) and "model_" in own and "feature_names_in_" not in own:
+        plain = type(X) is np.ndarray and "model_" in own and "feature_names_in_" not in own
+        if plain and out is None and not before_output and X.shape[:1] == (1,):
             outputs: Array | None = own["model_"]._outputs_of_one(X)
             if outputs is not None:
                 return outputs
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+        if not plain or not self._are_right(X):
+            check_is_fitted(self)
+            X = validate_data(
+                self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
+            )
         return self._outputs_for(X, out, before_output)
+
+    def _are_right(self, X: Array) -> bool:
+        """Whether scikit-learn, whose checks take longer than small networks, would pass X."""
+        if X.dtype.kind != "f":
+            return False
+        try:
+            features(X, self.model_.dtype, n_features=self._network.n_features)
+        except ValueError:
+            return False  # scikit-learn has its own words for it
+        return True
 
     def _room(self, X: Any, out: Any) -> Array | None:
         """`out`, if the outputs for these rows have room in it."""
@@ -479,8 +493,8 @@ class Perceptron(Parameters):
         with network.forward_team(self.threads, min(step, X.shape[0])) as team:
             for start in range(0, X.shape[0], step):
                 rows = _dense(X[start : start + step])
-                features = checked_features(rows, network.dtype)
-                network.predict(features, team, out[start : start + step])
+                checked = checked_features(rows, network.dtype)
+                network.predict(checked, team, out[start : start + step])
         return out
 
     def _learn_row(self, x: npt.ArrayLike, target: npt.ArrayLike) -> Self:

@@ -347,3 +347,12 @@ def test_the_momentum_of_an_average_is_below_one():
         with pytest.raises(ValueError, match="ema_momentum"):
             SGD(use_ema=True, ema_momentum=wrong)
     assert repr(SGD(use_ema=True, ema_momentum=None)).endswith("ema_momentum=None)")
+
+
+@pytest.mark.parametrize("beta_2", [0.99, 0.999, 0.9999])
+def test_the_means_of_adam_take_their_exact_share_in_float32(beta_2):
+    model = Sequential([Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model.compile(Adam(0.1, beta_2=beta_2, epsilon=1e-30), "mse")
+    model.fit([[1.0]], [1.0])
+    # the first step is as long as the rate; 1 - 0.999 of float32 would be off by 5e-5
+    np.testing.assert_allclose(model.get_weights()[0], 0.1, rtol=5e-7)

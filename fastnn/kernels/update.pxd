@@ -57,6 +57,7 @@ cdef struct Rule:
 cdef struct Motion:  # one step of a rule over one array
     Method method
     real l1, decay, shrink, rate, first, second, epsilon
+    real new_first, new_second  # 1 - first and 1 - second, which lose digits if `real` subtracts
     real along, across  # w moves by `along` v and against `across` dw: momentum, or Nesterov's
     real scale, limit  # of a gradient that is clipped
     Py_ssize_t pitch  # from one slot to the next
@@ -94,6 +95,7 @@ cdef inline Motion motion(
     m.decay = <real>(layer.decay + layer.alpha * step.share) if regularised else 0
     m.shrink, m.rate = <real>(layer.factor * step.shrink), <real>(layer.factor * step.rate)
     m.first, m.second, m.epsilon = <real>rule.first, <real>rule.second, <real>rule.epsilon
+    m.new_first, m.new_second = <real>(1 - rule.first), <real>(1 - rule.second)
     m.along = m.first if rule.nesterov else 1
     m.across = m.rate if rule.nesterov else 0
     m.scale, m.limit = 1, INFINITE
@@ -122,7 +124,7 @@ cdef inline vec moved(
             dw, square_root(summed(slot, dw * dw, n) + spread(m.epsilon))
         )
     dw = spread(m.rate) * divide(
-        dw, square_root(averaged(slot, dw * dw, 1 - m.first, n) + spread(m.epsilon))
+        dw, square_root(averaged(slot, dw * dw, m.new_first, n) + spread(m.epsilon))
     )
     return w - dw if method == RMSPROP else w - summed_up(slot + m.pitch, dw, m.second, n)
 
@@ -155,8 +157,8 @@ cdef inline vec moved_by_adam(
     vec w, vec dw, real* slot, Py_ssize_t n, const Motion* m, Method method
 ) noexcept nogil:
     """w - rate mean / (sqrt(square) + epsilon); the rate holds the corrections of the bias"""
-    cdef vec mean = averaged(slot, dw, 1 - m.first, n)
-    cdef vec square = averaged(slot + m.pitch, dw * dw, 1 - m.second, n)
+    cdef vec mean = averaged(slot, dw, m.new_first, n)
+    cdef vec square = averaged(slot + m.pitch, dw * dw, m.new_second, n)
     if method == AMSGRAD:
         square = larger(square, load_first(slot + 2 * m.pitch, n, 0))
         store_first(slot + 2 * m.pitch, square, n)
