@@ -6,6 +6,7 @@ does the work. Where scikit-learn's formulas differ from Keras's, scikit-learn's
 
 import copy
 import functools
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -90,8 +91,21 @@ def _dense(X: Any) -> Array:
 class WeightViews(list[Array]):
     """Views of a model's arrays; what is put in the place of one is copied into it."""
 
+    def __init__(self, name: str, views: Sequence[Array]) -> None:
+        super().__init__(views)
+        self._name = name
+
     def __setitem__(self, place: Any, values: Any) -> None:
-        self[place][...] = values
+        places = range(len(self))[place]
+        numbers, given = ([places], [values]) if isinstance(places, int) else (places, values)
+        checked = [
+            layer_weights(
+                f"{self._name}[{number}]", array, self[number].shape, self[number].dtype.name
+            )
+            for number, array in zip(numbers, given, strict=True)
+        ]
+        for number, array in zip(numbers, checked, strict=True):
+            self[number][...] = array
 
 
 class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -607,7 +621,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
         twin = copy.copy(self)  # of the same model, which asks for no names of columns
         twin.__dict__.pop("feature_names_in_", None)
-        arguments = {} if weights is None else {"sample_weight": weights}
+        weighs = weights is not None and "sample_weight" in inspect.signature(scorer).parameters
+        arguments = {"sample_weight": weights} if weighs else {}
         return lambda logs: float(scorer(twin, rows.X, y, **arguments))
 
     def _usual_score_of(self, X: Any, y: Array, weights: Array | None) -> float:
@@ -657,8 +672,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _learn_row(self, x: npt.ArrayLike, target: npt.ArrayLike) -> Self:
         """One step with a single row."""
         row = np.reshape(x, (1, -1))
-        if self.model_._learn_row(row, target) is None:
-            self.model_.train_on_batch(row, target)
+        try:
+            if self.model_._learn_row(row, target) is None:
+                self.model_.train_on_batch(row, target)
+        except FloatingPointError as error:
+            raise ValueError(f"{NOT_FINITE} {error}") from error
         self.t_ += 1
         return self
 
@@ -697,7 +715,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 f"{type(self).__name__!r} object has no attribute {name!r} before fit; initial "
                 f"weights: fit(X, y, coef_init=..., intercept_init=...)"
             )
-        return WeightViews(self.model_._weight_views()[offset::2])
+        return WeightViews(name, self.model_._weight_views()[offset::2])
 
     @property
     def _optimizer(self) -> Optimizer:
