@@ -24,7 +24,6 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -295,6 +294,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         """Targets as numbers; of classes their places in `classes_`."""
         raise NotImplementedError
 
+    def _weights_of_classes(self, y: Array) -> Array:
+        """What `class_weight` makes of each row."""
+        raise NotImplementedError
+
     def _n_outputs(self, y: Array, loss: Loss) -> int:
         raise NotImplementedError
 
@@ -427,7 +430,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 f"use 'balanced' weights, use compute_class_weight('balanced', classes=classes, "
                 f"y=y) and pass a dictionary of its results as class_weight"
             )
-        weights = compute_sample_weight(self.class_weight, y)
+        weights = self._weights_of_classes(y)
         return weights if sample_weight is None else weights * sample_weight
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Rows | None:
@@ -647,12 +650,14 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         return self._outputs_for(X, out, before_output)
 
-    def _room(self, X: Any, out: Any) -> Array | None:
-        """`out`, if the outputs for these rows have room in it."""
+    def _room(self, X: Any, out: Any, *, flat: bool = False) -> Array | None:
+        """`out`, if the outputs for these rows have room in it; `flat` if one column is none."""
         if out is None:
             return None
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        return room_for("out", out, (n_rows, self.n_outputs_), self.model_.dtype)
+        shape = (n_rows,) if flat and self.n_outputs_ == 1 else (n_rows, self.n_outputs_)
+        room = room_for("out", out, shape, self.model_.dtype)
+        return room[:, None] if room.ndim == 1 else room
 
     def _outputs_for(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
         """Those for checked rows, sparse ones some at a time."""
