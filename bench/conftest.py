@@ -12,7 +12,7 @@ import pytest  # noqa: E402
 from bench.report import Figure, Result, as_markdown, as_text, tables, versions  # noqa: E402
 
 # Doctest collection imports what it visits, and a peer's library may not be installed.
-collect_ignore = ["peers"]
+collect_ignore = ["peers", "estimators.py"]
 RESULTS = pytest.StashKey[list[Result]]()
 FIGURES = pytest.StashKey[list[Figure]]()
 NOTES = pytest.StashKey[list[str]]()

@@ -1,6 +1,6 @@
-"""Rounds: how many rows and epochs one timed round takes, and the check that precedes them."""
+"""Rounds: how many rows and epochs one timed round takes, the check that precedes them, clocks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
@@ -49,9 +49,7 @@ class Round:
     def timed(self) -> float:
         """Seconds of one round from the initial weights."""
         self.rewind()
-        start = perf_counter()
-        self.run()
-        return perf_counter() - start
+        return timed(self.run)
 
 
 def checked_error(peer: Peer, reference: Sequence[Array]) -> float:
@@ -91,3 +89,20 @@ def rows_per_round(net: Net, mode: Mode, wanted: float) -> int:
     """Whole batches that hold the wanted rows, within the data set."""
     m = mode.batch_size or net.n_rows
     return min(ceil(wanted / m), net.n_rows // m) * m
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = perf_counter()
+    call()
+    return perf_counter() - start
+
+
+def seconds_of(run: Callable[[int], None], least: float) -> float:
+    """Of one call, from as many as last so long; `run(n)` makes n of them."""
+    n = 1
+    while True:
+        passed = timed(lambda: run(n))  # noqa: B023  # called at once
+        if passed >= least:
+            return passed / n
+        n = max(2 * n, int(n * least / max(passed, 1e-9)))

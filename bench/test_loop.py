@@ -1,15 +1,14 @@
 """What the training loop costs beside the descent: many short fits, and a fit that is watched."""
 
 import io
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from math import ceil
-from time import perf_counter
 
 import numpy as np
 import pytest
 
 from bench.report import Figure, middle
+from bench.rounds import timed
 from bench.workloads import NETS, Net, dataset
 from fastnn import SGD, Callback, Dense, Progress, Sequential
 
@@ -28,12 +27,6 @@ def model_for(net: Net, metrics: list[str] | None = None) -> Sequential:
     model = Sequential([*(Dense(units, "relu") for units in hidden), output], seed=0)
     model.compile(SGD(1e-3), loss, metrics)
     return model
-
-
-def timed(call: Callable[[], object]) -> float:
-    start = perf_counter()
-    call()
-    return perf_counter() - start
 
 
 def same_bits(*models: Sequential) -> bool:

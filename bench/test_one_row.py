@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from statistics import median
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from bench.peers import peer_class
 from bench.peers.with_fastnn import FastnnPeer
 from bench.report import Figure, middle, three_digits
+from bench.rounds import seconds_of
 from bench.workloads import (
     MODES,
     NETS,
@@ -39,18 +39,6 @@ class OneRowPeer(FastnnPeer):
     def train(self, n_epochs: int) -> None:
         for _ in range(n_epochs):
             self.train_epoch()
-
-
-def seconds_of(train: Callable[[int], None], least: float) -> float:
-    """Of one call with one row, from as many as last so long."""
-    n = 1
-    while True:
-        start = perf_counter()
-        train(n)
-        passed = perf_counter() - start
-        if passed >= least:
-            return passed / n
-        n = max(2 * n, int(n * least / max(passed, 1e-9)))
 
 
 @pytest.mark.parametrize("net", NETS, ids=lambda net: net.name)

@@ -20,7 +20,8 @@ from fastnn.layers import Dense
 from fastnn.losses import CategoricalCrossentropy, Loss
 from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
-from fastnn.perceptron import Activations, Perceptron
+from fastnn.parameters import Activations
+from fastnn.perceptron import Perceptron
 from fastnn.schedules import Schedule
 
 LABELS = str, int, float, np.generic  # what a single one may be

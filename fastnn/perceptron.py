@@ -9,21 +9,19 @@ import functools
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from scipy.optimize import OptimizeResult
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -33,33 +31,22 @@ from fastnn._validation import (
     Data,
     checked_features,
     layer_weights,
-    number_between,
     room_for,
 )
-from fastnn.activations import ACTIVATIONS
-from fastnn.arguments import MODES, Prepared, checked_callbacks, checked_plan
+from fastnn.arguments import Prepared, checked_callbacks, checked_plan
 from fastnn.convergence import Convergence, Minimisation
 from fastnn.drawn import DrawnPlan, Orders, initial_weights
 from fastnn.history import History
 from fastnn.hooks import Callback, Logs
-from fastnn.layers import Dense, Dropout, Layer
-from fastnn.losses import LOSSES, Loss
+from fastnn.layers import Dropout
+from fastnn.losses import Loss
 from fastnn.models import Sequential
 from fastnn.network import Network
-from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
-from fastnn.regularizers import SharedL2
-from fastnn.schedules import Schedule
+from fastnn.optimizers import Optimizer
+from fastnn.parameters import OWN_WORDS, Parameters
 from fastnn.sources import AllRows, DenseBlocks, Source
-from fastnn.training import batch_size_for
 
-Activations = str | Sequence[str]
-
-# scikit-learn's words for what is called otherwise here
-ACTIVATION_WORDS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
-LOSS_WORDS = {"squared_error": "half_squared_error", "poisson": "half_poisson_deviance"}
-OWN_WORDS = {word: name for name, word in ACTIVATION_WORDS.items()}
 NOTHING_YET = History()  # that of an estimator without a model
-AUTO_BATCH = 200  # rows at most in a batch of "auto"
 DENSE_BYTES = 1 << 28  # of sparse rows that are made dense at once; beyond, block by block
 BLOCK_BYTES = 1 << 25
 PREDICTED_BYTES = 1 << 25  # of sparse rows, dense, to predict at a time
@@ -107,184 +94,12 @@ class WeightViews(list[Array]):
             self[number][...] = array
 
 
-class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class Perceptron(Parameters):
     """What classifier and regressor have in common."""
-
-    hidden_layer_sizes: Any
-    activation: Activations
-    solver: str | Optimizer
-    alpha: float
-    batch_size: Any
-    learning_rate: str | Schedule
-    learning_rate_init: float
-    power_t: float
-    max_iter: int
-    loss: str | Loss
-    shuffle: bool
-    random_state: Any
-    tol: float
-    verbose: Any
-    warm_start: bool
-    momentum: float
-    nesterovs_momentum: bool
-    early_stopping: bool
-    validation_fraction: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    n_iter_no_change: float
-    max_fun: int
-    out_activation: str | None
-    dropout: float | Sequence[float]
-    scoring: str | Callable[..., float] | None
-    mode: str | None
-    average: bool
-    callbacks: Sequence[Callback] | None
-    threads: int | None
-    class_weight: Any = None
 
     model_: Sequential
 
     __metadata_request__predict: ClassVar = {"out": UNUSED}
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({*ACTIVATIONS, *ACTIVATION_WORDS}), list, tuple],
-        "solver": [StrOptions(set(OPTIMIZERS)), Optimizer],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "loss": [StrOptions({*LOSSES, *LOSS_WORDS}), Loss],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "out_activation": [StrOptions({*ACTIVATIONS, *ACTIVATION_WORDS}), None],
-        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
-        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
-        "mode": [StrOptions(set(MODES)), None],
-        "average": ["boolean"],
-        "callbacks": [list, tuple, None],
-        "threads": [Interval(Integral, 1, None, closed="left"), None],
-    }
-
-    def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Every argument of the constructor under its own name, unchecked, as scikit-learn asks."""
-        for name, value in arguments.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
-
-    # ---- the words ---------------------------------------------------------------------------
-
-    @property
-    def _hidden_sizes(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        return [sizes] if not hasattr(sizes, "__iter__") else list(sizes)
-
-    def _hidden_activations(self, n_hidden: int) -> list[str]:
-        given = self.activation
-        names = [given] * n_hidden if isinstance(given, str) else list(given)
-        if len(names) != n_hidden:
-            raise ValueError(
-                f"activation={given!r} names {len(names)}, but there are {n_hidden} hidden layers; "
-                f"expected one for each, e.g. activation={['relu'] * n_hidden!r}"
-            )
-        return [ACTIVATION_WORDS.get(name, name) for name in names]
-
-    def _dropout_rates(self, n_hidden: int) -> list[float]:
-        """How much of each hidden layer's outputs is left out."""
-        given = self.dropout
-        rates = list(given) if isinstance(given, list | tuple) else [given] * n_hidden
-        if len(rates) != n_hidden:
-            raise ValueError(
-                f"dropout={given!r} holds {len(rates)} rates, but there are {n_hidden} hidden "
-                f"layers; expected one for each, e.g. dropout={[0.5] * n_hidden!r}"
-            )
-        return [number_between("dropout", rate, 0, 1, example=0.5) for rate in rates]
-
-    def _layers(self, n_outputs: int, output_activation: str) -> list[Layer]:
-        sizes = self._hidden_sizes
-        activations, rates = self._hidden_activations(len(sizes)), self._dropout_rates(len(sizes))
-        penalty = SharedL2(self.alpha) if self.alpha else None
-        layers: list[Layer] = []
-        for size, activation, rate in zip(sizes, activations, rates, strict=True):
-            layers.append(Dense(size, activation, kernel_regularizer=penalty))
-            layers += [Dropout(rate)] if rate else []
-        return [*layers, Dense(n_outputs, output_activation, kernel_regularizer=penalty)]
-
-    def _loss_for(self, y: Array) -> Loss:
-        """The loss, divided by the sample weights as scikit-learn's are."""
-        loss = self.loss
-        if isinstance(loss, str):
-            loss = LOSSES[LOSS_WORDS.get(loss, loss)]()
-        return loss.averaged()
-
-    def _output_activation(self, loss: Loss) -> str:
-        if self.out_activation is not None:
-            return ACTIVATION_WORDS.get(self.out_activation, self.out_activation)
-        return loss.outputs[0] if loss.outputs else "linear"
-
-    @property
-    def _rate_rule(self) -> str:
-        """How epochs change the learning rate: of Adam they do not, as in scikit-learn."""
-        given, named = self.learning_rate, isinstance(self.solver, str)
-        return given if isinstance(given, str) and named and self.solver != "adam" else "constant"
-
-    def _new_optimizer(self) -> Optimizer:
-        solver = self.solver
-        if isinstance(solver, Optimizer):
-            return solver
-        if solver == "lbfgs":
-            return LBFGS(
-                cost_tolerance=1e7 * np.finfo(np.float64).eps,  # SciPy's own default
-                gradient_tolerance=self.tol,
-                max_evaluations=self.max_fun,
-            )
-        given = self.learning_rate
-        rate = given if isinstance(given, Schedule) else float(self.learning_rate_init)
-        made = OPTIMIZERS[solver]
-        settings: dict[str, Any] = {"use_ema": self.average, "ema_momentum": None}
-        if made is SGD:
-            settings |= {"momentum": self.momentum, "nesterov": self.nesterovs_momentum}
-        elif issubclass(made, Adam):
-            settings |= {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
-        return made(rate, **settings)
-
-    def _size_of_batches(self, n_rows: int) -> int:
-        if self._is_lbfgs and self.mode is None:
-            return n_rows
-        given = self.batch_size
-        if given == "auto":
-            size = None if self.mode in ("stochastic", "batch") else min(AUTO_BATCH, n_rows)
-        else:
-            if given > n_rows:
-                warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                    "clipped",
-                    stacklevel=2,
-                )
-            size = min(given, n_rows)
-        return batch_size_for(self.mode, size, n_rows)
-
-    @property
-    def _is_lbfgs(self) -> bool:
-        return self.solver == "lbfgs" or isinstance(self.solver, LBFGS)
 
     # ---- what classifier and regressor have apart --------------------------------------------
 
@@ -539,7 +354,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 f"optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _minimise(self, rows: Rows, validation: Rows | None) -> None:
@@ -568,7 +383,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         try:
             self.model_._fit(plan, Prepared(source, held_out), callbacks)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn("Training interrupted by user.", stacklevel=7)
             return False
         except FloatingPointError as error:
             self._settle_divergence(error)
@@ -577,17 +392,31 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _settle_divergence(self, error: FloatingPointError) -> None:
         """Go on with the best weights, if any were kept; otherwise it is an error."""
+        said, _, _ = str(error).partition(":")  # "training diverged in epoch 4"
         if self._best_weights is None or self.validation_scores_ is None:
-            raise ValueError(f"{NOT_FINITE} {error}") from error
+            message = f"{NOT_FINITE} In fact {said}; the last finite weights are kept."
+            raise ValueError(f"{message} {self._remedy}") from error
         self.n_iter_ += 1
-        self.loss_ = np.nan
-        self.loss_curve_.append(np.nan)
-        self.validation_scores_.append(np.nan)
+        self.loss_ = math.nan
+        self.loss_curve_.append(math.nan)
+        self.validation_scores_.append(math.nan)
         warnings.warn(
-            f"{error} The weights of the epoch with the best validation score are kept.",
+            f"{said}; the weights with the best validation score are kept. {self._remedy}",
             ConvergenceWarning,
-            stacklevel=7,
+            stacklevel=8,
         )
+
+    @property
+    def _remedy(self) -> str:
+        """What to do when training has diverged."""
+        scale = "scale the features, e.g. in a Pipeline behind StandardScaler()"
+        if self._is_lbfgs:
+            return f"Most likely the data are to blame: {scale}"
+        rate = self._optimizer.rate(0)
+        smaller = f"learning_rate_init={rate / 10:g}"
+        if isinstance(self.solver, Optimizer):
+            smaller = f"solver={type(self.solver).__name__}({rate / 10:g})"
+        return f"Most likely the learning rate is too large: try {smaller}, or {scale}"
 
     def _source(self, plan: DrawnPlan, rows: Rows) -> tuple[DrawnPlan, Source]:
         """Where the rows of an epoch come from, and in which order they are then visited.

@@ -708,6 +708,15 @@ def test_after_an_interrupt_early_stopping_keeps_the_best_weights():
         np.testing.assert_array_equal(found, expected)
 
 
+# ---- metadata -----------------------------------------------------------------------------------
+
+
+@both
+def test_sample_weights_may_be_routed_but_room_for_outputs_is_not(made):
+    routed = {name for name in dir(made) if name.startswith("set_") and name.endswith("_request")}
+    assert routed == {"set_fit_request", "set_partial_fit_request", "set_score_request"}
+
+
 # ---- copies -------------------------------------------------------------------------------------
 
 

@@ -24,14 +24,18 @@ from fastnn import (
     CategoricalCrossentropy,
     Dense,
     Dropout,
+    HalfPoissonDeviance,
+    HalfSquaredError,
     Hinge,
     Huber,
+    LogLoss,
     MeanAbsoluteError,
     MeanSquaredError,
     Normalization,
     Poisson,
     RMSprop,
     Sequential,
+    SharedL2,
     SquaredHinge,
     metrics,
     schedules,
@@ -245,7 +249,13 @@ OBJECTS = [
     Poisson(),
     Hinge(),
     SquaredHinge(),
+    LogLoss(label_smoothing=0.1),
+    HalfSquaredError(reduction="mean_with_sample_weight"),
+    HalfPoissonDeviance(),
+    SharedL2(0.5),
     SGD("auto"),
+    SGD(0.1, use_ema=True, ema_momentum=None),
+    LBFGS(5, 1e-9, 1e-4, 100),
     schedules.ExponentialDecay(0.1, 10, 0.5),
     Adam(schedules.ExponentialDecay(0.1, 10, 0.5, staircase=True), global_clipnorm=2.0),
     RMSprop(use_ema=True, ema_momentum=0.5, clipvalue=1.0),
@@ -280,7 +290,7 @@ def test_every_kind_is_tried():
     assert {type(thing) for thing in OBJECTS} == set(KINDS.values())
 
 
-REGULARIZERS = [thing for thing in OBJECTS if isinstance(thing, L1 | L2 | L1L2)]
+REGULARIZERS = [thing for thing in OBJECTS if isinstance(thing, L1 | L2 | L1L2 | SharedL2)]
 INITIALIZERS = [
     thing
     for thing in OBJECTS
