@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
@@ -216,6 +217,15 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has "
                 f"{found}."
             )
+
+    def _weights_of_classes(self, y: Array) -> Array:
+        if self._is_multilabel:
+            weights: Array = compute_sample_weight(self.class_weight, y)
+            return weights
+        # of all labels, since a chunk need not have every one of them
+        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        weights = of_class[np.searchsorted(self.classes_, y)]
+        return weights
 
     @property
     def _is_multilabel(self) -> bool:
@@ -510,8 +520,7 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         if out is None:
             return self._decided(self._outputs_of(X))
         check_is_fitted(self)
-        room = out.reshape(-1, 1) if isinstance(out, np.ndarray) and self.n_outputs_ == 1 else out
-        self._outputs_of(X, self._room(X, room))
+        self._outputs_of(X, self._room(X, out, flat=True))
         return out
 
     def learn_one(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Self:

@@ -6,6 +6,7 @@ does the work. Where scikit-learn's formulas differ from Keras's, scikit-learn's
 
 import copy
 import functools
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,7 +22,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -78,8 +78,21 @@ def _dense(X: Any) -> Array:
 class WeightViews(list[Array]):
     """Views of a model's arrays; what is put in the place of one is copied into it."""
 
+    def __init__(self, name: str, views: Sequence[Array]) -> None:
+        super().__init__(views)
+        self._name = name
+
     def __setitem__(self, place: Any, values: Any) -> None:
-        self[place][...] = values
+        places = range(len(self))[place]
+        numbers, given = ([places], [values]) if isinstance(places, int) else (places, values)
+        checked = [
+            layer_weights(
+                f"{self._name}[{number}]", array, self[number].shape, self[number].dtype.name
+            )
+            for number, array in zip(numbers, given, strict=True)
+        ]
+        for number, array in zip(numbers, checked, strict=True):
+            self[number][...] = array
 
 
 class Perceptron(Parameters):
@@ -95,6 +108,10 @@ class Perceptron(Parameters):
 
     def _coded(self, y: Array, *, first: bool, incremental: bool) -> Array:
         """Targets as numbers; of classes their places in `classes_`."""
+        raise NotImplementedError
+
+    def _weights_of_classes(self, y: Array) -> Array:
+        """What `class_weight` makes of each row."""
         raise NotImplementedError
 
     def _n_outputs(self, y: Array, loss: Loss) -> int:
@@ -229,7 +246,7 @@ class Perceptron(Parameters):
                 f"use 'balanced' weights, use compute_class_weight('balanced', classes=classes, "
                 f"y=y) and pass a dictionary of its results as class_weight"
             )
-        weights = compute_sample_weight(self.class_weight, y)
+        weights = self._weights_of_classes(y)
         return weights if sample_weight is None else weights * sample_weight
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Rows | None:
@@ -437,7 +454,8 @@ class Perceptron(Parameters):
         scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
         twin = copy.copy(self)  # of the same model, which asks for no names of columns
         twin.__dict__.pop("feature_names_in_", None)
-        arguments = {} if weights is None else {"sample_weight": weights}
+        weighs = weights is not None and "sample_weight" in inspect.signature(scorer).parameters
+        arguments = {"sample_weight": weights} if weighs else {}
         return lambda logs: float(scorer(twin, rows.X, y, **arguments))
 
     def _usual_score_of(self, X: Any, y: Array, weights: Array | None) -> float:
@@ -475,12 +493,14 @@ class Perceptron(Parameters):
             return False  # scikit-learn has its own words for it
         return True
 
-    def _room(self, X: Any, out: Any) -> Array | None:
-        """`out`, if the outputs for these rows have room in it."""
+    def _room(self, X: Any, out: Any, *, flat: bool = False) -> Array | None:
+        """`out`, if the outputs for these rows have room in it; `flat` if one column is none."""
         if out is None:
             return None
         n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-        return room_for("out", out, (n_rows, self.n_outputs_), self.model_.dtype)
+        shape = (n_rows,) if flat and self.n_outputs_ == 1 else (n_rows, self.n_outputs_)
+        room = room_for("out", out, shape, self.model_.dtype)
+        return room[:, None] if room.ndim == 1 else room
 
     def _outputs_for(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
         """Those for checked rows, sparse ones some at a time."""
@@ -500,8 +520,11 @@ class Perceptron(Parameters):
     def _learn_row(self, x: npt.ArrayLike, target: npt.ArrayLike) -> Self:
         """One step with a single row."""
         row = np.reshape(x, (1, -1))
-        if self.model_._learn_row(row, target) is None:
-            self.model_.train_on_batch(row, target)
+        try:
+            if self.model_._learn_row(row, target) is None:
+                self.model_.train_on_batch(row, target)
+        except FloatingPointError as error:
+            raise ValueError(f"{NOT_FINITE} {error}") from error
         self.t_ += 1
         return self
 
@@ -540,7 +563,7 @@ class Perceptron(Parameters):
                 f"{type(self).__name__!r} object has no attribute {name!r} before fit; initial "
                 f"weights: fit(X, y, coef_init=..., intercept_init=...)"
             )
-        return WeightViews(self.model_._weight_views()[offset::2])
+        return WeightViews(name, self.model_._weight_views()[offset::2])
 
     @property
     def _optimizer(self) -> Optimizer:
