@@ -159,6 +159,15 @@ def test_early_stopping_holds_out_the_same_rows(kind, weights):
 
 
 @each_kind
+def test_early_stopping_ends_in_the_same_epoch(kind):
+    # scores go on rising, but by less than tol
+    settings = {"early_stopping": True, "tol": 0.1, "n_iter_no_change": 3}
+    ours, theirs, y = two_of(kind, max_iter=100, **settings)
+    assert_agree(ours.fit(X, y), theirs.fit(X, y), rtol=1e-7)
+    assert ours.n_iter_ < 100
+
+
+@each_kind
 @pytest.mark.parametrize("solver", ["nesterov", "invscaling", "adam"])
 @pytest.mark.parametrize("random_state", [3, None])
 def test_warm_starts_go_on_alike(kind, solver, random_state):
@@ -500,6 +509,21 @@ def test_the_fit_of_an_estimator_around_a_network_makes_a_new_one():
         max_iter=5, random_state=2, batch_size=40,
     )  # fmt: skip
     assert_same_bits(estimator, direct.fit(X, KINDS["classes"][2]).model_)
+
+
+def test_the_layers_of_a_network_are_read_off():
+    layers = [Dense(7, "relu"), Dropout(0.5), Dense(4, "gelu"), Dense(1, "softplus")]
+    model = Sequential(layers, seed=1)
+    model.compile(AdamW(0.01), Huber(delta=2))
+    model.build(5)
+    parameters = model.as_estimator(max_iter=3).get_params()
+    expected = {
+        "hidden_layer_sizes": (7, 4), "activation": ["relu", "gelu"], "alpha": 0,
+        "out_activation": "softplus", "dropout": [0.5, 0.0], "max_iter": 3,
+    }  # fmt: skip
+    assert {name: parameters[name] for name in expected} == expected
+    assert repr(parameters["loss"]) == "Huber(delta=2.0)"
+    assert parameters["solver"] is model.optimizer
 
 
 def test_networks_that_no_estimator_can_be_around():

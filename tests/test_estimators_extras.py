@@ -304,6 +304,16 @@ def test_dropout_of_each_layer():
         clone(clf).set_params(dropout=(0.5, 1.5, 0)).fit(X, BINARY)
 
 
+def test_the_seed_decides_what_dropout_leaves_out():
+    initial = {"coef_init": [np.full((5, 6), 0.3), np.full((6, 1), 0.1)]}
+    initial["intercept_init"] = [np.zeros(6), np.zeros(1)]
+    clf = MLPClassifier(**SHORT, shuffle=False, dropout=0.5)
+    found = [
+        bits(clf.set_params(random_state=seed).fit(X, BINARY, **initial)) for seed in (1, 2, 1)
+    ]
+    assert found[0] == found[2] != found[1]
+
+
 @both
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_average_ends_with_the_mean_of_the_weights_after_all_steps(made, solver):
@@ -652,6 +662,21 @@ def test_sparse_rows_block_by_block_give_the_bits_of_dense_ones(
     np.testing.assert_array_equal(in_blocks.predict(thin), dense.predict(thin.toarray()))
     dense.partial_fit(thin.toarray(), y)
     assert bits(in_blocks.partial_fit(thin, y)) == bits(dense)
+
+
+@both
+def test_sparse_rows_are_predicted_some_at_a_time(monkeypatch, made):
+    estimator, sizes = made(**SHORT).fit(X, targets_for(made)), []
+    expected, make_dense = estimator.predict(X), perceptron._dense
+
+    def noting(rows):
+        sizes.append(rows.shape[0])
+        return make_dense(rows)
+
+    monkeypatch.setattr(perceptron, "PREDICTED_BYTES", 30 * 5 * 8)
+    monkeypatch.setattr(perceptron, "_dense", noting)
+    np.testing.assert_array_equal(estimator.predict(sparse.csr_array(X)), expected)
+    assert sizes == [30, 30, 30, 10]
 
 
 # ---- scikit-learn at hand or not ----------------------------------------------------------------
