@@ -16,9 +16,8 @@ import fastnn
 
 PACKAGE = Path(__file__).resolve().parent.parent / "fastnn"
 
-KERNELS = (
-    "elementary rows activations losses across tiles dense unit narrow dropout update sample tiny"
-)
+KERNELS = "elementary rows activations losses across tiles dense unit narrow dropout update"
+KERNELS += " sample single tiny"
 LOOPS = "network narrow passes descent samples above first tiny stochastic"
 FLOORS = [
     ["kernels/simd", "kernels/team"],

@@ -455,3 +455,19 @@ def test_padding_of_activations_is_zero(build, activation):
         hidden = arguments.scratch[start : start + 5 * padded(n)].reshape(5, -1)
         assert np.isfinite(hidden).all()
         assert not hidden[:, n:].any()
+
+
+@each_build
+@pytest.mark.parametrize("share", [0.2, 1.0])
+@pytest.mark.parametrize(
+    "sizes", [(784, 100, 10), (257, 33, 3), (256, 17, 2), (255, 70, 1), (9, 5, 20), (300, 4)]
+)
+def test_a_single_row_has_the_bits_that_it_has_among_others(build, sizes, share):
+    rng = np.random.default_rng(0)
+    activations = ["relu", "tanh"][: len(sizes) - 1]
+    network = make_network(build, sizes, activations, use_bias=sizes[0] != 256)
+    X = rng.normal(size=(5, sizes[0])) * (rng.random((5, sizes[0])) < share)
+    rows = features(X.astype(network.dtype), network.dtype)
+    together = network.predict(rows)
+    alone = np.vstack([network.predict(rows.rows(i, i + 1)) for i in range(5)])
+    np.testing.assert_array_equal(alone, together)

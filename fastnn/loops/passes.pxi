@@ -20,6 +20,7 @@ from fastnn.kernels.losses cimport is_fused, loss_delta, loss_value
 from fastnn.kernels.narrow cimport whole_vectors
 from fastnn.kernels.rows cimport gather
 from fastnn.kernels.simd cimport real
+from fastnn.kernels.single cimport forward_single
 from fastnn.kernels.team cimport share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, Epilogue, Product
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
@@ -74,21 +75,30 @@ cdef void drop_rows(
         )
 
 
+cdef inline void forward_product(
+    const Network* net, const Layer* layer, const real* x, real* z, Py_ssize_t m, bint relu
+) noexcept nogil:
+    """z := x W + b of m rows, or relu of it (not of a single unit or row)"""
+    cdef Product product
+    if layer.stride == 1:
+        forward_unit(layer, net.parameters, x, z, m)
+    elif m == 1:
+        forward_single(layer, net.parameters, x, z)
+    else:
+        product = forward(layer, net.parameters, x, z, m, relu)
+        run(&product)
+
+
 cdef inline void forward_hidden(
     const Network* net, const Layer* layer, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
     """z := x W + b, a := f(z)"""
-    cdef bint fused = is_relu(layer) and layer.b >= 0 and layer.stride > 1
+    cdef Py_ssize_t m = last - first
+    cdef bint fused = is_relu(layer) and layer.b >= 0 and layer.stride > 1 and m > 1
     cdef const real* x = inputs(net, layer) + first * layer.in_stride
     cdef real* a = activations(net, layer) + first * layer.stride
     cdef real* z = kept(net, layer) + first * layer.stride
-    cdef Py_ssize_t m = last - first
-    cdef Product product
-    if layer.stride == 1:
-        forward_unit(layer, net.parameters, x, z, m)
-    else:
-        product = forward(layer, net.parameters, x, z, m, fused)
-        run(&product)
+    forward_product(net, layer, x, z, m, fused)
     if z != a:
         memcpy(a, z, m * layer.stride * sizeof(real))
     if not fused:
@@ -102,16 +112,12 @@ cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) 
     cdef real* z = net.output_z + first * layer.stride
     cdef real* a = activations(net, layer)
     cdef Py_ssize_t j, at, m = last - first
-    cdef Product product
-    if layer.stride == 1:
-        forward_unit(layer, net.parameters, x, z, m)
-    else:
-        if lies_across(layer):  # as rows for a moment, where dz will be
-            z = delta(net, layer) + first * layer.stride
-        product = forward(layer, net.parameters, x, z, m, False)
-        run(&product)
-        if lies_across(layer):
-            transpose(z, layer.stride, m, layer.n_out, net.output_z + first, net.block, m)
+    cdef bint turned = lies_across(layer) and layer.stride > 1
+    if turned:  # as rows for a moment, where dz will be
+        z = delta(net, layer) + first * layer.stride
+    forward_product(net, layer, x, z, m, False)
+    if turned:
+        transpose(z, layer.stride, m, layer.n_out, net.output_z + first, net.block, m)
     if lies_across(layer):
         for j in range(layer.n_out):
             at = j * net.block + first
