@@ -30,9 +30,8 @@ class Convergence(Callback):
         if "val_loss" in logs:
             estimator.validation_loss_curve_.append(logs["val_loss"])
         self.say(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
-        stalled = (
-            self._loss_stalls() if self._score is None else self._score_stalls(self._score(logs))
-        )
+        with estimator._averaged():
+            stalled = self._loss_stalls() if self._score is None else self._score_stalls(logs)
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if stalled else 0
         self._scale_rate()
         if estimator._no_improvement_count > estimator.n_iter_no_change:
@@ -50,9 +49,10 @@ class Convergence(Callback):
         estimator.best_loss_ = min(loss, best)
         return stalls
 
-    def _score_stalls(self, score: float) -> bool:
+    def _score_stalls(self, logs: Logs) -> bool:
         """Keeps the weights, too, if they are the best so far."""
-        estimator = self._estimator
+        assert self._score is not None
+        estimator, score = self._estimator, self._score(logs)
         estimator.validation_scores_.append(score)
         self.say(f"Validation score: {score:f}")
         stalls: bool = score < estimator.best_validation_score_ + estimator.tol

@@ -104,7 +104,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         "stochastic" is batch_size=1, "batch" all rows; unless given, what `batch_size` says. In
         stochastic mode a weight multiplies the row's step.
     average : bool
-        Whether to end with the mean of the weights after all steps.
+        Whether to end with the mean of the weights after all steps. Early stopping looks at it;
+        `partial_fit` goes on from the weights themselves.
     callbacks : sequence of Callback, optional
         Objects of fastnn whose hooks to call; their `model` is `model_`.
     threads : int, optional
@@ -121,7 +122,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     loss_, best_loss_ : float
         The loss of the last epoch and the lowest; the latter None with early stopping.
     loss_curve_, validation_loss_curve_ : list of float
-        That of each epoch, and of the rows to validate with after it, if there are any.
+        That of each epoch (of "lbfgs" before each iteration), and of the rows to validate with
+        after it, if there are any.
     validation_scores_, best_validation_score_ : list of float, float
         Of early stopping, otherwise None.
     n_iter_, t_ : int

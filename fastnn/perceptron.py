@@ -9,7 +9,8 @@ import functools
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -320,6 +321,7 @@ class Perceptron(Parameters):
         self.validation_scores_: list[float] | None = [] if scored else None
         self.best_validation_score_ = -np.inf if scored else None
         self._best_weights: list[Array] | None = None
+        self._moving_weights: list[Array] | None = None  # of which the model's own are the mean
 
     def _held_out(self, rows: Rows, rng: np.random.RandomState) -> tuple[Rows, Rows]:
         """Rows to train on, and some to validate with, drawn as scikit-learn draws them."""
@@ -347,6 +349,8 @@ class Perceptron(Parameters):
         orders = Orders(rng) if self.shuffle else None
         plan = self._plan(n_rows, 1 if incremental else self.max_iter, orders)
         self.n_iter_ = 0
+        if incremental and self._moving_weights is not None:
+            self._overwrite(self._moving_weights)
         finished = self._run(plan, rows, validation, rule)
         if score is not None and self._best_weights is not None:
             self.model_.set_weights(self._best_weights)
@@ -357,6 +361,24 @@ class Perceptron(Parameters):
                 ConvergenceWarning,
                 stacklevel=6,
             )
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within it the weights are their running average, if the optimiser keeps one."""
+        if not self._optimizer.use_ema:
+            yield
+            return
+        self._moving_weights = self.model_.get_weights()
+        self.model_.adopt_average()
+        try:
+            yield
+        finally:
+            self._overwrite(self._moving_weights)
+
+    def _overwrite(self, weights: Sequence[Array]) -> None:
+        """Put weights in place of the model's; what its optimiser keeps stays."""
+        for view, array in zip(self.model_._weight_views(), weights, strict=True):
+            view[...] = array
 
     def _minimise(self, rows: Rows, validation: Rows | None) -> None:
         """L-BFGS over all rows, and what scikit-learn says if it does not converge."""
@@ -520,6 +542,8 @@ class Perceptron(Parameters):
     def _learn_row(self, x: npt.ArrayLike, target: npt.ArrayLike) -> Self:
         """One step with a single row."""
         row = np.reshape(x, (1, -1))
+        if self._is_lbfgs:
+            self._check_solver()
         try:
             if self.model_._learn_row(row, target) is None:
                 self.model_.train_on_batch(row, target)

@@ -838,3 +838,29 @@ def test_the_network_is_at_hand():
     assert isinstance(clf.model_, Sequential)
     np.testing.assert_array_equal(clf.model_.predict(X)[:, 0], clf.predict_proba(X)[:, 1])
     assert [type(layer) for layer in clf.model_.layers] == [Dense, Dense]
+
+
+# ---- the mean of the weights, beside what else looks at them ------------------------------------
+
+MEAN = {"solver": "sgd", "average": True, "shuffle": False, "batch_size": 16}
+
+
+def test_chunk_after_chunk_the_average_is_that_of_all_steps():
+    whole = MLPRegressor(**SHORT | MEAN, tol=0).fit(X, NUMBERS)
+    chunks = MLPRegressor(**SHORT | MEAN)
+    for _ in range(SHORT["max_iter"]):
+        chunks.partial_fit(X, NUMBERS)
+    assert bits(chunks) == bits(whole)
+
+
+def test_early_stopping_scores_and_keeps_the_average():
+    scored = []
+
+    def score(estimator, X_val, y_val):
+        scored.append(bits(estimator))
+        return float(len(scored))  # the last one is the best
+
+    stopped = MLPRegressor(**SHORT | MEAN, early_stopping=True, scoring=score)
+    stopped.fit(X, NUMBERS, X_val=X, y_val=NUMBERS)
+    plain = MLPRegressor(**SHORT | MEAN).fit(X, NUMBERS)
+    assert bits(stopped) == scored[-1] == bits(plain)
