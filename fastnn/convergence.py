@@ -20,13 +20,13 @@ class Convergence(Callback):
     def __init__(self, estimator: Any, n_rows: int, score: Callable[[Logs], float] | None) -> None:
         self._estimator, self._n_rows, self._score = estimator, n_rows, score
         self.verbose = bool(estimator.verbose)
-        self.converged = False
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         estimator = self._estimator
         estimator.n_iter_ += 1
         estimator.t_ += self._n_rows
-        self.record(logs["loss"])
+        estimator.loss_ = logs["loss"]
+        estimator.loss_curve_.append(estimator.loss_)
         if "val_loss" in logs:
             estimator.validation_loss_curve_.append(logs["val_loss"])
         self.say(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
@@ -36,11 +36,6 @@ class Convergence(Callback):
         self._scale_rate()
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             self._stop_or_lower_rate()
-
-    def record(self, loss: float) -> None:
-        """The loss of another epoch."""
-        self._estimator.loss_ = loss
-        self._estimator.loss_curve_.append(loss)
 
     def _loss_stalls(self) -> bool:
         estimator, loss = self._estimator, self._estimator.loss_
@@ -86,7 +81,7 @@ class Convergence(Callback):
 
     def _stop(self, message: str) -> None:
         self.say(message)
-        self.converged = self.model.stop_training = True
+        self.model.stop_training = True
 
 
 class Minimisation(Callback):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
@@ -17,17 +18,17 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn._validation import Array, room_for
 from fastnn.hooks import Callback
 from fastnn.layers import Dense
-from fastnn.losses import CategoricalCrossentropy, Loss
+from fastnn.losses import CategoricalCrossentropy, LogLoss, Loss
 from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
 from fastnn.parameters import Activations
-from fastnn.perceptron import Perceptron
+from fastnn.perceptron import BaseMLP
 from fastnn.schedules import Schedule
 
 LABELS = str, int, float, np.generic  # what a single one may be
 
 
-class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
+class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """Classifier: scikit-learn's MLPClassifier on fastnn's engine, and what it does not have.
 
     Parameters, defaults, attributes and formulas are scikit-learn's up to `max_fun`: from the same
@@ -115,7 +116,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     ----------
     model_ : Sequential
         The network, with its optimiser and `history`.
-    classes_ : array, or list of arrays
+    classes_ : array
         The labels, sorted.
     coefs_, intercepts_ : list of array
         W of shape (n_in, n_out) and b of shape (n_out,), of each layer: views of the network's.
@@ -150,7 +151,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     """
 
     _y_numeric = False
+    _kinds_of_targets = "numbers", "probabilities", "classes", "signs"
     _usual_score: ClassVar[Callable[..., float]] = staticmethod(accuracy_score)
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
 
     classes_: Array
 
@@ -196,20 +202,16 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     # ---- labels ------------------------------------------------------------------------------
 
-    def _coded(self, y: Array, *, first: bool, incremental: bool) -> Array:
-        if not hasattr(self, "classes_") or (first and not incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
-        else:
-            self._check_classes(unique_labels(y), incremental=incremental)
-        if self._is_multilabel:
-            y = y.toarray() if hasattr(y, "toarray") else y
-            return np.asarray(y, np.float64)
-        return np.searchsorted(self.classes_, y)
+    def _learn_labels(self, y: Array) -> None:
+        self._label_binarizer = LabelBinarizer().fit(y)
+        self.classes_ = self._label_binarizer.classes_
 
-    def _check_classes(self, found: Array, *, incremental: bool) -> None:
-        known = self.classes_
-        if self.warm_start and not incremental and set(found) != set(known):
+    def _check_labels(self, y: Array, *, all_of_them: bool) -> None:
+        if type_of_target(y).startswith("multilabel") != self._is_multilabel:
+            fitted = "with multilabel input" if self._is_multilabel else "with one label a row"
+            raise ValueError(f"The object was fitted {fitted}, but `y` is not such.")
+        found, known = unique_labels(y), self.classes_
+        if all_of_them and set(found) != set(known):
             raise ValueError(
                 f"warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {known}, `y` has {found}"
@@ -220,13 +222,21 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
                 f"{found}."
             )
 
-    def _weights_of_classes(self, y: Array) -> Array:
+    def _coded(self, y: Array) -> Array:
+        if self._is_multilabel:
+            return np.asarray(y.toarray() if hasattr(y, "toarray") else y, np.float64)
+        return np.searchsorted(self.classes_, y)
+
+    def _weights_of_classes(self, y: Array) -> Array | None:
+        if self.class_weight is None:
+            return None
         if self._is_multilabel:
             weights: Array = compute_sample_weight(self.class_weight, y)
-            return weights
-        # of all labels, since a chunk need not have every one of them
-        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        weights = of_class[np.searchsorted(self.classes_, y)]
+        else:  # of all labels, since a chunk need not have every one of them
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            weights = of_class[np.searchsorted(self.classes_, y)]
+        if not weights.any():
+            raise ValueError(f"class_weight={self.class_weight!r} leaves no row any weight")
         return weights
 
     @property
@@ -235,9 +245,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return kind.startswith("multilabel")
 
     def _loss_for(self, y: Array) -> Loss:
-        if self.loss == "log_loss" and not self._is_multilabel and len(self.classes_) > 2:
-            return CategoricalCrossentropy().averaged()
-        return super()._loss_for(y)
+        loss = super()._loss_for(y)
+        if isinstance(loss, LogLoss) and not self._is_multilabel and len(self.classes_) > 2:
+            return CategoricalCrossentropy(label_smoothing=loss.label_smoothing).averaged()
+        return loss
 
     def _n_outputs(self, y: Array, loss: Loss) -> int:
         if self._is_multilabel:
@@ -359,45 +370,34 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return probabilities
 
     def decision_function(self, X: Any) -> Array:
-        """How far each row is on the side of a label: z of the output layer, before sigmoid or
-        softmax.
+        """How far each row is on the side of a label: z of the output layer before sigmoid or
+        softmax, or of other layers the output above the border between no and yes.
 
         Shape (n_samples,) for two classes, above 0 for the second; otherwise one column for each.
         """
         check_is_fitted(self)
-        z = self._outputs_of(X, before_output=self.out_activation_ in ("logistic", "softmax"))
+        probabilities = self.out_activation_ in ("logistic", "softmax")
+        z = self._outputs_of(X, before_output=probabilities)
+        if not probabilities:
+            z -= self._border
         if z.shape[1] == 1:
             return z.ravel()
         return z[:, 1] - z[:, 0] if len(self.classes_) == 2 and not self._is_multilabel else z
 
-    def learn_one(self, x: npt.ArrayLike, y: Any) -> Self:
-        """One step with a single row of shape (n_features,): for rows that come one by one.
-
-        The first rows, and with them the labels, come to `partial_fit`; after that a row takes some
-        microseconds. Raises what `partial_fit` does.
-        """
-        if "model_" not in self.__dict__:
-            check_is_fitted(self)
-        known: tuple[Sequential | None, dict[Any, int]] = self.__dict__.get("_known", (None, {}))
-        if known[0] is not self.model_:
-            known = self._known = self.model_, self._single_targets()
-        place = known[1].get(y) if isinstance(y, LABELS) else None
-        if place is not None:
-            return self._learn_row(x, place)
-        self.partial_fit(np.reshape(x, (1, -1)), [y])
-        return self
+    def _single_target(self, y: Any) -> int | None:
+        key = self.model_, self.class_weight
+        if self.__dict__.get("_targets_of") != key or not self._takes_single_rows:
+            self._targets_of, self._known_targets = key, self._single_targets()
+        return self._known_targets.get(y) if isinstance(y, LABELS) else None
 
     def _single_targets(self) -> dict[Any, int]:
         """The engine's target of each label, if one number says it and all weigh the same."""
         loss = self.model_._compiled_loss()
         one_number = self.n_outputs_ == 1 or loss.targets == "classes"
-        if not one_number or self._is_multilabel or self.class_weight is not None:
+        plain = self._takes_single_rows and self.class_weight is None
+        if not one_number or self._is_multilabel or not plain:
             return {}
         return {label: place for place, label in enumerate(self.classes_.tolist())}
-
-    def predict_one(self, x: npt.ArrayLike) -> Any:
-        """The label of a single row of shape (n_features,)."""
-        return self.predict(np.reshape(x, (1, -1)))[0]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -405,7 +405,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return tags
 
 
-class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
+class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     """Regressor: scikit-learn's MLPRegressor on fastnn's engine, and what it does not have.
 
     From the same `random_state` training ends in scikit-learn's weights, up to rounding. The loss
@@ -444,6 +444,7 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     """
 
     _y_numeric = True
+    _kinds_of_targets = "numbers", "counts"
     _usual_score: ClassVar[Callable[..., float]] = staticmethod(r2_score)
 
     def __init__(
@@ -483,8 +484,24 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     ) -> None:
         self._keep(locals())
 
-    def _coded(self, y: Array, *, first: bool, incremental: bool) -> Array:
+    def _learn_labels(self, y: Array) -> None:
+        pass
+
+    def _check_labels(self, y: Array, *, all_of_them: bool) -> None:
+        n_columns = 1 if y.ndim == 1 else int(y.shape[1])
+        if "model_" in self.__dict__ and n_columns != self.n_outputs_:
+            raise ValueError(
+                f"y has {n_columns} columns, but there are {self.n_outputs_} outputs; for other "
+                f"targets take a new estimator, or warm_start=False"
+            )
+
+    def _coded(self, y: Array) -> Array:
         return y
+
+    def _single_target(self, y: Any) -> Any:
+        if not self._takes_single_rows:
+            return None
+        return y if np.ndim(y) == 0 else np.reshape(y, (1, -1))
 
     def _n_outputs(self, y: Array, loss: Loss) -> int:
         return 1 if y.ndim == 1 else int(y.shape[1])
@@ -525,20 +542,6 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         self._outputs_of(X, self._room(X, out, flat=True))
         return out
 
-    def learn_one(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """One step with a single row of shape (n_features,): for rows that come one by one.
-
-        The first rows come to `partial_fit`; after that a row takes some microseconds. Raises what
-        `partial_fit` does.
-        """
-        if "model_" not in self.__dict__:
-            check_is_fitted(self)
-        return self._learn_row(x, y if np.ndim(y) == 0 else np.reshape(y, (1, -1)))
-
-    def predict_one(self, x: npt.ArrayLike) -> Any:
-        """The output of a single row of shape (n_features,)."""
-        return self.predict(np.reshape(x, (1, -1)))[0]
-
 
 # ---- the way from the other spelling ------------------------------------------------------------
 
@@ -553,10 +556,11 @@ def estimator_of(
         return MLPRegressor._around(model, **words)
     classifier = MLPClassifier._around(model, **words)
     several = classes is None and n_outputs > 1 and loss.targets != "classes"
-    labels = np.arange(max(2, n_outputs)) if classes is None else np.unique(classes)
-    if len(labels) not in {n_outputs, 2 if n_outputs == 1 else n_outputs}:
+    labels = np.arange(max(2, n_outputs)) if classes is None else np.asarray(classes)
+    if len(labels) != max(2, n_outputs) or (labels[1:] <= labels[:-1]).any():
         raise ValueError(
-            f"classes holds {len(labels)} labels, but the network has {n_outputs} outputs"
+            f"classes={classes!r}: expected {max(2, n_outputs)} different labels, sorted, as "
+            f"scikit-learn has them: that of the first output first"
         )
     binarizer = LabelBinarizer().fit(np.eye(n_outputs) if several else labels)
     classifier._label_binarizer, classifier.classes_ = binarizer, binarizer.classes_

@@ -13,7 +13,7 @@ from fastnn.evaluation import evaluate
 from fastnn.hooks import tell
 from fastnn.network import inverse
 from fastnn.optimizers import LBFGS
-from fastnn.training import Fit
+from fastnn.training import Diverged, Fit
 
 
 def scipy_optimize() -> ModuleType:
@@ -60,10 +60,11 @@ class _Problem:
         share = inverse(descent.weight())
         loss = descent.total * share + network.penalty(share)
         if not math.isfinite(loss):
-            raise FloatingPointError(
+            raise Diverged(
                 "training diverged: the loss is no longer finite. The model keeps its last finite "
                 "weights. Standardise the features (with a Normalization layer) and, in a "
-                "regression, the targets"
+                "regression, the targets",
+                f"in epoch {self._epoch + 1}",
             )
         self._scores = self._scores or {"loss": loss}
         network.add_penalty_gradient(descent.gradient, share)

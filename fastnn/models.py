@@ -473,17 +473,24 @@ class Sequential:
         9.0
         """
         if sample_weight is None and not return_dict:
-            network = self._network
-            shared = network.penalty(1.0) if network is not None and network.has_penalty else 0.0
-            loss = None if self._metrics else self._learn_row(X, y)
+            loss = None if self._metrics else self._learn_row_with_penalty(X, y)
             if loss is not None:
-                return loss + shared
+                return loss
         self._disturb()
         data = self._inputs().data(X, np.atleast_1d(y), sample_weight)
         self._check_optimizer("minibatch")
         self.build(data.n_features)
         scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
         return self._as_asked(scores, return_dict)
+
+    def _learn_row_with_penalty(self, X: object, y: object) -> float | None:
+        network, penalty = self._network, 0.0
+        if network is not None and network.has_penalty:
+            if not isinstance(X, np.ndarray) or len(X) != 1:
+                return None  # without a sum over all weights for nothing
+            penalty = network.penalty(1.0)
+        loss = self._learn_row(X, y)
+        return None if loss is None else loss + penalty
 
     def _learn_row(self, X: object, y: object) -> float | None:
         """One update with a single row; the loss before it, without what regularisers add.
@@ -741,6 +748,11 @@ class Sequential:
                 f"optimizer={self._optimizer} compares the cost from step to step, which dropout "
                 f"makes random; take the Dropout layers out, or another optimiser"
             )
+
+    def _adopt_optimizer(self, other: "Sequential") -> None:
+        """Go on with another model's optimiser and what it keeps; the weights are as many."""
+        self._optimizer, self._state = other._optimizer, other._state
+        self._one_row = None
 
     @property
     def optimizer(self) -> optimizers.Optimizer:

@@ -419,7 +419,8 @@ class Network:
     def refuse_overflow(self, what: str, values: Array) -> None:
         """Raise FloatingPointError if a result is not finite, though weights and rows are."""
         if not self.core.all_finite(values.ravel()):
+            other = " or take float64" if self.dtype == "float32" else ""
             raise FloatingPointError(
                 f"{what} is too large for {self.dtype}: the weights or the features are huge. "
-                f"Scale the features, or use Sequential(..., dtype='float64')"
+                f"Scale the features{other}"
             )

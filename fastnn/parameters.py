@@ -1,5 +1,7 @@
 """The parameters of scikit-learn's perceptrons, and what they mean to the engine."""
 
+import copy
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
@@ -28,6 +30,14 @@ ACTIVATION_WORDS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponen
 LOSS_WORDS = {"squared_error": "half_squared_error", "poisson": "half_poisson_deviance"}
 OWN_WORDS = {word: name for name, word in ACTIVATION_WORDS.items()}
 AUTO_BATCH = 200  # rows at most in a batch of "auto"
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of the line that called from outside of fastnn and scikit-learn."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].split(".")[0] in ("fastnn", "sklearn"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -65,6 +75,8 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     callbacks: Sequence[Callback] | None
     threads: int | None
     class_weight: Any = None
+
+    _kinds_of_targets: ClassVar[tuple[str, ...]]  # that its losses may have
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -112,6 +124,35 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     # ---- what they stand for -----------------------------------------------------------------
 
     @property
+    def _words(self) -> list[Any]:
+        """What a model was made of; if it changes another has to be made."""
+        names = "alpha", "activation", "out_activation", "dropout", "loss", "hidden_layer_sizes"
+        return [copy.copy(getattr(self, name)) for name in names]
+
+    def _check_words(self, *, incremental: bool) -> None:
+        """Raise if some do not go together."""
+        sizes = self._hidden_sizes
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        if self.average and (self._is_lbfgs or not isinstance(self.solver, str)):
+            raise ValueError(
+                f"average=True goes with a solver by name, other than 'lbfgs'; here solver="
+                f"{self.solver!r}. An object averages by itself: SGD(use_ema=True, "
+                f"ema_momentum=None)"
+            )
+        if not isinstance(self.solver, str) and self.learning_rate != "constant":
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r}, but solver={self.solver!r} brings a rate "
+                f"of its own; leave one of them out, e.g. solver='sgd'"
+            )
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to "
+                f"use 'balanced' weights, use compute_class_weight('balanced', classes=classes, "
+                f"y=y) and pass a dictionary of its results as class_weight"
+            )
+
+    @property
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
         return [sizes] if not hasattr(sizes, "__iter__") else list(sizes)
@@ -152,6 +193,11 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         loss = self.loss
         if isinstance(loss, str):
             loss = LOSSES[LOSS_WORDS.get(loss, loss)]()
+        if loss.targets not in self._kinds_of_targets:
+            raise ValueError(
+                f"loss={self.loss!r} is not for {type(self).__name__}, whose losses take "
+                f"{' or '.join(self._kinds_of_targets)}"
+            )
         return loss.averaged()
 
     def _output_activation(self, loss: Loss) -> str:
@@ -193,10 +239,9 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             size = None if self.mode in ("stochastic", "batch") else min(AUTO_BATCH, n_rows)
         else:
             if given > n_rows:
-                warnings.warn(
+                warn(
                     "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                    "clipped",
-                    stacklevel=8,
+                    "clipped"
                 )
             size = min(given, n_rows)
         return batch_size_for(self.mode, size, n_rows)

@@ -5,13 +5,10 @@ does the work. Where scikit-learn's formulas differ from Keras's, scikit-learn's
 """
 
 import copy
-import functools
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,14 +24,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastnn._validation import (
-    Array,
-    Data,
-    checked_features,
-    features,
-    layer_weights,
-    room_for,
-)
+from fastnn._validation import Array, checked_features, features, layer_weights, room_for
 from fastnn.arguments import Prepared, checked_callbacks, checked_plan
 from fastnn.convergence import Convergence, Minimisation
 from fastnn.drawn import DrawnPlan, Orders, initial_weights
@@ -44,36 +34,17 @@ from fastnn.layers import Dropout
 from fastnn.losses import Loss
 from fastnn.models import Sequential
 from fastnn.network import Network
-from fastnn.optimizers import Optimizer
-from fastnn.parameters import OWN_WORDS, Parameters
-from fastnn.sources import AllRows, DenseBlocks, Source
+from fastnn.optimizers import LBFGS, Optimizer
+from fastnn.parameters import OWN_WORDS, Parameters, warn
+from fastnn.rowset import Rowset, dense
+from fastnn.training import Diverged
 
 NOTHING_YET = History()  # that of an estimator without a model
-DENSE_BYTES = 1 << 28  # of sparse rows that are made dense at once; beyond, block by block
-BLOCK_BYTES = 1 << 25
 PREDICTED_BYTES = 1 << 25  # of sparse rows, dense, to predict at a time
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows to train on or to validate with, as the engine takes them; X may be sparse."""
-
-    X: Any
-    y: Array
-    sample_weight: Array | None
-
-    def take(self, rows: Array) -> "Rows":
-        weights = self.sample_weight
-        return Rows(self.X[rows], self.y[rows], None if weights is None else weights[rows])
-
-
-def _dense(X: Any) -> Array:
-    found: Array = X.toarray() if sparse.issparse(X) else X
-    return found
 
 
 class WeightViews(list[Array]):
@@ -96,10 +67,11 @@ class WeightViews(list[Array]):
             self[number][...] = array
 
 
-class Perceptron(Parameters):
+class BaseMLP(Parameters):
     """What classifier and regressor have in common."""
 
     model_: Sequential
+    _made_of: list[Any]  # the words that the model stands for
 
     __metadata_request__predict: ClassVar = {"out": UNUSED}
 
@@ -107,12 +79,24 @@ class Perceptron(Parameters):
 
     _y_numeric: ClassVar[bool]
 
-    def _coded(self, y: Array, *, first: bool, incremental: bool) -> Array:
+    def _learn_labels(self, y: Array) -> None:
+        """Take the classes from the first targets, if there are such."""
+        raise NotImplementedError
+
+    def _check_labels(self, y: Array, *, all_of_them: bool) -> None:
+        """Refuse targets that are not of the known classes, or do not have all of them."""
+        raise NotImplementedError
+
+    def _coded(self, y: Array) -> Array:
         """Targets as numbers; of classes their places in `classes_`."""
         raise NotImplementedError
 
-    def _weights_of_classes(self, y: Array) -> Array:
+    def _weights_of_classes(self, y: Array) -> Array | None:
         """What `class_weight` makes of each row."""
+        return None
+
+    def _single_target(self, y: Any) -> Any:
+        """The engine's target for a single row; None if it has to take the long way."""
         raise NotImplementedError
 
     def _n_outputs(self, y: Array, loss: Loss) -> int:
@@ -200,31 +184,35 @@ class Perceptron(Parameters):
         initial: tuple[Any, Any], incremental: bool,
     ) -> None:  # fmt: skip
         first = not hasattr(self, "model_") or not (self.warm_start or incremental)
-        self._check_sizes()
-        rows = self._checked(X, y, sample_weight, first=first, incremental=incremental)
+        self._check_words(incremental=incremental)
+        rows, of_class = self._checked(X, y, sample_weight, first=first, incremental=incremental)
         validation = self._checked_validation(*held_out)
         rng = check_random_state(self.random_state)
-        if first or not incremental:
-            self._begin(rows, rng, first=first, initial=initial)
+        self._begin(rows, rng, first=first, initial=initial, incremental=incremental)
         if self._is_lbfgs:
-            self._minimise(rows, validation)
+            self._minimise(rows.weighed(of_class), validation)
             return
         if self.early_stopping and not incremental and validation is None:
-            rows, validation = self._held_out(rows, rng)
-        self._descend(rows, validation, rng, incremental=incremental)
-
-    def _check_sizes(self) -> None:
-        sizes = self._hidden_sizes
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+            train, held_back = self._held_out(rows, rng)
+            rows, validation = rows.take(train), rows.take(held_back)
+            of_class = None if of_class is None else of_class[train]
+        self._descend(rows.weighed(of_class), validation, rng, incremental=incremental)
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, *, first: bool, incremental: bool
-    ) -> Rows:
-        """Rows to train on; from the first ones follow the columns, and the classes."""
+    ) -> tuple[Rowset, Array | None]:
+        """Rows to train on, and the weights of their classes.
+
+        From the first ones follow the columns, and the classes unless `partial_fit` was told.
+        """
         X, y = self._arrays(X, y, reset=first)
-        codes = self._coded(y, first=first, incremental=incremental)
-        return Rows(X, codes, self._weighed(X, y, sample_weight, incremental=incremental))
+        if first and not incremental:
+            self._learn_labels(y)
+        else:
+            self._check_labels(y, all_of_them=not incremental)
+        return Rowset(X, self._coded(y), self._weights(X, sample_weight)), self._weights_of_classes(
+            y
+        )
 
     def _arrays(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(
@@ -234,23 +222,13 @@ class Perceptron(Parameters):
         single = y.ndim == 2 and y.shape[1] == 1
         return X, column_or_1d(y, warn=True) if single else y
 
-    def _weighed(self, X: Any, y: Array, sample_weight: Any, *, incremental: bool) -> Array | None:
-        """The sample weights times those of the classes."""
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        if self.class_weight is None:
-            weights: Array | None = sample_weight
-            return weights
-        if incremental and isinstance(self.class_weight, str):
-            raise ValueError(
-                f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to "
-                f"use 'balanced' weights, use compute_class_weight('balanced', classes=classes, "
-                f"y=y) and pass a dictionary of its results as class_weight"
-            )
-        weights = self._weights_of_classes(y)
-        return weights if sample_weight is None else weights * sample_weight
+    def _weights(self, X: Any, sample_weight: Any) -> Array | None:
+        if sample_weight is None:
+            return None
+        weights: Array = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        return weights
 
-    def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Rows | None:
+    def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Rowset | None:
         """Rows that were given to validate with."""
         if X is None and y is None and sample_weight is None:
             return None
@@ -259,56 +237,75 @@ class Perceptron(Parameters):
                 "X_val and y_val belong together: expected both, e.g. fit(X, y, X_val=Xv, y_val=yv)"
             )
         X, y = self._arrays(X, y, reset=False)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        return Rows(X, self._coded(y, first=False, incremental=True), sample_weight)
+        self._check_labels(y, all_of_them=False)
+        return Rowset(X, self._coded(y), self._weights(X, sample_weight))
 
     def _begin(
-        self, rows: Rows, rng: np.random.RandomState, *, first: bool, initial: tuple[Any, Any]
-    ) -> None:
+        self, rows: Rowset, rng: np.random.RandomState, *, first: bool, incremental: bool,
+        initial: tuple[Any, Any],
+    ) -> None:  # fmt: skip
         """A model with new weights, or one that goes on with those it has."""
-        model = self._new_model(rows, rng if first else None)
+        if incremental and not first and self._goes_on:
+            return
+        model = self._new_model(rows, rng, first=first)
+        if not first:
+            self._hand_over(self.model_, model, with_state=incremental)
+        self._set_initial(model, "coef_init", initial[0])
+        self._set_initial(model, "intercept_init", initial[1])
+        self.model_, self._made_of = model, self._words
         if first:
-            self._set_initial(model, *initial)
             self._forget()
-        else:
-            model.set_weights(self.model_.get_weights())
-            self._set_initial(model, *initial)
-        self.model_ = model
+        if not incremental:
+            self._begin_scores()
 
-    def _new_model(self, rows: Rows, rng: np.random.RandomState | None) -> Sequential:
-        """Its weights, and the seed of its dropout, are drawn if there is what to draw from."""
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the model is as the words have it, and can be trained step by step."""
+        return self._made_of == self._words and not isinstance(self._optimizer, LBFGS)
+
+    def _new_model(self, rows: Rowset, rng: np.random.RandomState, *, first: bool) -> Sequential:
+        """Its weights are drawn if they are the first, and after them the seed of dropout."""
         loss = self._loss_for(rows.y)
         n_outputs, activation = self._n_outputs(rows.y, loss), self._output_activation(loss)
-        layers = self._layers(n_outputs, activation)
-        dtype = rows.X.dtype.name
+        layers, dtype = self._layers(n_outputs, activation), rows.X.dtype.name
         model = Sequential(layers, dtype=dtype, seed=0)
         model.compile(self._new_optimizer(), loss)
         model.build(rows.X.shape[1])
-        if rng is not None:
+        if first:
             sizes = [rows.X.shape[1], *self._hidden_sizes, n_outputs]
             hidden = self._hidden_activations(len(sizes) - 2)
             last = hidden[-1:] or ["relu"]
             model.set_weights(initial_weights(rng, sizes, [*hidden, *last], dtype))
-            if any(isinstance(layer, Dropout) for layer in layers):
-                model.seed = int(rng.randint(2**31))
+        if any(isinstance(layer, Dropout) for layer in layers):
+            model.seed = int(rng.randint(2**31))
         return model
 
-    def _set_initial(self, model: Sequential, coefs: Any, intercepts: Any) -> None:
-        """The weights and biases that `fit` was given to begin with."""
-        names = ("coef_init", coefs), ("intercept_init", intercepts)
+    def _hand_over(self, old: Sequential, new: Sequential, *, with_state: bool) -> None:
+        """The weights of one model for another, and if wanted its optimiser as it is."""
+        weights = old.get_weights()
+        if [W.shape for W in weights] != [W.shape for W in new.get_weights()]:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes} does not fit the weights to go on "
+                f"from, of {tuple(len(b) for b in weights[1:-2:2])} hidden units; for another "
+                f"network take a new estimator, or warm_start=False"
+            )
+        new.set_weights(weights)
+        if with_state and not isinstance(old.optimizer, LBFGS):
+            new._adopt_optimizer(old)
+
+    def _set_initial(self, model: Sequential, name: str, arrays: Any) -> None:
+        """The weights, or biases, that a model is to begin with; None leaves them."""
+        if arrays is None:
+            return
         weights = model.get_weights()
-        for offset, (name, arrays) in enumerate(names):
-            if arrays is None:
-                continue
-            places = weights[offset::2]
-            if len(arrays) != len(places):
-                raise ValueError(
-                    f"{name} has {len(arrays)} arrays; expected {len(places)}, of the shapes "
-                    f"{', '.join(str(place.shape) for place in places)}"
-                )
-            for number, (given, place) in enumerate(zip(arrays, places, strict=True)):
-                place[...] = layer_weights(f"{name}[{number}]", given, place.shape, model.dtype)
+        places = weights[0::2] if name.startswith("coef") else weights[1::2]
+        if len(arrays) != len(places):
+            raise ValueError(
+                f"{name} has {len(arrays)} arrays; expected {len(places)}, of the shapes "
+                f"{', '.join(str(place.shape) for place in places)}"
+            )
+        for number, (given, place) in enumerate(zip(arrays, places, strict=True)):
+            place[...] = layer_weights(f"{name}[{number}]", given, place.shape, model.dtype)
         model.set_weights(weights)
 
     def _forget(self) -> None:
@@ -316,15 +313,26 @@ class Perceptron(Parameters):
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
-        scored = self.early_stopping and not self._is_lbfgs
-        self.best_loss_ = None if scored else np.inf
-        self.validation_scores_: list[float] | None = [] if scored else None
-        self.best_validation_score_ = -np.inf if scored else None
+        self.best_loss_: float | None = None
+        self.validation_scores_: list[float] | None = None
+        self.best_validation_score_: float | None = None
         self._best_weights: list[Array] | None = None
         self._moving_weights: list[Array] | None = None  # of which the model's own are the mean
 
-    def _held_out(self, rows: Rows, rng: np.random.RandomState) -> tuple[Rows, Rows]:
-        """Rows to train on, and some to validate with, drawn as scikit-learn draws them."""
+    def _begin_scores(self) -> None:
+        """Early stopping looks at scores, otherwise the loss decides; what was best stays."""
+        self._best_weights = None
+        if self.early_stopping and not self._is_lbfgs:
+            self.best_loss_ = None
+            if self.validation_scores_ is None:
+                self.validation_scores_, self.best_validation_score_ = [], -math.inf
+        else:
+            self.validation_scores_ = self.best_validation_score_ = None
+            if self.best_loss_ is None:
+                self.best_loss_ = math.inf
+
+    def _held_out(self, rows: Rowset, rng: np.random.RandomState) -> tuple[Array, Array]:
+        """The rows to train on and those to hold out, drawn as scikit-learn draws them."""
         train, validate = train_test_split(
             np.arange(len(rows.y)),
             random_state=rng,
@@ -336,10 +344,15 @@ class Perceptron(Parameters):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
             )
-        return rows.take(train), rows.take(validate)
+        return train, validate
 
     def _descend(
-        self, rows: Rows, validation: Rows | None, rng: np.random.RandomState, *, incremental: bool
+        self,
+        rows: Rowset,
+        validation: Rowset | None,
+        rng: np.random.RandomState,
+        *,
+        incremental: bool,
     ) -> None:
         """Epochs of gradient descent, and what scikit-learn says of their end."""
         n_rows = len(rows.y)
@@ -355,11 +368,10 @@ class Perceptron(Parameters):
         if score is not None and self._best_weights is not None:
             self.model_.set_weights(self._best_weights)
         if finished and not incremental and not self.model_.stop_training:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 f"optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
 
     @contextmanager
@@ -380,7 +392,7 @@ class Perceptron(Parameters):
         for view, array in zip(self.model_._weight_views(), weights, strict=True):
             view[...] = array
 
-    def _minimise(self, rows: Rows, validation: Rows | None) -> None:
+    def _minimise(self, rows: Rowset, validation: Rowset | None) -> None:
         """L-BFGS over all rows, and what scikit-learn says if it does not converge."""
         self.n_iter_, rule = 0, Minimisation(self)
         plan = self._plan(len(rows.y), self.max_iter, None)
@@ -398,24 +410,31 @@ class Perceptron(Parameters):
         )  # fmt: skip
         return DrawnPlan(**vars(plan), orders=orders)
 
-    def _run(self, plan: DrawnPlan, rows: Rows, validation: Rows | None, rule: Callback) -> bool:
+    def _run(
+        self, plan: DrawnPlan, rows: Rowset, validation: Rowset | None, rule: Callback
+    ) -> bool:
         """Train; whether it went through. An interrupt leaves the weights as they are then."""
-        held_out = None if validation is None else self._data(validation)
-        plan, source = self._source(plan, rows)
-        callbacks = [rule, *checked_callbacks(self.callbacks)]
+        inputs, held_out = self.model_._inputs(), None
+        if validation is not None:
+            held_out = validation.data(inputs, self._targets(validation.y))
+        plan, source = rows.source(plan, inputs, self._targets(rows.y))
+        callbacks = checked_callbacks(self.callbacks)
         try:
-            self.model_._fit(plan, Prepared(source, held_out), callbacks)
+            self.model_._fit(plan, Prepared(source, held_out), [rule, *callbacks])
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=7)
+            warn("Training interrupted by user.")
             return False
-        except FloatingPointError as error:
+        except Diverged as error:
             self._settle_divergence(error)
             return False
+        finally:  # clones of the estimator would copy the network with them
+            for callback in callbacks:
+                vars(callback).pop("model", None)
         return True
 
-    def _settle_divergence(self, error: FloatingPointError) -> None:
+    def _settle_divergence(self, error: Diverged) -> None:
         """Go on with the best weights, if any were kept; otherwise it is an error."""
-        said, _, _ = str(error).partition(":")  # "training diverged in epoch 4"
+        said = f"training diverged {error.when}".rstrip()
         if self._best_weights is None or self.validation_scores_ is None:
             message = f"{NOT_FINITE} In fact {said}; the last finite weights are kept."
             raise ValueError(f"{message} {self._remedy}") from error
@@ -423,11 +442,8 @@ class Perceptron(Parameters):
         self.loss_ = math.nan
         self.loss_curve_.append(math.nan)
         self.validation_scores_.append(math.nan)
-        warnings.warn(
-            f"{said}; the weights with the best validation score are kept. {self._remedy}",
-            ConvergenceWarning,
-            stacklevel=8,
-        )
+        kept = "the weights with the best validation score are kept"
+        warn(f"{said}; {kept}. {self._remedy}", ConvergenceWarning)
 
     @property
     def _remedy(self) -> str:
@@ -441,32 +457,7 @@ class Perceptron(Parameters):
             smaller = f"solver={type(self.solver).__name__}({rate / 10:g})"
         return f"Most likely the learning rate is too large: try {smaller}, or {scale}"
 
-    def _source(self, plan: DrawnPlan, rows: Rows) -> tuple[DrawnPlan, Source]:
-        """Where the rows of an epoch come from, and in which order they are then visited.
-
-        Many sparse rows are made dense block by block, unless a batch takes them all.
-        """
-        n_rows, size = len(rows.y), plan.size(len(rows.y))
-        row_bytes = rows.X.shape[1] * rows.X.dtype.itemsize
-        if not sparse.issparse(rows.X) or n_rows * row_bytes <= DENSE_BYTES or size == n_rows:
-            return plan, AllRows(self._data(rows))
-        y, weights = self._labels(rows)
-        block = max(1, BLOCK_BYTES // (row_bytes * size)) * size
-        order = functools.partial(plan.order, 0, n_rows)
-        source = DenseBlocks(rows.X, y, weights, block, order, self.model_.dtype)
-        return replace(plan, orders=None), source
-
-    def _data(self, rows: Rows) -> Data:
-        """All rows as the engine takes them."""
-        X = checked_features(_dense(rows.X), self.model_.dtype)
-        return Data(*X, *self._labels(rows))
-
-    def _labels(self, rows: Rows) -> tuple[Array, Array]:
-        """Targets and weights as the engine takes them."""
-        targets = self._targets(rows.y)
-        return self.model_._inputs().labels(targets, rows.sample_weight, len(rows.y))
-
-    def _scorer(self, rows: Rows) -> Callable[[Logs], float]:
+    def _scorer(self, rows: Rowset) -> Callable[[Logs], float]:
         """The score of the rows held out, as `scoring` has it; more is better."""
         y, weights = self._labelled(rows.y), rows.sample_weight
         if self.scoring == "loss":
@@ -534,16 +525,23 @@ class Perceptron(Parameters):
             step = max(1, PREDICTED_BYTES // (X.shape[1] * X.dtype.itemsize))
         with network.forward_team(self.threads, min(step, X.shape[0])) as team:
             for start in range(0, X.shape[0], step):
-                rows = _dense(X[start : start + step])
+                rows = dense(X[start : start + step])
                 checked = checked_features(rows, network.dtype)
                 network.predict(checked, team, out[start : start + step])
         return out
 
-    def _learn_row(self, x: npt.ArrayLike, target: npt.ArrayLike) -> Self:
-        """One step with a single row."""
-        row = np.reshape(x, (1, -1))
-        if self._is_lbfgs:
-            self._check_solver()
+    def learn_one(self, x: npt.ArrayLike, y: Any) -> Self:
+        """One step with a single row of shape (n_features,): for rows that come one by one.
+
+        The first rows, and with them the labels, come to `partial_fit`; after that a row takes some
+        microseconds. `loss_` stays, and so does the learning rate. Raises what `partial_fit` does.
+        """
+        if "model_" not in self.__dict__:
+            check_is_fitted(self)
+        row, target = np.reshape(x, (1, -1)), self._single_target(y)
+        if target is None:
+            self.partial_fit(row, [y])
+            return self
         try:
             if self.model_._learn_row(row, target) is None:
                 self.model_.train_on_batch(row, target)
@@ -552,13 +550,23 @@ class Perceptron(Parameters):
         self.t_ += 1
         return self
 
+    def predict_one(self, x: npt.ArrayLike) -> Any:
+        """What `predict` says of a single row of shape (n_features,)."""
+        return self.predict(np.reshape(x, (1, -1)))[0]
+
+    @property
+    def _takes_single_rows(self) -> bool:
+        """Whether a row by itself can be learnt without `partial_fit`."""
+        return self._goes_on and not (self._is_lbfgs or self._optimizer.use_ema)
+
     @classmethod
     def _around(cls, model: Sequential, **parameters: Any) -> Self:
         """An estimator whose network is this one."""
         estimator = cls(**parameters)
         estimator._validate_params()
         estimator._forget()
-        estimator.model_ = model
+        estimator._begin_scores()
+        estimator.model_, estimator._made_of = model, estimator._words
         estimator.n_features_in_ = model._built().n_features
         estimator.n_iter_ = model.epochs_trained
         return estimator
@@ -570,7 +578,7 @@ class Perceptron(Parameters):
 
     @coefs_.setter
     def coefs_(self, arrays: Sequence[npt.ArrayLike]) -> None:
-        self._set_initial(self.model_, arrays, None)
+        self._set_initial(self.model_, "coefs_", arrays)
 
     @property
     def intercepts_(self) -> list[Array]:
@@ -579,7 +587,7 @@ class Perceptron(Parameters):
 
     @intercepts_.setter
     def intercepts_(self, arrays: Sequence[npt.ArrayLike]) -> None:
-        self._set_initial(self.model_, None, arrays)
+        self._set_initial(self.model_, "intercepts_", arrays)
 
     def _views(self, offset: int, name: str) -> list[Array]:
         if "model_" not in self.__dict__:

@@ -91,6 +91,14 @@ def mode_of(batch_size: int, n_rows: int) -> str:
     return "batch" if batch_size >= n_rows else "minibatch"
 
 
+class Diverged(FloatingPointError):
+    """Loss or weights are no longer finite; `when` says in which epoch."""
+
+    def __init__(self, message: str, when: str) -> None:
+        super().__init__(message)
+        self.when = when
+
+
 class DivergenceWatch:
     """Keeps weights that were finite, to go back to, and what the optimiser kept of each.
 
@@ -143,7 +151,7 @@ class DivergenceWatch:
     def _refuse_unless(self, fine: bool, when: str) -> None:
         if not fine:
             self._go_back()
-            raise FloatingPointError(self._message(when))
+            raise Diverged(self._message(when), when)
 
     def _message(self, when: str) -> str:
         descent = self._descent

@@ -32,7 +32,7 @@ FLOORS = [
     + ["saving", "sources"],
     ["history", "hooks", "progress", "monitors", "callbacks", "evaluation", "training", "lbfgs"]
     + ["drawn", "convergence", "summary", "arguments"],
-    ["models", "parameters", "perceptron", "estimators"],
+    ["models", "parameters", "rowset", "perceptron", "estimators"],
     ["tables", "plots", "commands", "cli", "__main__"],
 ]
 PLACE = {room: (floor, i) for floor, rooms in enumerate(FLOORS) for i, room in enumerate(rooms)}
@@ -43,7 +43,8 @@ TOP = len(FLOORS) - 1
 CORRIDOR = "kernels/__init__"  # makes kernels a package, imports nothing
 
 LAZY_EXCEPTIONS = {("history", "plots"), ("models", "estimators")}  # history.plot(), as_estimator
-SUBCLASSES_SKLEARN = "parameters", "perceptron", "estimators"  # loaded when they are asked for
+# loaded when the estimators are asked for
+SUBCLASSES_SKLEARN = "parameters", "rowset", "perceptron", "estimators"
 THIRD_PARTY = {"numpy"}
 CYTHON = (".pyx", ".pxi", ".pxd")
 CYTHON_OWN = {"cython", "libc", "cpython"}

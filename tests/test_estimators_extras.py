@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sklearn
 from scipy import sparse
+from sklearn import neural_network
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
@@ -40,12 +41,14 @@ from fastnn import (
     Dense,
     Dropout,
     EarlyStopping,
+    LogLoss,
     MLPClassifier,
     MLPRegressor,
     ReduceLROnPlateau,
     Sequential,
     StopAt,
     perceptron,
+    rowset,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -640,18 +643,18 @@ def test_sparse_rows_block_by_block_give_the_bits_of_dense_ones(
     rate = {"learning_rate_init": 0.002, "alpha": 0} if batch_size == 1 else {}
     settings = SHORT | rate | {"solver": "sgd", "batch_size": batch_size, "shuffle": shuffle}
     dense = made(**settings).fit(thin, y, weights)
-    monkeypatch.setattr(perceptron, "DENSE_BYTES", 0)
-    monkeypatch.setattr(perceptron, "BLOCK_BYTES", 40 * 5 * 8)
+    monkeypatch.setattr(rowset, "DENSE_BYTES", 0)
+    monkeypatch.setattr(rowset, "BLOCK_BYTES", 40 * 5 * 8)
     monkeypatch.setattr(perceptron, "PREDICTED_BYTES", 7 * 5 * 8)
     blocks = []
-    made_dense = perceptron.DenseBlocks._block
+    made_dense = rowset.DenseBlocks._block
 
     def noting(self, rows):
         data = made_dense(self, rows)
         blocks.append(len(data.X))
         return data
 
-    monkeypatch.setattr(perceptron.DenseBlocks, "_block", noting)
+    monkeypatch.setattr(rowset.DenseBlocks, "_block", noting)
     thin = sparse.csr_array(thin)
     in_blocks = made(**settings).fit(thin, y, weights)
     assert bits(in_blocks) == bits(dense)
@@ -667,14 +670,14 @@ def test_sparse_rows_block_by_block_give_the_bits_of_dense_ones(
 @both
 def test_sparse_rows_are_predicted_some_at_a_time(monkeypatch, made):
     estimator, sizes = made(**SHORT).fit(X, targets_for(made)), []
-    expected, make_dense = estimator.predict(X), perceptron._dense
+    expected, make_dense = estimator.predict(X), perceptron.dense
 
     def noting(rows):
         sizes.append(rows.shape[0])
         return make_dense(rows)
 
     monkeypatch.setattr(perceptron, "PREDICTED_BYTES", 30 * 5 * 8)
-    monkeypatch.setattr(perceptron, "_dense", noting)
+    monkeypatch.setattr(perceptron, "dense", noting)
     np.testing.assert_array_equal(estimator.predict(sparse.csr_array(X)), expected)
     assert sizes == [30, 30, 30, 10]
 
@@ -813,7 +816,9 @@ def test_clones_have_the_same_parameters(made):
     assert other.get_params() == estimator.get_params()
     with pytest.raises(ValueError, match="Invalid parameter 'colour'"):
         other.set_params(colour="blue")
-    assert bits(estimator.fit(X, targets_for(made))) != []
+    assert bits(estimator.fit(X, targets_for(made))) == bits(
+        clone(estimator).fit(X, targets_for(made))
+    )
     assert not hasattr(clone(estimator), "model_")
 
 
@@ -864,3 +869,159 @@ def test_early_stopping_scores_and_keeps_the_average():
     stopped.fit(X, NUMBERS, X_val=X, y_val=NUMBERS)
     plain = MLPRegressor(**SHORT | MEAN).fit(X, NUMBERS)
     assert bits(stopped) == scored[-1] == bits(plain)
+
+
+# ---- what is changed between fits, and what does not go together --------------------------------
+
+
+def test_words_that_change_count_from_the_next_partial_fit_on():
+    ours = MLPClassifier((6,), random_state=0, alpha=0.1, learning_rate_init=0.01)
+    theirs = neural_network.MLPClassifier((6,), random_state=0, alpha=0.1, learning_rate_init=0.01)
+    for alpha, activation in ((0.1, "relu"), (5.0, "relu"), (5.0, "tanh"), (5.0, "tanh")):
+        for estimator in (ours, theirs):
+            estimator.set_params(alpha=alpha, activation=activation)
+            estimator.partial_fit(X, LABELS, classes=np.unique(LABELS))
+        for W, V in zip(ours.coefs_, theirs.coefs_, strict=True):
+            np.testing.assert_allclose(W, V, rtol=1e-9, atol=1e-12)
+
+
+def test_after_lbfgs_another_solver_takes_over():
+    clf = MLPClassifier(**SHORT | {"solver": "lbfgs"}).fit(X, LABELS)
+    before = clf.score(X, LABELS)
+    clf.set_params(solver="adam", batch_size=16).partial_fit(X, LABELS)
+    assert type(clf.model_.optimizer).__name__ == "Adam"
+    assert clf.score(X, LABELS) >= before - 0.1
+    with pytest.raises(AttributeError, match="only available for stochastic"):
+        MLPClassifier(**SHORT | {"solver": "lbfgs"}).fit(X, LABELS).learn_one(X[0], LABELS[0])
+
+
+def test_learn_one_hears_of_new_weights_of_classes():
+    first = MLPClassifier(**SHORT).partial_fit(X, BINARY, classes=[0, 1])
+    second = copy.deepcopy(first)
+    for estimator in (first, second):
+        estimator.learn_one(X[0], 0)
+        estimator.set_params(class_weight={0: 0.5})
+    first.learn_one(X[1], 0)
+    second.partial_fit(X[1:2], [0])
+    assert bits(first) == bits(second)
+
+
+def test_early_stopping_may_be_turned_on_and_off_between_fits():
+    clf = MLPClassifier(**SHORT, warm_start=True).fit(X, BINARY)
+    assert clf.validation_scores_ is None
+    clf.set_params(early_stopping=True).fit(X, BINARY)
+    assert len(clf.validation_scores_) == clf.n_iter_
+    assert clf.best_loss_ is None
+    clf.set_params(early_stopping=False).fit(X, BINARY)
+    assert clf.validation_scores_ is None
+    assert np.isfinite(clf.best_loss_)
+
+
+def test_every_warm_fit_has_a_dropout_of_its_own():
+    clf = MLPClassifier(**SHORT, dropout=0.5, warm_start=True)
+    clf.set_params(random_state=np.random.RandomState(0))
+    seeds = {clf.fit(X, BINARY).model_.seed for _ in range(4)}
+    assert len(seeds) == 4
+    assert 0 not in seeds
+
+
+EACH = MLPClassifier, MLPRegressor
+
+
+@pytest.mark.parametrize(
+    ("made", "words", "match"),
+    [
+        *(
+            (made, {"solver": SGD(0.1), "learning_rate": "adaptive"}, "rate of its")
+            for made in EACH
+        ),
+        *((made, {"solver": SGD(0.1), "average": True}, "a solver by name") for made in EACH),
+        *((made, {"solver": "lbfgs", "average": True}, "a solver by name") for made in EACH),
+        (MLPClassifier, {"loss": "poisson"}, "is not for MLPClassifier"),
+        (MLPRegressor, {"loss": "hinge"}, "is not for MLPRegressor"),
+        (MLPRegressor, {"loss": CategoricalCrossentropy()}, "is not for MLPRegressor"),
+        (MLPClassifier, {"class_weight": "foo"}, "The 'class_weight' parameter"),
+        (MLPClassifier, {"class_weight": {"a": 0, "b": 0, "c": 0}}, "no row any weight"),
+    ],
+    ids=str,
+)
+def test_words_that_do_not_go_together(made, words, match):
+    with pytest.raises(ValueError, match=match):
+        made(**SHORT | words).fit(X, targets_for(made))
+
+
+def test_one_label_a_row_and_several_are_told_apart():
+    one = MLPClassifier(**SHORT).partial_fit(X, CLASSES, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="fitted with one label a row"):
+        one.partial_fit(X, SEVERAL)
+    with pytest.raises(ValueError, match="fitted with one label a row"):
+        MLPClassifier(**SHORT).fit(X, CLASSES, X_val=X, y_val=SEVERAL)
+    several = MLPClassifier(**SHORT, warm_start=True).fit(X, SEVERAL)
+    with pytest.raises(ValueError, match="fitted with multilabel input"):
+        several.fit(X, CLASSES)
+    with pytest.raises(ValueError, match="y has 1 columns, but there are 2 outputs"):
+        MLPRegressor(**SHORT).fit(X, PAIRS).partial_fit(X, NUMBERS)
+
+
+def test_a_warm_start_of_another_size_is_refused_in_scikit_learns_words():
+    clf = MLPClassifier(**SHORT, warm_start=True).fit(X, CLASSES)
+    before = bits(clf)
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes=7 does not fit .* of \(6,\) hidden"):
+        clf.set_params(hidden_layer_sizes=7).fit(X, CLASSES)
+    assert bits(clf) == before
+
+
+@pytest.mark.parametrize(
+    ("loss", "out_activation"),
+    [
+        ("log_loss", None),
+        ("mean_squared_error", None),
+        ("mean_squared_error", "tanh"),
+        ("hinge", None),
+        ("hinge", "tanh"),
+    ],
+)
+@pytest.mark.parametrize("y", [BINARY, CLASSES], ids=["two", "three"])
+def test_decisions_are_those_of_predict(loss, out_activation, y):
+    settings = SHORT | {"max_iter": 30, "loss": loss, "out_activation": out_activation}
+    clf = MLPClassifier(**settings).fit(X, y)
+    decisions = clf.decision_function(X)
+    places = (decisions > 0).astype(int) if y is BINARY else decisions.argmax(axis=1)
+    np.testing.assert_array_equal(clf.classes_[places], clf.predict(X))
+
+
+def test_the_loss_that_scikit_learn_has_is_softmax_as_an_object_too():
+    named = MLPClassifier(**SHORT).fit(X, CLASSES)
+    made = MLPClassifier(**SHORT, loss=LogLoss()).fit(X, CLASSES)
+    assert made.out_activation_ == "softmax"
+    assert bits(named) == bits(made)
+
+
+def test_callbacks_keep_no_network_and_their_errors_are_their_own():
+    class Fails(Callback):
+        def on_epoch_end(self, epoch, logs):
+            raise FloatingPointError("mine")
+
+    stopping = EarlyStopping(monitor="loss", patience=50)
+    clf = MLPClassifier(**SHORT, callbacks=[stopping]).fit(X, BINARY)
+    assert not hasattr(clone(clf).callbacks[0], "model")
+    with pytest.raises(FloatingPointError, match="^mine$"):
+        MLPClassifier(**SHORT, callbacks=[Fails()]).fit(X, BINARY)
+
+
+def test_rows_held_out_are_not_weighed_by_their_class():
+    def fitted(**options):
+        clf = MLPClassifier(**SHORT, early_stopping=True, **options)
+        return clf.fit(X[TRAIN], BINARY[TRAIN], sample_weight=WEIGHTS[TRAIN])
+
+    halves = fitted(class_weight={0: 0.5, 1: 0.5})
+    assert halves.validation_loss_curve_ != []
+    plain = fitted()
+    np.testing.assert_allclose(halves.validation_scores_, plain.validation_scores_)
+
+
+@pytest.mark.parametrize("classes", [["c", "b", "a"], ["a", "b", "b"], ["a", "b"]])
+def test_labels_of_outputs_have_to_be_sorted(classes):
+    model = MLPClassifier(**SHORT).fit(X, CLASSES).model_
+    with pytest.raises(ValueError, match="expected 3 different labels, sorted"):
+        model.as_estimator(classes=classes)

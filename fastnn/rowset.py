@@ -1,0 +1,63 @@
+"""Rows as scikit-learn hands them over, and as the engine takes them: sparse ones made dense."""
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scipy import sparse
+
+from fastnn._validation import Array, Data, checked_features
+from fastnn.drawn import DrawnPlan
+from fastnn.inputs import Inputs
+from fastnn.sources import AllRows, DenseBlocks, Source
+
+DENSE_BYTES = 1 << 28  # of sparse rows that are made dense at once; beyond, block by block
+BLOCK_BYTES = 1 << 25
+
+
+@dataclass(frozen=True)
+class Rowset:
+    """Checked rows, to train on or to validate with. X may be sparse; y is numbers."""
+
+    X: Any
+    y: Array
+    sample_weight: Array | None
+
+    def take(self, places: Array) -> "Rowset":
+        weights = self.sample_weight
+        chosen = None if weights is None else weights[places]
+        return Rowset(self.X[places], self.y[places], chosen)
+
+    def weighed(self, factors: Array | None) -> "Rowset":
+        """The same rows, their weights multiplied."""
+        if factors is None:
+            return self
+        weights = factors if self.sample_weight is None else self.sample_weight * factors
+        return replace(self, sample_weight=weights)
+
+    def data(self, inputs: Inputs, targets: Array) -> Data:
+        """All rows as the engine takes them."""
+        X = checked_features(dense(self.X), inputs.dtype)
+        return Data(*X, *inputs.labels(targets, self.sample_weight, len(targets)))
+
+    def source(self, plan: DrawnPlan, inputs: Inputs, targets: Array) -> tuple[DrawnPlan, Source]:
+        """Where the rows of an epoch come from, and in which order they are then visited.
+
+        Many sparse rows are made dense block by block, unless a batch takes them all.
+        """
+        n_rows, size = len(targets), plan.size(len(targets))
+        row_bytes = self.X.shape[1] * self.X.dtype.itemsize
+        few = n_rows * row_bytes <= DENSE_BYTES
+        if few or size == n_rows or not sparse.issparse(self.X):
+            return plan, AllRows(self.data(inputs, targets))
+        labels = inputs.labels(targets, self.sample_weight, n_rows)
+        block = max(1, BLOCK_BYTES // (row_bytes * size)) * size
+        order = functools.partial(plan.order, 0, n_rows)
+        source = DenseBlocks(self.X, *labels, block, order, inputs.dtype)
+        return replace(plan, orders=None), source
+
+
+def dense(X: Any) -> Array:
+    """X without zeros left out."""
+    found: Array = X.toarray() if sparse.issparse(X) else X
+    return found
