@@ -3,8 +3,8 @@
 ``python -m bench.estimators`` fits both from one `random_state`, in turn, and prints medians with
 quartiles over the rounds, and the ratio of the times within a round: below 1 fastnn is faster. The
 first fit of each is not timed: it warms up, and the weights of the two are compared.
-``--save FILE`` keeps every time as JSON, ``--table FILE`` the tables as Markdown. A run takes about
-two minutes.
+``--save FILE`` keeps every time as JSON, ``--table FILE`` the tables as Markdown, ``--plot FILE``
+draws how many times as fast fastnn is. A run takes about two minutes.
 """
 
 import argparse
@@ -66,7 +66,7 @@ class Task:
     hidden: tuple[int, ...] = (100,)
     is_regression: bool = False
 
-    @cache  # noqa: B019  # there are six
+    @cache  # noqa: B019  # there are seven
     def rows(self, dtype: str) -> Rowset:
         X, y = self.load()
         X = X if self.load is images else scale(X)
@@ -92,7 +92,8 @@ TASKS = (
     Task("digits", bundled("digits"), 20),
     Task("diabetes", bundled("diabetes"), 40, is_regression=True),
     Task("housing", housing, 5, is_regression=True),
-    Task("images", images, 2, hidden=(256, 128)),
+    Task("images", images, 2),
+    Task("images_deep", images, 2, hidden=(256, 128)),
 )
 
 
@@ -190,6 +191,49 @@ def about(n_rounds: int, threads: int) -> list[str]:
     ]
 
 
+# ---- the picture ------------------------------------------------------------------------------
+
+
+def draw(results: list[Result], path: Path) -> None:
+    """How many times as fast fastnn is: a panel for fits and one for predictions."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.4), dpi=150, layout="constrained")
+    fits, predictions = figure.subplots(1, 2, sharey=True)
+    for axes, title in ((fits, "fit"), (predictions, "predict")):
+        axes.set(xscale="log", title=title, xlabel="times as fast as scikit-learn")
+        axes.axvline(1, color="0.4", linewidth=1)
+        axes.grid(axis="x", which="both", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_formatter("{x:g}")
+    of_fits = [result for result in results if result.title == FIT]
+    for place, solver in enumerate(SOLVERS):
+        chosen = [result for result in of_fits if result.labels[4] == solver]
+        mark(fits, chosen, solver, f"C{place}", 0.2 * (place - 1))
+    for place, title in ((3, ALL_ROWS), (4, ONE_ROW)):
+        chosen = [result for result in results if result.title == title]
+        mark(predictions, chosen, title.split(",")[0].lower(), f"C{place}", 0.2 * (place - 3.5))
+    names = list(dict.fromkeys(result.labels[0] for result in results))
+    fits.set_yticks(range(len(names)), [f"{name}  " for name in names])
+    fits.invert_yaxis()
+    figure.savefig(path)
+
+
+def mark(axes: Any, results: list[Result], name: str, colour: str, shift: float) -> None:
+    """Medians and quartiles of some cells, float64 filled, float32 hollow."""
+    places = list(dict.fromkeys(result.labels[0] for result in results))
+    for dtype, face in zip(DTYPES, (colour, "white"), strict=True):
+        chosen = [result for result in results if result.labels[3] == dtype]
+        ratios = [np.divide(*reversed(list(result.seconds.values()))) for result in chosen]
+        low, middles, high = np.percentile(ratios, [25, 50, 75], axis=1)
+        axes.errorbar(
+            middles, [places.index(result.labels[0]) + shift for result in chosen],
+            xerr=[middles - low, high - middles], fmt="o", color=colour, markerfacecolor=face,
+            label=f"{name}, {dtype}", markersize=5, linewidth=1,
+        )  # fmt: skip
+    axes.legend(frameon=False, fontsize=8)
+
+
 # ---- command line -----------------------------------------------------------------------------
 
 
@@ -201,6 +245,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", metavar="NAME,...", default=names, help=f"some of {names}")
     parser.add_argument("--save", metavar="FILE", type=Path, help="all times, as JSON")
     parser.add_argument("--table", metavar="FILE", type=Path, help="the tables, as Markdown")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="needs matplotlib")
     given = parser.parse_args()
     given.data = given.data.split(",")
     if unknown := set(given.data) - set(names.split(",")):
@@ -229,6 +274,8 @@ def main() -> None:
     print(as_text(header, tables(results)))
     if given.table:
         given.table.write_text(as_markdown(header, tables(results)), encoding="utf-8")
+    if given.plot:
+        draw(results, given.plot)
     if given.save:
         kept = {"about": header, "results": [asdict(result) for result in results]}
         given.save.write_text(json.dumps(kept, indent=1), encoding="utf-8")

@@ -126,8 +126,8 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     @property
     def _words(self) -> list[Any]:
         """What a model was made of; if it changes another has to be made."""
-        names = "alpha", "activation", "out_activation", "dropout", "loss", "hidden_layer_sizes"
-        return [copy.copy(getattr(self, name)) for name in names]
+        names = "alpha", "activation", "out_activation", "dropout", "loss"
+        return [*(copy.copy(getattr(self, name)) for name in names), self._hidden_sizes]
 
     def _check_words(self, *, incremental: bool) -> None:
         """Raise if some do not go together."""

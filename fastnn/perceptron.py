@@ -47,6 +47,14 @@ NOT_FINITE = (
 )
 
 
+def _finite_or_nan(score: Callable[[], float]) -> float:
+    """A score; NaN, as in scikit-learn, if outputs overflow."""
+    try:
+        return float(score())
+    except FloatingPointError:
+        return math.nan
+
+
 class WeightViews(list[Array]):
     """Views of a model's arrays; what is put in the place of one is copied into it."""
 
@@ -210,9 +218,8 @@ class BaseMLP(Parameters):
             self._learn_labels(y)
         else:
             self._check_labels(y, all_of_them=not incremental)
-        return Rowset(X, self._coded(y), self._weights(X, sample_weight)), self._weights_of_classes(
-            y
-        )
+        rows = Rowset(X, self._coded(y), self._weights(X, sample_weight))
+        return rows, self._weights_of_classes(y)
 
     def _arrays(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         X, y = validate_data(
@@ -399,7 +406,7 @@ class BaseMLP(Parameters):
         if not self._run(plan, rows, validation, rule):
             return
         found = OptimizeResult(self.model_.history.params["lbfgs"])
-        self.loss_ = float(found.fun)
+        self.loss_ = self.best_loss_ = float(found.fun)
         if not self.model_.stop_training:
             self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
 
@@ -463,20 +470,17 @@ class BaseMLP(Parameters):
         if self.scoring == "loss":
             return lambda logs: -logs["val_loss"]
         if self.scoring is None:
-            return lambda logs: self._usual_score_of(rows.X, y, weights)
+            return lambda logs: _finite_or_nan(lambda: self._usual_score_of(rows.X, y, weights))
         scorer = get_scorer(self.scoring) if isinstance(self.scoring, str) else self.scoring
         twin = copy.copy(self)  # of the same model, which asks for no names of columns
         twin.__dict__.pop("feature_names_in_", None)
         weighs = weights is not None and "sample_weight" in inspect.signature(scorer).parameters
         arguments = {"sample_weight": weights} if weighs else {}
-        return lambda logs: float(scorer(twin, rows.X, y, **arguments))
+        return lambda logs: _finite_or_nan(lambda: scorer(twin, rows.X, y, **arguments))
 
     def _usual_score_of(self, X: Any, y: Array, weights: Array | None) -> float:
-        """Accuracy or R2; NaN if outputs overflow, as in scikit-learn."""
-        try:
-            outputs = self._outputs_for(X)
-        except FloatingPointError:
-            return math.nan
+        """Accuracy or R2."""
+        outputs = self._outputs_for(X)
         return float(type(self)._usual_score(y, self._decided(outputs), sample_weight=weights))
 
     # ---- using -------------------------------------------------------------------------------
@@ -534,7 +538,8 @@ class BaseMLP(Parameters):
         """One step with a single row of shape (n_features,): for rows that come one by one.
 
         The first rows, and with them the labels, come to `partial_fit`; after that a row takes some
-        microseconds. `loss_` stays, and so does the learning rate. Raises what `partial_fit` does.
+        microseconds. `loss_` stays, and so does the learning rate; parameters that are set
+        meanwhile count from the next `partial_fit` on. Raises what `partial_fit` does.
         """
         if "model_" not in self.__dict__:
             check_is_fitted(self)
@@ -557,7 +562,8 @@ class BaseMLP(Parameters):
     @property
     def _takes_single_rows(self) -> bool:
         """Whether a row by itself can be learnt without `partial_fit`."""
-        return self._goes_on and not (self._is_lbfgs or self._optimizer.use_ema)
+        optimizer = self._optimizer
+        return not (optimizer.use_ema or isinstance(optimizer, LBFGS))
 
     @classmethod
     def _around(cls, model: Sequential, **parameters: Any) -> Self:

@@ -44,7 +44,8 @@ class DenseBlocks:
     """Sparse rows, of which each epoch makes a few dense at a time, in the order it visits them.
 
     `rows` are those of a SciPy matrix; a block ends where a batch does, so that it leaves no trace
-    in the bits. `order` gives the order of the next epoch, None for the natural one.
+    in the bits of the weights, but for what dropout leaves out, which begins anew with each block.
+    `order` gives the order of the next epoch, None for the natural one.
     """
 
     def __init__(

@@ -885,6 +885,11 @@ def test_words_that_change_count_from_the_next_partial_fit_on():
             np.testing.assert_allclose(W, V, rtol=1e-9, atol=1e-12)
 
 
+def test_sizes_may_be_an_array():
+    clf = MLPClassifier(**SHORT | {"hidden_layer_sizes": np.array([4, 3])}).fit(X, LABELS)
+    assert [len(b) for b in clf.partial_fit(X, LABELS).intercepts_] == [4, 3, 3]
+
+
 def test_after_lbfgs_another_solver_takes_over():
     clf = MLPClassifier(**SHORT | {"solver": "lbfgs"}).fit(X, LABELS)
     before = clf.score(X, LABELS)

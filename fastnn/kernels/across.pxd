@@ -140,9 +140,9 @@ cdef inline void deltas_across(
     elif loss.kind == BINARY_CROSSENTROPY or loss.kind == POISSON_DEVIANCE:
         sweep_deltas(differences, a, y, s, weight, factor, dz, n, pitch, first, last)
     elif loss.kind == CATEGORICAL_CROSSENTROPY:
-        sweep_deltas(probability_differences, a, y, s, weight, scale, dz, n, pitch, first, last)
+        sweep_deltas(probability_differences, a, y, s, weight, factor, dz, n, pitch, first, last)
     elif loss.kind == LABEL_CROSSENTROPY:
-        sweep_deltas(label_differences, a, y, s, weight, scale, dz, n, pitch, first, last)
+        sweep_deltas(label_differences, a, y, s, weight, factor, dz, n, pitch, first, last)
     else:
         term_deltas_across(loss, a, y, weight, factor, dz, n, pitch, first, last)
 

@@ -56,9 +56,9 @@ cdef inline double loss_value(
     if loss.kind == POISSON_DEVIANCE:
         return loss.share * poisson_deviance(z, y, n)
     if loss.kind == CATEGORICAL_CROSSENTROPY:
-        return categorical_crossentropy(z, y, loss.setting, n)
+        return loss.share * categorical_crossentropy(z, y, loss.setting, n)
     if loss.kind == LABEL_CROSSENTROPY:
-        return label_crossentropy(z, y, loss.setting, n)
+        return loss.share * label_crossentropy(z, y, loss.setting, n)
     return loss.share * sum_of_terms(loss, a, y, n)
 
 
@@ -72,9 +72,9 @@ cdef inline void loss_delta(
     elif loss.kind == BINARY_CROSSENTROPY or loss.kind == POISSON_DEVIANCE:
         difference(a, y, loss.setting, delta, factor, n)
     elif loss.kind == CATEGORICAL_CROSSENTROPY:
-        categorical_crossentropy_delta(a, y, loss.setting, delta, weight, n)
+        categorical_crossentropy_delta(a, y, loss.setting, delta, factor, n)
     elif loss.kind == LABEL_CROSSENTROPY:
-        label_crossentropy_delta(a, y, loss.setting, delta, weight, n)
+        label_crossentropy_delta(a, y, loss.setting, delta, factor, n)
     else:
         term_deltas(loss, a, y, delta, factor, n)
 
