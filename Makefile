@@ -63,7 +63,7 @@ clean:
 
 .venv/base.stamp:
 	@PYTHON="$(PYTHON)" sh tools/check_system.sh
-	@echo "Making .venv and compiling fastnn: a minute or two, once."
+	@echo "Making .venv and compiling fastnn: three to five minutes, once."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install -q "setuptools>=77" "Cython>=3.1" "numpy>=2"
 	@touch $@

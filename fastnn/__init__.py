@@ -21,6 +21,7 @@ from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    CategoricalLogLoss,
     HalfPoissonDeviance,
     HalfSquaredError,
     Hinge,
@@ -54,6 +55,7 @@ __all__ = [
     "StopAt",
     "TerminateOnNaN",
     "CategoricalCrossentropy",
+    "CategoricalLogLoss",
     "Dense",
     "Dropout",
     "HalfPoissonDeviance",

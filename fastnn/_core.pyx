@@ -67,6 +67,7 @@ cdef Loss point_loss(const double[::1] loss) noexcept nogil:
     cdef Loss found
     found.kind, found.setting = <LossKind><int>loss[0], <real>loss[1]
     found.share, found.slope_share = loss[2], loss[3]
+    found.limit = <real>loss[5]
     return found
 
 

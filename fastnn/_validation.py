@@ -393,16 +393,19 @@ def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str)
 def room_for(name: str, out: object, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """An array that results can be written to."""
     wanted = np.dtype(dtype)
+    name_of_type = wanted.name if wanted.kind in "fiub" else wanted.str
     if not isinstance(out, np.ndarray):
         raise TypeError(
             f"{name} is {type(out).__name__}; expected an array, e.g. "
-            f"{name}=np.empty({shape}, {wanted.name!r})"
+            f"{name}=np.empty({shape}, {name_of_type!r})"
         )
     fits = out.shape == shape and out.dtype == wanted and out.flags.c_contiguous
     if not (fits and out.flags.aligned and out.flags.writeable):
         raise ValueError(
-            f"{name} has shape {out.shape} and dtype {out.dtype}; expected an array, in C order, "
-            f"that may be written to, e.g. {name}=np.empty({shape}, {wanted.name!r})"
+            f"{name} has shape {out.shape} and dtype {out.dtype}"
+            f"{'' if out.flags.c_contiguous else ', not in C order'}"
+            f"{'' if out.flags.writeable else ', read-only'}; expected an array, in C order, "
+            f"that may be written to, e.g. {name}=np.empty({shape}, {name_of_type!r})"
         )
     return out
 

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn._validation import Array, room_for
 from fastnn.hooks import Callback
 from fastnn.layers import Dense
-from fastnn.losses import CategoricalCrossentropy, LogLoss, Loss
+from fastnn.losses import CategoricalLogLoss, LogLoss, Loss
 from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
 from fastnn.parameters import Activations
@@ -235,8 +235,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         else:  # of all labels, since a chunk need not have every one of them
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
             weights = of_class[np.searchsorted(self.classes_, y)]
-        if not weights.any():
-            raise ValueError(f"class_weight={self.class_weight!r} leaves no row any weight")
+        if (weights < 0).any() or not weights.any():
+            raise ValueError(
+                f"class_weight={self.class_weight!r}: expected weights >= 0, one of them above 0"
+            )
         return weights
 
     @property
@@ -247,7 +249,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _loss_for(self, y: Array) -> Loss:
         loss = super()._loss_for(y)
         if isinstance(loss, LogLoss) and not self._is_multilabel and len(self.classes_) > 2:
-            return CategoricalCrossentropy(label_smoothing=loss.label_smoothing).averaged()
+            return CategoricalLogLoss(label_smoothing=loss.label_smoothing).averaged()
         return loss
 
     def _n_outputs(self, y: Array, loss: Loss) -> int:
@@ -485,7 +487,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         self._keep(locals())
 
     def _learn_labels(self, y: Array) -> None:
-        pass
+        if y.dtype.kind in "USO":
+            raise ValueError("y holds text; expected numbers. For labels take MLPClassifier")
 
     def _check_labels(self, y: Array, *, all_of_them: bool) -> None:
         n_columns = 1 if y.ndim == 1 else int(y.shape[1])

@@ -33,7 +33,7 @@ SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a
 # which the predictions are kept if there are metrics.
 SLICE_WORK, SLICE_ROWS = 6e9, 1 << 17
 NOT_STANDARDISED = np.empty((0, 0))
-NO_LOSS = np.zeros(5)  # of rows without targets
+NO_LOSS = np.zeros(6)  # of rows without targets
 ACTIVATION_COLUMN = 6  # of the table of layers
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 

@@ -42,7 +42,7 @@ class OneRow:
         arguments = network.arguments(1, stochastic=True)
         kept = np.empty((1 + len(rule.slots)) * len(network.parameters), network.dtype)
         memory = bytearray(network.core.one_row_length())
-        kernel = self.loss.kernel(np.empty((1, 1)))
+        kernel = self.loss.kernel(np.empty((1, 1), network.dtype))
         network.core.prepare_one_row(*arguments, kernel, *rule, path, kept, memory)
         self._table, self._memory = arguments.normalization, memory
         self._alive = arguments, rule, kept  # the memory holds their addresses

@@ -132,8 +132,25 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _check_words(self, *, incremental: bool) -> None:
         """Raise if some do not go together."""
         sizes = self._hidden_sizes
+        if not all(isinstance(size, Integral) for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to "
+                f"use 'balanced' weights, use compute_class_weight('balanced', classes=classes, "
+                f"y=y) and pass a dictionary of its results as class_weight"
+            )
+        self._check_solver_words()
+
+    def _check_solver_words(self) -> None:
+        """Raise if the solver does not go with the others."""
+        if self._needs_all_rows and (self.mode not in (None, "batch") or np.any(self.dropout)):
+            raise ValueError(
+                f"solver={self.solver!r} looks at the cost of all rows: expected mode=None or "
+                f"'batch', and no dropout, but mode={self.mode!r}, dropout={self.dropout!r}"
+            )
         if self.average and (self._is_lbfgs or not isinstance(self.solver, str)):
             raise ValueError(
                 f"average=True goes with a solver by name, other than 'lbfgs'; here solver="
@@ -144,12 +161,6 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             raise ValueError(
                 f"learning_rate={self.learning_rate!r}, but solver={self.solver!r} brings a rate "
                 f"of its own; leave one of them out, e.g. solver='sgd'"
-            )
-        if incremental and isinstance(self.class_weight, str):
-            raise ValueError(
-                f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to "
-                f"use 'balanced' weights, use compute_class_weight('balanced', classes=classes, "
-                f"y=y) and pass a dictionary of its results as class_weight"
             )
 
     @property
@@ -201,9 +212,15 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return loss.averaged()
 
     def _output_activation(self, loss: Loss) -> str:
-        if self.out_activation is not None:
-            return ACTIVATION_WORDS.get(self.out_activation, self.out_activation)
-        return loss.outputs[0] if loss.outputs else "linear"
+        fitting = [OWN_WORDS.get(name, name) for name in loss.outputs]
+        given = self.out_activation or (fitting[0] if fitting else "linear")
+        name = ACTIVATION_WORDS.get(given, given)
+        if loss.outputs and name not in loss.outputs:
+            raise ValueError(
+                f"out_activation={given!r} does not go with loss={self.loss!r} on these targets; "
+                f"expected {' or '.join(map(repr, fitting))}"
+            )
+        return name
 
     @property
     def _rate_rule(self) -> str:
@@ -232,7 +249,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return made(rate, **settings)
 
     def _size_of_batches(self, n_rows: int) -> int:
-        if self._is_lbfgs and self.mode is None:
+        if self._needs_all_rows:
             return n_rows
         given = self.batch_size
         if given == "auto":
@@ -245,6 +262,10 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 )
             size = min(given, n_rows)
         return batch_size_for(self.mode, size, n_rows)
+
+    @property
+    def _needs_all_rows(self) -> bool:
+        return self._is_lbfgs or getattr(self.solver, "needs_all_rows", False)
 
     @property
     def _is_lbfgs(self) -> bool:

@@ -304,6 +304,8 @@ class BaseMLP(Parameters):
         """The weights, or biases, that a model is to begin with; None leaves them."""
         if arrays is None:
             return
+        if isinstance(arrays, str):
+            raise TypeError(f"{name}={arrays!r}: expected a list of arrays, one for each layer")
         weights = model.get_weights()
         places = weights[0::2] if name.startswith("coef") else weights[1::2]
         if len(arrays) != len(places):

@@ -946,7 +946,7 @@ EACH = MLPClassifier, MLPRegressor
         (MLPRegressor, {"loss": "hinge"}, "is not for MLPRegressor"),
         (MLPRegressor, {"loss": CategoricalCrossentropy()}, "is not for MLPRegressor"),
         (MLPClassifier, {"class_weight": "foo"}, "The 'class_weight' parameter"),
-        (MLPClassifier, {"class_weight": {"a": 0, "b": 0, "c": 0}}, "no row any weight"),
+        (MLPClassifier, {"class_weight": {"a": 0, "b": 0, "c": 0}}, "expected weights >= 0"),
     ],
     ids=str,
 )

@@ -22,6 +22,7 @@ from fastnn import (
     SGD,
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    CategoricalLogLoss,
     Dense,
     HalfPoissonDeviance,
     HalfSquaredError,
@@ -273,3 +274,24 @@ def test_smoothing_keeps_the_weights_of_a_separable_problem_small():
         found.append(model.predict([[1.0]]).item())
     assert found[0] > 0.99
     assert found[1] == pytest.approx(0.9, abs=1e-5)
+
+
+@each_build
+@pytest.mark.parametrize("n", [1, 3, 20])
+def test_the_log_losses_of_scikit_learn_have_a_bound(build, n):
+    bound = -np.log(np.finfo(build[1]).eps)
+    z = np.zeros((2, n))
+    z[0], z[1] = -1000.0, 5.0
+    network = identity(build, n, "sigmoid")
+    data = make_data(network, "log_loss", z, np.ones((2, n)))
+    expected = n * (bound + np.logaddexp(0, -5.0))
+    np.testing.assert_allclose(total_loss(network, data, LogLoss()), expected, rtol=1e-5)
+    assert np.isfinite(network.gradient(data, LogLoss())).all()
+    if n > 1:
+        network, loss = identity(build, n, "softmax"), CategoricalLogLoss()
+        z[:] = 0
+        z[0, 0] = 1000.0
+        for y in ([1, 1], np.eye(n)[[1, 1]]):
+            data = make_data(network, loss, z, np.array(y))
+            expected = bound + np.log(n)
+            np.testing.assert_allclose(total_loss(network, data, loss), expected, rtol=1e-5)

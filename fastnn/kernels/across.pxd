@@ -22,7 +22,7 @@ from fastnn.kernels.simd cimport (
 
 # of the rows whose first unit begins at z, y: their losses
 ctypedef vec (*Value)(
-    const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, Loss loss, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil
 ctypedef void (*Delta)(
     const real* a, const real* y, real smoothing, vec weight, real* dz, Py_ssize_t n,
@@ -111,18 +111,17 @@ cdef inline void losses_across(
     Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """row_loss := weight * l, 0 where the weight is 0"""
-    cdef real s = loss.setting
     cdef Py_ssize_t r
     if loss.kind == SQUARED_ERROR:
         squared_errors(a, y, row_loss, n, pitch, first, last)
     elif loss.kind == BINARY_CROSSENTROPY:
-        sweep_values(binary_crossentropies, z, y, s, row_loss, n, pitch, first, last)
+        sweep_values(binary_crossentropies, z, y, loss, row_loss, n, pitch, first, last)
     elif loss.kind == POISSON_DEVIANCE:
-        sweep_values(poisson_deviances, z, y, s, row_loss, n, pitch, first, last)
+        sweep_values(poisson_deviances, z, y, loss, row_loss, n, pitch, first, last)
     elif loss.kind == CATEGORICAL_CROSSENTROPY:
-        sweep_values(categorical_crossentropies, z, y, s, row_loss, n, pitch, first, last)
+        sweep_values(categorical_crossentropies, z, y, loss, row_loss, n, pitch, first, last)
     elif loss.kind == LABEL_CROSSENTROPY:
-        sweep_values(label_crossentropies, z, y, s, row_loss, n, pitch, first, last)
+        sweep_values(label_crossentropies, z, y, loss, row_loss, n, pitch, first, last)
     else:
         sums_of_terms(loss, a, y, row_loss, n, pitch, first, last)
     for r in range(first, last):
@@ -148,13 +147,13 @@ cdef inline void deltas_across(
 
 
 cdef inline void sweep_values(
-    Value value, const real* z, const real* y, real smoothing, double* row_loss, Py_ssize_t n,
+    Value value, const real* z, const real* y, Loss loss, double* row_loss, Py_ssize_t n,
     Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
     """row_loss_r := value(z_r, y_r)"""
     cdef Py_ssize_t r = first
     while r < last:
-        store_losses(row_loss + r, value(z + r, y + r, smoothing, n, pitch, last - r), last - r)
+        store_losses(row_loss + r, value(z + r, y + r, loss, n, pitch, last - r), last - r)
         r += WIDTH
 
 
@@ -244,21 +243,25 @@ cdef inline void differences(
         store_first(dz + j * pitch, weight * (load_first(a + j * pitch, rows, 0) - y_j), rows)
 
 
+cdef inline vec up_to(real limit, vec losses) noexcept nogil:
+    """min(losses, limit); NaN stays NaN"""
+    return where(losses > spread(limit), spread(limit), losses)
+
+
 cdef inline vec binary_crossentropies(
-    const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, Loss loss, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """sum_j (softplus(z_j) - y_j z_j)"""
-    cdef vec sums = spread(0)
+    cdef vec z_j, y_j, sums = spread(0)
     cdef Py_ssize_t j
     for j in range(n):
-        sums = sums + binary_crossentropy_term(
-            load_first(z + j * pitch, rows, 0), load_first(y + j * pitch, rows, 0), smoothing
-        )
+        z_j, y_j = load_first(z + j * pitch, rows, 0), load_first(y + j * pitch, rows, 0)
+        sums = sums + up_to(loss.limit, binary_crossentropy_term(z_j, y_j, loss.setting))
     return sums
 
 
 cdef inline vec poisson_deviances(
-    const real* z, const real* y, real nothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, Loss loss, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """sum_j (y_j log(y_j / a_j) - y_j + a_j)"""
     cdef vec sums = spread(0)
@@ -284,16 +287,16 @@ cdef inline vec log_of_others(
 
 
 cdef inline vec categorical_crossentropies(
-    const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, Loss loss, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """l = sum_j y_j ((z_top - z_j) + log_of_others) with the smoothed y"""
     cdef vec top = top_across(z, n, pitch, rows)
     cdef vec rest = log_of_others(z, top, n, pitch, rows), sums = spread(0), y_j
     cdef Py_ssize_t j
     for j in range(n):
-        y_j = smoothed(load_first(y + j * pitch, rows, 0), smoothing, n)
+        y_j = smoothed(load_first(y + j * pitch, rows, 0), loss.setting, n)
         sums = sums + y_j * ((top - load_first(z + j * pitch, rows, 0)) + rest)
-    return sums
+    return up_to(loss.limit, sums)
 
 
 cdef inline void probability_differences(
@@ -313,7 +316,7 @@ cdef inline void probability_differences(
 
 
 cdef inline vec label_crossentropies(
-    const real* z, const real* y, real smoothing, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
+    const real* z, const real* y, Loss loss, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """l = (1 - s) (-log a_label) + s/n sum_j (-log a_j) with the smoothing s
 
@@ -326,11 +329,12 @@ cdef inline vec label_crossentropies(
         z_j = load_first(z + j * pitch, rows, 0)
         z_label = where(label == spread(<real>j), z_j, z_label)
         total = total + ((top - z_j) + rest)
-    if smoothing == 0:
-        return (top - z_label) + rest
-    return (
-        spread(1 - smoothing) * ((top - z_label) + rest)
-        + divide(spread(smoothing), spread(<real>n)) * total
+    if loss.setting == 0:
+        return up_to(loss.limit, (top - z_label) + rest)
+    return up_to(
+        loss.limit,
+        spread(1 - loss.setting) * ((top - z_label) + rest)
+        + divide(spread(loss.setting), spread(<real>n)) * total,
     )
 
 

@@ -36,6 +36,7 @@ cdef struct Loss:
     real setting
     double share  # of the sum over the outputs
     double slope_share  # the same of its derivative, which scikit-learn's squared error has apart
+    real limit  # of what a cross-entropy says of an output, or of a row; its derivative has none
 
 
 cdef inline bint is_fused(Loss loss) noexcept nogil:
@@ -52,13 +53,13 @@ cdef inline double loss_value(
     if loss.kind == SQUARED_ERROR:
         return loss.share * squared_error(a, y, n)
     if loss.kind == BINARY_CROSSENTROPY:
-        return loss.share * binary_crossentropy(z, y, loss.setting, n)
+        return loss.share * binary_crossentropy(z, y, loss.setting, loss.limit, n)
     if loss.kind == POISSON_DEVIANCE:
         return loss.share * poisson_deviance(z, y, n)
     if loss.kind == CATEGORICAL_CROSSENTROPY:
-        return loss.share * categorical_crossentropy(z, y, loss.setting, n)
+        return loss.share * up_to(loss.limit, categorical_crossentropy(z, y, loss.setting, n))
     if loss.kind == LABEL_CROSSENTROPY:
-        return loss.share * label_crossentropy(z, y, loss.setting, n)
+        return loss.share * up_to(loss.limit, label_crossentropy(z, y, loss.setting, n))
     return loss.share * sum_of_terms(loss, a, y, n)
 
 
@@ -237,8 +238,13 @@ cdef inline vec binary_crossentropy_term(vec z, vec y, real smoothing) noexcept 
     return softplus(-absolute(z)) + linear
 
 
+cdef inline double up_to(double limit, double loss) noexcept nogil:
+    """min(loss, limit); NaN stays NaN"""
+    return limit if loss > limit else loss
+
+
 cdef inline double binary_crossentropy(
-    const real* z, const real* y, real smoothing, Py_ssize_t n
+    const real* z, const real* y, real smoothing, real limit, Py_ssize_t n
 ) noexcept nogil:
     """-sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)) = sum_j (softplus(z_j) - y_j z_j)
 
@@ -249,6 +255,7 @@ cdef inline double binary_crossentropy(
     while j < n:
         y_j = load_first(y + j, n - j, -1)
         term = binary_crossentropy_term(load_first(z + j, n - j, 0), y_j, smoothing)
+        term = where(term > spread(limit), spread(limit), term)
         sums = sums + where(y_j < spread(0), spread(0), term)
         j += WIDTH
     return lane_sum(sums)

@@ -20,7 +20,7 @@ from fastnn.kernels.losses cimport is_fused, loss_delta, loss_value
 from fastnn.kernels.narrow cimport whole_vectors
 from fastnn.kernels.rows cimport gather
 from fastnn.kernels.simd cimport real
-from fastnn.kernels.single cimport forward_single
+from fastnn.kernels.single cimport forward_single, go_singly
 from fastnn.kernels.team cimport share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, Epilogue, Product
 from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
@@ -78,12 +78,14 @@ cdef void drop_rows(
 cdef inline void forward_product(
     const Network* net, const Layer* layer, const real* x, real* z, Py_ssize_t m, bint relu
 ) noexcept nogil:
-    """z := x W + b of m rows, or relu of it (not of a single unit or row)"""
+    """z := x W + b of m rows, or relu of it (not of a single unit, or of rows one by one)"""
     cdef Product product
+    cdef Py_ssize_t r
     if layer.stride == 1:
         forward_unit(layer, net.parameters, x, z, m)
-    elif m == 1:
-        forward_single(layer, net.parameters, x, z)
+    elif go_singly(layer, x, m):
+        for r in range(m):
+            forward_single(layer, net.parameters, x + r * layer.in_stride, z + r * layer.stride)
     else:
         product = forward(layer, net.parameters, x, z, m, relu)
         run(&product)
@@ -94,8 +96,9 @@ cdef inline void forward_hidden(
 ) noexcept nogil:
     """z := x W + b, a := f(z)"""
     cdef Py_ssize_t m = last - first
-    cdef bint fused = is_relu(layer) and layer.b >= 0 and layer.stride > 1 and m > 1
     cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef bint fused = is_relu(layer) and layer.b >= 0 and layer.stride > 1
+    fused = fused and not go_singly(layer, x, m)
     cdef real* a = activations(net, layer) + first * layer.stride
     cdef real* z = kept(net, layer) + first * layer.stride
     forward_product(net, layer, x, z, m, fused)
