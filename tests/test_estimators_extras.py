@@ -1030,3 +1030,41 @@ def test_labels_of_outputs_have_to_be_sorted(classes):
     model = MLPClassifier(**SHORT).fit(X, CLASSES).model_
     with pytest.raises(ValueError, match="expected 3 different labels, sorted"):
         model.as_estimator(classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("made", "words", "error", "match"),
+    [
+        (MLPClassifier, {"solver": "lbfgs", "mode": "stochastic"}, ValueError, "mode='stochastic'"),
+        (MLPRegressor, {"solver": "lbfgs", "dropout": 0.2}, ValueError, "and no dropout, but"),
+        (
+            MLPRegressor,
+            {"solver": SGD("auto"), "mode": "minibatch"},
+            ValueError,
+            "cost of all rows",
+        ),
+        (MLPClassifier, {"out_activation": "tanh"}, ValueError, "expected 'softmax'"),
+        (MLPClassifier, {"hidden_layer_sizes": (2.5,)}, ValueError, "must be whole numbers"),
+        (MLPClassifier, {"class_weight": {"a": -1}}, ValueError, "expected weights >= 0"),
+    ],
+    ids=str,
+)
+def test_errors_name_what_the_user_wrote(made, words, error, match):
+    with pytest.raises(error, match=match):
+        made(**SHORT | words).fit(X, targets_for(made))
+
+
+def test_text_is_nothing_to_regress_nor_to_begin_with():
+    with pytest.raises(ValueError, match="y holds text; .* take MLPClassifier"):
+        MLPRegressor(**SHORT).fit(X, LABELS)
+    with pytest.raises(TypeError, match="coef_init='glorot': expected a list of arrays"):
+        MLPRegressor(**SHORT).fit(X, NUMBERS, coef_init="glorot")
+    with pytest.raises(ValueError, match=r"e.g. out=np.empty\(\(100,\), '<U1'\)"):
+        MLPClassifier(**SHORT).fit(X, LABELS).predict(X, out=np.empty(100))
+
+
+def test_a_line_search_takes_all_rows_however_many_they_are():
+    many = np.tile(X, (3, 1))
+    reg = MLPRegressor(**SHORT | {"solver": SGD("auto")}).fit(many, np.tile(NUMBERS, 3))
+    assert reg.model_.history.params["mode"] == "batch"
+    assert reg.loss_curve_ == sorted(reg.loss_curve_, reverse=True)
