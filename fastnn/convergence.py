@@ -9,8 +9,24 @@ from fastnn.hooks import Callback, Logs
 SMALLEST_RATE = 1e-6  # an adaptive one is lowered no further
 
 
-class Convergence(Callback):
-    """Writes into an estimator what scikit-learn's keep of each epoch, and ends the fit as they do.
+class Record(Callback):
+    """Writes into an estimator what scikit-learn's keep of each epoch, or iteration of L-BFGS."""
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator, self.verbose = estimator, bool(estimator.verbose)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        estimator = self._estimator
+        estimator.n_iter_ += 1
+        estimator.loss_ = logs["loss"]
+        estimator.loss_curve_.append(estimator.loss_)
+        if "val_loss" in logs:
+            estimator.validation_loss_curve_.append(logs["val_loss"])
+        self.say(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
+
+
+class Convergence(Record):
+    """The same of gradient descent, which it also ends as scikit-learn does.
 
     `score` gives that of the rows held out for early stopping; without it the loss decides. After
     more than `n_iter_no_change` epochs in a row that were no better by `tol` the fit ends or, with
@@ -18,18 +34,13 @@ class Convergence(Callback):
     """
 
     def __init__(self, estimator: Any, n_rows: int, score: Callable[[Logs], float] | None) -> None:
-        self._estimator, self._n_rows, self._score = estimator, n_rows, score
-        self.verbose = bool(estimator.verbose)
+        super().__init__(estimator)
+        self._n_rows, self._score = n_rows, score
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        super().on_epoch_end(epoch, logs)
         estimator = self._estimator
-        estimator.n_iter_ += 1
         estimator.t_ += self._n_rows
-        estimator.loss_ = logs["loss"]
-        estimator.loss_curve_.append(estimator.loss_)
-        if "val_loss" in logs:
-            estimator.validation_loss_curve_.append(logs["val_loss"])
-        self.say(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
         with estimator._averaged():
             stalled = self._loss_stalls() if self._score is None else self._score_stalls(logs)
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if stalled else 0
@@ -82,18 +93,3 @@ class Convergence(Callback):
     def _stop(self, message: str) -> None:
         self.say(message)
         self.model.stop_training = True
-
-
-class Minimisation(Callback):
-    """The same of a fit by L-BFGS, which decides for itself when to end."""
-
-    def __init__(self, estimator: Any) -> None:
-        self._estimator, self.verbose = estimator, bool(estimator.verbose)
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        estimator = self._estimator
-        estimator.n_iter_ += 1
-        estimator.loss_curve_.append(logs["loss"])
-        if "val_loss" in logs:
-            estimator.validation_loss_curve_.append(logs["val_loss"])
-        self.say(f"Iteration {estimator.n_iter_}, loss = {logs['loss']:.8f}")

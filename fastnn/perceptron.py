@@ -26,7 +26,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fastnn._validation import Array, checked_features, features, layer_weights, room_for
 from fastnn.arguments import Prepared, checked_callbacks, checked_plan
-from fastnn.convergence import Convergence, Minimisation
+from fastnn.convergence import Convergence, Record
 from fastnn.drawn import DrawnPlan, Orders, initial_weights
 from fastnn.history import History
 from fastnn.hooks import Callback, Logs
@@ -403,9 +403,9 @@ class BaseMLP(Parameters):
 
     def _minimise(self, rows: Rowset, validation: Rowset | None) -> None:
         """L-BFGS over all rows, and what scikit-learn says if it does not converge."""
-        self.n_iter_, rule = 0, Minimisation(self)
+        self.n_iter_ = 0
         plan = self._plan(len(rows.y), self.max_iter, None)
-        if not self._run(plan, rows, validation, rule):
+        if not self._run(plan, rows, validation, Record(self)):
             return
         found = OptimizeResult(self.model_.history.params["lbfgs"])
         self.loss_ = self.best_loss_ = float(found.fun)
@@ -443,7 +443,7 @@ class BaseMLP(Parameters):
 
     def _settle_divergence(self, error: Diverged) -> None:
         """Go on with the best weights, if any were kept; otherwise it is an error."""
-        said = f"training diverged {error.when}".rstrip()
+        said = f"training diverged {error.when}"
         if self._best_weights is None or self.validation_scores_ is None:
             message = f"{NOT_FINITE} In fact {said}; the last finite weights are kept."
             raise ValueError(f"{message} {self._remedy}") from error
@@ -539,9 +539,9 @@ class BaseMLP(Parameters):
     def learn_one(self, x: npt.ArrayLike, y: Any) -> Self:
         """One step with a single row of shape (n_features,): for rows that come one by one.
 
-        The first rows, and with them the labels, come to `partial_fit`; after that a row takes some
-        microseconds. `loss_` stays, and so does the learning rate; parameters that are set
-        meanwhile count from the next `partial_fit` on. Raises what `partial_fit` does.
+        The first rows, and with them the labels, come to `partial_fit`; after that a row of a small
+        network takes microseconds. `loss_` stays, and so does the learning rate; parameters that
+        are set meanwhile count from the next `partial_fit` on. Raises what `partial_fit` does.
         """
         if "model_" not in self.__dict__:
             check_is_fitted(self)
