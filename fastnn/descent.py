@@ -265,7 +265,7 @@ def _own_gradient(
 def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> Iterator[Slice]:
     """Add up the mean gradient of the rows visited first-th to last-th, then move once."""
     n_rows, before, weight = 0, descent.total, descent.weight(order, first, last)
-    for piece in gradient_slices(descent, order, first, last):
+    for piece in gradient_slices(descent, order, first, last, inverse(weight)):
         n_rows += piece.n_rows
         if n_rows < last - first:
             yield piece
@@ -289,13 +289,12 @@ def _loss_of_batch(descent: Descent, before: float, n_rows: int, weight: float) 
 
 
 def gradient_slices(
-    descent: Descent, order: Array | None, first: int, last: int
+    descent: Descent, order: Array | None, first: int, last: int, share: float
 ) -> Iterator[Slice]:
-    """Add up the mean gradient of the rows visited first-th to last-th; nothing moves."""
+    """Add up the gradient of the rows visited first-th to last-th, times `share`; nothing moves."""
     if isinstance(descent.loss, OwnLoss):
         yield _own_gradient(descent, descent.loss, order, first, last)
         return
-    share = inverse(descent.weight(order, first, last))
     network, settings = descent.network, (share, descent.gradient)
     door, arguments = network.core.gradient, descent.batch_arguments
     descent.gradient[:] = 0

@@ -234,7 +234,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             weights: Array = compute_sample_weight(self.class_weight, y)
         else:  # of all labels, since a chunk need not have every one of them
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-            weights = of_class[np.searchsorted(self.classes_, y)]
+            weights = of_class[self._coded(y)]
         if (weights < 0).any() or not weights.any():
             raise ValueError(
                 f"class_weight={self.class_weight!r}: expected weights >= 0, one of them above 0"
@@ -306,10 +306,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             All labels that will ever come; needed at the first call.
         """
         if _check_partial_fit_first_call(self, classes):
-            self._label_binarizer = LabelBinarizer()
             multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer.fit(y if multilabel else classes)
-            self.classes_ = self._label_binarizer.classes_
+            self._learn_labels(y if multilabel else classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any, out: Array | None = None) -> Array:
@@ -565,8 +563,7 @@ def estimator_of(
             f"classes={classes!r}: expected {max(2, n_outputs)} different labels, sorted, as "
             f"scikit-learn has them: that of the first output first"
         )
-    binarizer = LabelBinarizer().fit(np.eye(n_outputs) if several else labels)
-    classifier._label_binarizer, classifier.classes_ = binarizer, binarizer.classes_
+    classifier._learn_labels(np.eye(n_outputs) if several else labels)
     return classifier
 
 

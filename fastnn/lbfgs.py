@@ -55,9 +55,9 @@ class _Problem:
             self._begin()
         network.parameters[:] = weights
         descent.begin_epoch()
-        for _ in gradient_slices(descent, None, 0, descent.data.n_rows):
-            pass  # Python may be interrupted here
         share = inverse(descent.weight())
+        for _ in gradient_slices(descent, None, 0, descent.data.n_rows, share):
+            pass  # Python may be interrupted here
         loss = descent.total * share + network.penalty(share)
         if not math.isfinite(loss):
             raise Diverged(

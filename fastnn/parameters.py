@@ -118,7 +118,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _keep(self, arguments: Mapping[str, Any]) -> None:
         """Every argument of the constructor under its own name, unchecked, as scikit-learn asks."""
         for name, value in arguments.items():
-            if name not in ("self", "__class__"):
+            if name != "self":
                 setattr(self, name, value)
 
     # ---- what they stand for -----------------------------------------------------------------

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from fastnn._validation import Array, Data, features
+from fastnn._validation import Array, Data, checked_features
 
 EXAMPLE = "(X, y) or (X, y, sample_weight)"  # what a chunk is
 
@@ -43,9 +43,9 @@ class AllRows:
 class DenseBlocks:
     """Sparse rows, of which each epoch makes a few dense at a time, in the order it visits them.
 
-    `rows` are those of a SciPy matrix; a block ends where a batch does, so that it leaves no trace
-    in the bits of the weights, but for what dropout leaves out, which begins anew with each block.
-    `order` gives the order of the next epoch, None for the natural one.
+    `rows` are those of a SciPy matrix that has been checked. A block ends where a batch does, so
+    that it leaves no trace in the bits of the weights, but for what dropout leaves out, which
+    begins anew with each block. `order` gives that of the next epoch, None the natural one.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class DenseBlocks:
             yield self._block(rows if order is None else order[rows])
 
     def _block(self, rows: slice | Array) -> Data:
-        X = features(self._rows[rows].toarray(), self._dtype)
+        X = checked_features(self._rows[rows].toarray(), self._dtype)
         weights = self._sample_weight[rows] if len(self._sample_weight) else self._sample_weight
         return Data(*X, self._y[rows], weights)
 
