@@ -14,7 +14,6 @@ import numpy as np
 
 from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number
 
-LOG_LOSS_LIMITS = {name: -math.log(np.finfo(name).eps) for name in ("float32", "float64")}
 REDUCTIONS = {name: name for name in ("sum_over_batch_size", "mean_with_sample_weight")}
 
 
@@ -26,6 +25,8 @@ class Loss:
     code: ClassVar[int]  # of `fastnn/kernels/losses.pxd`
     targets: ClassVar[TargetKind]
     outputs: ClassVar[tuple[str, ...]] = ()  # the output activations it needs; () is any
+    is_sum: ClassVar[bool] = False  # over the outputs, in place of their mean
+    is_bounded: ClassVar[bool] = False  # as scikit-learn's log loss
 
     reduction: str = field(default="sum_over_batch_size", kw_only=True, repr=False)
 
@@ -50,12 +51,13 @@ class Loss:
         return float(n_rows)
 
     def shares(self, n_outputs: int) -> tuple[float, float]:
-        """What l and what its derivative is of the sum over the outputs: a mean, as a rule."""
-        return 1 / n_outputs, 1 / n_outputs
+        """What l and what its derivative is of the sum over the outputs."""
+        share = 1.0 if self.is_sum else 1 / n_outputs
+        return share, share
 
     def limit(self, dtype: np.dtype[Any]) -> float:
         """The most that l may be of an output, or of a row of a categorical loss."""
-        return math.inf
+        return -math.log(np.finfo(dtype).eps) if self.is_bounded else math.inf
 
     @property
     def setting(self) -> float:
@@ -247,9 +249,7 @@ class HalfPoissonDeviance(Loss):
     code: ClassVar[int] = 9
     targets: ClassVar[TargetKind] = "counts"
     outputs: ClassVar[tuple[str, ...]] = ("exponential",)
-
-    def shares(self, n_outputs: int) -> tuple[float, float]:
-        return 1.0, 1.0
+    is_sum: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -389,12 +389,8 @@ class LogLoss(BinaryCrossentropy):
     """
 
     name: ClassVar[str] = "log_loss"
-
-    def shares(self, n_outputs: int) -> tuple[float, float]:
-        return 1.0, 1.0
-
-    def limit(self, dtype: np.dtype[Any]) -> float:
-        return LOG_LOSS_LIMITS[dtype.name]
+    is_sum: ClassVar[bool] = True
+    is_bounded: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -433,14 +429,12 @@ class CategoricalCrossentropy(Crossentropy):
     labels_code: ClassVar[int] = 3
     targets: ClassVar[TargetKind] = "classes"
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
+    is_sum: ClassVar[bool] = True
 
     def kernel(self, y: Array) -> Array:
         kernel = super().kernel(y)
         kernel[0] = self.labels_code if y.shape[1] == 1 else self.code
         return kernel
-
-    def shares(self, n_outputs: int) -> tuple[float, float]:
-        return 1.0, 1.0
 
     def check_output(self, activation: str, units: int) -> None:
         super().check_output(activation, units)
@@ -480,9 +474,7 @@ class CategoricalLogLoss(CategoricalCrossentropy):
     """
 
     name: ClassVar[str] = "categorical_log_loss"
-
-    def limit(self, dtype: np.dtype[Any]) -> float:
-        return LOG_LOSS_LIMITS[dtype.name]
+    is_bounded: ClassVar[bool] = True
 
 
 LOSSES: dict[str, type[Loss]] = {

@@ -271,9 +271,9 @@ class Optimizer:
         rate = self.learning_rate
         if not isinstance(rate, float) or type(self).correction is not Optimizer.correction:
             return None
-        if self.ema_momentum is None:  # without an average nobody reads it
-            return None if self.use_ema else Step(rate, rate * self.weight_decay, 0.0)
-        return Step(rate, rate * self.weight_decay, self.ema_momentum)
+        if self.use_ema and self.ema_momentum is None:
+            return None
+        return Step(rate, rate * self.weight_decay, self.ema_momentum or 0.0)
 
     def step(self, step: int) -> Step:
         """What the core wants to know of one step."""
