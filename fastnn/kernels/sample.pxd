@@ -78,37 +78,45 @@ cdef inline void place_units(
 
 cdef inline void add_rows(
     const real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n,
-    const real* start, real* z, Py_ssize_t n_columns,
+    const real* start, real* z, Py_ssize_t n_columns, const bint in_order,
 ) noexcept nogil:
-    """z := start + sum_i values_i W_units_i over the first n of a list"""
+    """z := start + sum_i values_i W_units_i over the first n of a list
+
+    In several chains, or `in_order`: each unit's sum one chain from start on, as in the tiles.
+    """
     cdef Py_ssize_t j = 0, vectors
     while j < n_columns:
         vectors = (n_columns - j) // WIDTH
         if vectors >= 8:
-            add_tile(W + j, stride, units, values, n, start + j, z + j, 8, WIDTH)
+            add_tile(W + j, stride, units, values, n, start + j, z + j, 8, WIDTH, in_order)
             j += 8 * WIDTH
         elif vectors >= 4:
-            add_tile(W + j, stride, units, values, n, start + j, z + j, 4, WIDTH)
+            add_tile(W + j, stride, units, values, n, start + j, z + j, 4, WIDTH, in_order)
             j += 4 * WIDTH
         elif vectors >= 2:
-            add_tile(W + j, stride, units, values, n, start + j, z + j, 2, WIDTH)
+            add_tile(W + j, stride, units, values, n, start + j, z + j, 2, WIDTH, in_order)
             j += 2 * WIDTH
         else:
-            add_tile(W + j, stride, units, values, n, start + j, z + j, 1, n_columns - j)
+            add_tile(
+                W + j, stride, units, values, n, start + j, z + j, 1, n_columns - j, in_order
+            )
             j += WIDTH
 
 
 cdef inline void add_tile(
     const real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n,
-    const real* start, real* z, const int vectors, Py_ssize_t left,
+    const real* start, real* z, const int vectors, Py_ssize_t left, const bint in_order,
 ) noexcept nogil:
     """Some columns of it, the last vector `left` wide"""
     cdef vec sums[CHAINS]
     cdef const real* row
     cdef Py_ssize_t i = 0
-    cdef int q, v, rows = CHAINS // vectors
+    cdef int q, v, rows = 1 if in_order else CHAINS // vectors
     for q in range(CHAINS):
         sums[q] = spread(0)
+    if in_order:
+        for v in range(vectors):
+            sums[v] = load(start + v * WIDTH)
     while i + rows <= n:
         for q in range(rows):
             row = W + units[i + q] * stride
@@ -131,7 +139,9 @@ cdef inline void add_tile(
             sums[v] = (sums[v] + sums[v + 4]) + (sums[v + 2] + sums[v + 6])
         elif rows == 2:
             sums[v] = sums[v] + sums[v + 4]
-        store_first(z + v * WIDTH, load(start + v * WIDTH) + sums[v], left)
+        if not in_order:
+            sums[v] = load(start + v * WIDTH) + sums[v]
+        store_first(z + v * WIDTH, sums[v], left)
 
 
 # ---- dx := W dz, and the step of W ---------------------------------------------------------------

@@ -6,8 +6,8 @@ columns are summed side by side than in a tile of one row, so that none waits fo
 """
 
 from fastnn.kernels.dense cimport Layer, columns
-from fastnn.kernels.sample cimport list_units
-from fastnn.kernels.simd cimport WIDTH, load, real, spread, store_first, vec
+from fastnn.kernels.sample cimport add_rows, list_units
+from fastnn.kernels.simd cimport real
 
 cdef enum:
     PIECE = 256  # inputs that are listed at a time
@@ -37,52 +37,11 @@ cdef inline void forward_single(
         z[n] = 0
     while i < layer.n_in:
         n = list_units(x + i, min(PIECE, layer.n_in - i), units, values)
-        add_listed(
-            parameters + layer.W + i * layer.stride, layer.stride, units, values, n, z, n_columns
+        add_rows(
+            parameters + layer.W + i * layer.stride, layer.stride, units, values, n, z, z,
+            n_columns, True,
         )
         i += PIECE
     if layer.b >= 0:
         for n in range(n_columns):
             z[n] += parameters[layer.b + n]
-
-
-cdef inline void add_listed(
-    const real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n, real* z,
-    Py_ssize_t n_columns,
-) noexcept nogil:
-    """z := z + values_0 W_units_0 + values_1 W_units_1 + ..., n of them one after the other"""
-    cdef Py_ssize_t j = 0, vectors
-    while j < n_columns:
-        vectors = (n_columns - j) // WIDTH
-        if vectors >= 8:
-            add_columns(W + j, stride, units, values, n, z + j, 8, WIDTH)
-            j += 8 * WIDTH
-        elif vectors >= 4:
-            add_columns(W + j, stride, units, values, n, z + j, 4, WIDTH)
-            j += 4 * WIDTH
-        elif vectors >= 2:
-            add_columns(W + j, stride, units, values, n, z + j, 2, WIDTH)
-            j += 2 * WIDTH
-        else:
-            add_columns(W + j, stride, units, values, n, z + j, 1, n_columns - j)
-            j += WIDTH
-
-
-cdef inline void add_columns(
-    const real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n, real* z,
-    const int vectors, Py_ssize_t left,
-) noexcept nogil:
-    """Some columns of it, the last vector `left` wide"""
-    cdef vec sums[8]
-    cdef vec value
-    cdef const real* row
-    cdef Py_ssize_t i
-    cdef int v
-    for v in range(vectors):
-        sums[v] = load(z + v * WIDTH)
-    for i in range(n):
-        row, value = W + units[i] * stride, spread(values[i])
-        for v in range(vectors):
-            sums[v] = sums[v] + value * load(row + v * WIDTH)
-    for v in range(vectors):
-        store_first(z + v * WIDTH, sums[v], left)

@@ -69,10 +69,10 @@ cdef inline void forward_listed(
         s.n_units[layer - s.net.layers] = n
         add_rows(
             W, layer.stride, s.units + at, s.values + at, whole_chains(n), bias_of(s, layer), z,
-            width,
+            width, False,
         )
     else:
-        add_rows(W, layer.stride, s.all, x, n, bias_of(s, layer), z, width)
+        add_rows(W, layer.stride, s.all, x, n, bias_of(s, layer), z, width, False)
 
 
 cdef inline void delta_of_sample(

@@ -90,12 +90,14 @@ cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
     if s.path == BLOCKED:  # z_r := z_r + sum_k (x_r x_k + 1) step_k
         if not is_plain(s.rule):
             foresee_row(s, r, z, width)
-        add_rows(step_of(net, 0), stride, s.all, s.G + r * gram_stride(net.block), r, z, z, width)
+        add_rows(
+            step_of(net, 0), stride, s.all, s.G + r * gram_stride(net.block), r, z, z, width, False
+        )
     elif s.path == LISTED or s.path == FUSED:
         n = s.n_units[0] = list_units(x, n, s.units, s.values)
-        add_rows(W, stride, s.units, s.values, whole_chains(n), b, z, width)
+        add_rows(W, stride, s.units, s.values, whole_chains(n), b, z, width, False)
     elif r == 0:
-        add_rows(W, stride, s.all, x, n, b, z, width)
+        add_rows(W, stride, s.all, x, n, b, z, width, False)
     else:
         sweep_rows(W, stride, x - layer.in_stride, step_of(net, r - 1), x, b, z, n, width)
     activate_sample(s, layer, r)

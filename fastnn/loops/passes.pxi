@@ -75,20 +75,22 @@ cdef void drop_rows(
         )
 
 
-cdef inline void forward_product(
+cdef inline bint forward_product(
     const Network* net, const Layer* layer, const real* x, real* z, Py_ssize_t m, bint relu
 ) noexcept nogil:
-    """z := x W + b of m rows, or relu of it (not of a single unit, or of rows one by one)"""
+    """z := x W + b of m rows, or relu of it where it is wanted and tiles make it; whether it is"""
     cdef Product product
     cdef Py_ssize_t r
     if layer.stride == 1:
         forward_unit(layer, net.parameters, x, z, m)
-    elif go_singly(layer, x, m):
+        return False
+    if go_singly(layer, x, m):
         for r in range(m):
             forward_single(layer, net.parameters, x + r * layer.in_stride, z + r * layer.stride)
-    else:
-        product = forward(layer, net.parameters, x, z, m, relu)
-        run(&product)
+        return False
+    product = forward(layer, net.parameters, x, z, m, relu)
+    run(&product)
+    return relu
 
 
 cdef inline void forward_hidden(
@@ -97,11 +99,9 @@ cdef inline void forward_hidden(
     """z := x W + b, a := f(z)"""
     cdef Py_ssize_t m = last - first
     cdef const real* x = inputs(net, layer) + first * layer.in_stride
-    cdef bint fused = is_relu(layer) and layer.b >= 0 and layer.stride > 1
-    fused = fused and not go_singly(layer, x, m)
     cdef real* a = activations(net, layer) + first * layer.stride
     cdef real* z = kept(net, layer) + first * layer.stride
-    forward_product(net, layer, x, z, m, fused)
+    cdef bint fused = forward_product(net, layer, x, z, m, is_relu(layer) and layer.b >= 0)
     if z != a:
         memcpy(a, z, m * layer.stride * sizeof(real))
     if not fused:
