@@ -74,7 +74,7 @@ def update(
     rule: npt.NDArray[np.float64],
     layer_rules: npt.NDArray[np.float64],
     slots: _Array,
-    clipped: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
 ) -> None: ...
 def stochastic(
     layers: npt.NDArray[np.int64],
@@ -95,7 +95,7 @@ def stochastic(
     rule: npt.NDArray[np.float64],
     layer_rules: npt.NDArray[np.float64],
     slots: _Array,
-    clipped: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
     path: int,
     member: int = ...,
     size: int = ...,
@@ -120,13 +120,27 @@ def minibatch(
     rule: npt.NDArray[np.float64],
     layer_rules: npt.NDArray[np.float64],
     slots: _Array,
-    clipped: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
     batch_size: int,
     gradient: _Array,
     member: int = ...,
     size: int = ...,
     team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
+def keep_state(
+    parameters: _Array,
+    slots: _Array,
+    counts: npt.NDArray[np.int64],
+    kept: _Array,
+    kept_counts: npt.NDArray[np.int64],
+) -> None: ...
+def restore_state(
+    parameters: _Array,
+    slots: _Array,
+    counts: npt.NDArray[np.int64],
+    kept: _Array,
+    kept_counts: npt.NDArray[np.int64],
+) -> None: ...
 def one_row_length() -> int: ...
 def prepare_one_row(
     layers: npt.NDArray[np.int64],
@@ -139,16 +153,17 @@ def prepare_one_row(
     rule: npt.NDArray[np.float64],
     layer_rules: npt.NDArray[np.float64],
     slots: _Array,
-    clipped: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
     path: int,
     kept: _Array,
+    kept_counts: npt.NDArray[np.int64],
     memory: bytearray,
 ) -> None: ...
 def learn_one(
     memory: bytearray, X: npt.NDArray[Any], x_type: int, target: float, rate: float, shrink: float
 ) -> float: ...
-def one_prediction_length() -> int: ...
-def prepare_one_prediction(
+def few_rows_length() -> int: ...
+def prepare_few_rows(
     layers: npt.NDArray[np.int64],
     parameters: _Array,
     normalization: npt.NDArray[np.float64],
@@ -157,7 +172,9 @@ def prepare_one_prediction(
     noise: npt.NDArray[np.int64],
     memory: bytearray,
 ) -> None: ...
-def predict_one(memory: bytearray, X: npt.NDArray[Any], x_type: int, outputs: _Array) -> bool: ...
+def predict_few_rows(
+    memory: bytearray, X: npt.NDArray[Any], x_type: int, outputs: _Array
+) -> bool: ...
 def first_nonfinite(X: npt.NDArray[np.uint8], x_type: int, n_features: int) -> tuple[int, int]: ...
 def all_finite(values: _Array) -> bool: ...
 def largest_places(outputs: _Array, places: npt.NDArray[np.int64]) -> None: ...

@@ -30,7 +30,7 @@ from fastnn.kernels.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
 from fastnn.kernels.team cimport Member, begin, wait
-from fastnn.kernels.update cimport Clip, LayerRule, Method, Rule, Step
+from fastnn.kernels.update cimport Clip, Counts, LayerRule, Method, Rule, Step
 
 include "fastnn/loops/network.pxi"
 include "fastnn/loops/narrow.pxi"
@@ -214,7 +214,7 @@ cdef Steps point_steps(const double[:, ::1] steps) noexcept nogil:
 
 cdef Rule point_rule(
     const double[::1] rule, const double[:, ::1] layer_rules, real[:, ::1] slots,
-    long long[::1] clipped,
+    long long[::1] counts,
 ) noexcept nogil:
     """The rule's numbers, in the order of `fastnn.optimizers.Constants`, and what it keeps"""
     cdef Rule found
@@ -226,14 +226,14 @@ cdef Rule point_rule(
     found.slots = &slots[0, 0] if slots.shape[0] else NULL
     found.average = &slots[slots.shape[0] - 1, 0] if rule[8] != 0 else NULL
     found.n_parameters = slots.shape[1]
-    found.clipped = &clipped[0]
+    found.counts = <Counts*>&counts[0]
     return found
 
 
 def update(
     const long long[:, ::1] layers, real[::1] parameters, real[::1] gradient,
     const double[:, ::1] steps, const double[::1] rule, const double[:, ::1] layer_rules,
-    real[:, ::1] slots, long long[::1] clipped,
+    real[:, ::1] slots, long long[::1] counts,
 ):
     """One step of gradient descent: parameters := parameters - learning_rate * gradient.
 
@@ -249,8 +249,9 @@ def update(
         net.layers = <const Layer*>&layers[0, 0]
         net.output = net.layers + layers.shape[0] - 1
         net.parameters, net.me = &parameters[0], join_team(0, 1, None)
-        found = point_rule(rule, layer_rules, slots, clipped)
+        found = point_rule(rule, layer_rules, slots, counts)
         descend(&net, &found, &gradient[0], point_steps(steps).values[0], parameters.shape[0])
+        found.counts.made += 1
         restore_float_mode(mode_before)
 
 
@@ -260,7 +261,7 @@ def stochastic(
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     const double[::1] loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[:, ::1] steps, const double[::1] rule, const double[:, ::1] layer_rules,
-    real[:, ::1] slots, long long[::1] clipped, int path,
+    real[:, ::1] slots, long long[::1] counts, int path,
     int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every row, with its own of the `steps` (a single one serves all rows).
@@ -279,7 +280,7 @@ def stochastic(
                 layers, parameters, normalization, block, scratch, noise, X, x_type, y,
                 sample_weight, loss, order, predictions, me,
             )
-            call.rule = point_rule(rule, layer_rules, slots, clipped)
+            call.rule = point_rule(rule, layer_rules, slots, counts)
             samples = point_samples(&call.net, &call.rule, <Path>path, scratch)
             call.steps = point_steps(steps)
             total = stochastic_rows(&samples, &call.data, n, &call.steps, total)
@@ -293,7 +294,7 @@ def minibatch(
     const unsigned char[:, :] X, int x_type, const real[:, ::1] y, const real[::1] sample_weight,
     const double[::1] loss, const long long[::1] order, real[:, ::1] predictions, double total,
     const double[:, ::1] steps, const double[::1] rule, const double[:, ::1] layer_rules,
-    real[:, ::1] slots, long long[::1] clipped, Py_ssize_t batch_size, real[::1] gradient,
+    real[:, ::1] slots, long long[::1] counts, Py_ssize_t batch_size, real[::1] gradient,
     int member=0, int size=1, int[::1] team=None,
 ):
     """One update after every `batch_size` rows, along their mean gradient.
@@ -312,7 +313,7 @@ def minibatch(
                 layers, parameters, normalization, block, scratch, noise, X, x_type, y,
                 sample_weight, loss, order, predictions, me,
             )
-            call.rule = point_rule(rule, layer_rules, slots, clipped)
+            call.rule = point_rule(rule, layer_rules, slots, counts)
             call.steps = point_steps(steps)
             total = minibatch_rows(
                 &call.net, &call.data, n, batch_size, &call.rule, &call.steps, &gradient[0],
@@ -320,6 +321,40 @@ def minibatch(
             )
             close_call(&call)
     return total
+
+
+# Training that diverges goes back to a copy of finite weights. Weights, what the optimiser keeps of
+# them and its counts are copied in one call, which no interrupt of Python can divide.
+
+cdef Kept point_kept(
+    real[::1] parameters, real[:, ::1] slots, long long[::1] counts, real[::1] kept,
+    long long[::1] kept_counts,
+) noexcept nogil:
+    cdef Kept found
+    found.parameters, found.n_parameters = &parameters[0], parameters.shape[0]
+    found.slots = &slots[0, 0] if slots.shape[0] else NULL
+    found.n_slots = slots.shape[0] * slots.shape[1]
+    found.counts, found.kept_counts = <Counts*>&counts[0], <Counts*>&kept_counts[0]
+    found.numbers = &kept[0]
+    return found
+
+
+def keep_state(
+    real[::1] parameters, real[:, ::1] slots, long long[::1] counts, real[::1] kept,
+    long long[::1] kept_counts,
+):
+    """kept := the parameters and the slots behind them; kept_counts := counts."""
+    cdef Kept all = point_kept(parameters, slots, counts, kept, kept_counts)
+    keep(&all)
+
+
+def restore_state(
+    real[::1] parameters, real[:, ::1] slots, long long[::1] counts, real[::1] kept,
+    long long[::1] kept_counts,
+):
+    """parameters, slots and counts := what `keep_state` kept of them."""
+    cdef Kept all = point_kept(parameters, slots, counts, kept, kept_counts)
+    go_back(&all)
 
 
 # A single row is learnt without all that: what does not change from row to row is pointed at once,
@@ -334,13 +369,17 @@ def prepare_one_row(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const long long[::1] noise, const double[::1] loss,
     const double[::1] rule, const double[:, ::1] layer_rules, real[:, ::1] slots,
-    long long[::1] clipped, int path, real[::1] kept, bytearray memory,
+    long long[::1] counts, int path, real[::1] kept, long long[::1] kept_counts,
+    bytearray memory,
 ):
-    """memory := what `learn_one` needs to know, for rows with a single target"""
+    """memory := what `learn_one` needs to know, for rows with a single target
+
+    `kept` and `kept_counts` are what `keep_state` wrote.
+    """
     cdef OneRow* one = <OneRow*><char*>memory
     cdef Data* data = &one.call.data
     one.call.net = point_network(layers, parameters, block, scratch, join_team(0, 1, None))
-    one.call.rule = point_rule(rule, layer_rules, slots, clipped)
+    one.call.rule = point_rule(rule, layer_rules, slots, counts)
     one.call.steps.values, one.call.steps.constant = &one.step, True
     one.step.share = 1
     one.samples = point_samples(&one.call.net, &one.call.rule, <Path>path, scratch)
@@ -349,17 +388,27 @@ def prepare_one_row(
     data.sample_weight, data.order, data.predictions = NULL, NULL, NULL
     data.kept_targets = NULL
     data.key, data.position = noise[0], noise[1]
-    one.kept, one.n_kept = &kept[0], kept.shape[0]
-    one.n_parameters, one.n_learnt = parameters.shape[0], 0
-    keep_weights(one)
+    one.kept = point_kept(parameters, slots, counts, kept, kept_counts)
+
+
+cdef inline bint is_aligned(const Py_buffer* numbers) noexcept nogil:
+    return <size_t>numbers.buf % <size_t>numbers.itemsize == 0
+
+
+cdef inline bint is_apart(const Py_buffer* row, const Network* net) noexcept nogil:
+    """Whether a row does not lie among the parameters, which would move under it"""
+    cdef const char* first = <const char*>row.buf
+    cdef const char* start = <const char*>net.parameters
+    return first + row.len <= start or first >= <const char*>(net.parameters + net.n_parameters)
 
 
 def learn_one(bytearray memory, X, int x_type, double target, double rate, double shrink):
     """One update with the first row of X, whose numbers lie side by side; returns the loss before.
 
-    NaN if a number of the row is not finite as `real`: then nothing has happened. Infinity if loss
-    or weights are no longer finite: then the weights are again those of up to KEPT_EVERY rows
-    before. X is not a typed view, which takes longer to make than a row to learn, and the
+    NaN if a number of the row is not finite as `real`, or it lies where it cannot be read: then
+    nothing has happened. Infinity if loss
+    or weights are no longer finite: then the state is again the one kept, of at most KEPT_EVERY
+    steps before. X is not a typed view, which takes longer to make than a row to learn, and the
     interpreter's lock is not released: the memory is for one at a time.
     """
     cdef OneRow* one = <OneRow*><char*>memory
@@ -370,25 +419,30 @@ def learn_one(bytearray memory, X, int x_type, double target, double rate, doubl
     mode_before = flush_subnormals()
     one.call.data.X.X, one.call.data.X.type = <const unsigned char*>row.buf, <NumberType>x_type
     one.target, one.step.rate, one.step.shrink = <real>target, rate, shrink
-    if nonfinite_in_row(&one.call.data.X, 0) < 0 and is_finite(one.target):
+    if (
+        is_aligned(&row)
+        and is_apart(&row, &one.call.net)
+        and nonfinite_in_row(&one.call.data.X, 0) < 0
+        and is_finite(one.target)
+    ):
         loss = learn_row(one)
     restore_float_mode(mode_before)
     PyBuffer_Release(&row)
     return loss
 
 
-# The same for the outputs of a single row.
+# The same for the outputs of a few rows.
 
-def one_prediction_length():
-    """The bytes of memory that `prepare_one_prediction` fills."""
+def few_rows_length():
+    """The bytes of memory that `prepare_few_rows` fills."""
     return sizeof(Call)
 
 
-def prepare_one_prediction(
+def prepare_few_rows(
     const long long[:, ::1] layers, real[::1] parameters, const double[:, ::1] normalization,
     Py_ssize_t block, real[::1] scratch, const long long[::1] noise, bytearray memory,
 ):
-    """memory := what `predict_one` needs to know"""
+    """memory := what `predict_few_rows` needs to know"""
     cdef Call* call = <Call*><char*>memory
     call.net = point_network(layers, parameters, block, scratch, join_team(0, 1, None))
     call.data.X = point_rows(NULL, 0, 0, call.net.layers.n_in, normalization)
@@ -397,27 +451,32 @@ def prepare_one_prediction(
     call.data.key, call.data.position = noise[0], noise[1]
 
 
-def predict_one(bytearray memory, X, int x_type, outputs):
-    """outputs := those of the first row of X, whose numbers lie side by side; whether all is finite
+def predict_few_rows(bytearray memory, X, int x_type, outputs):
+    """outputs := those of the rows of X, whose numbers lie side by side; whether all is finite
 
     As in `learn_one` the memory is for one at a time.
     """
     cdef Call* call = <Call*><char*>memory
     cdef float_mode mode_before
-    cdef Py_buffer row, place
+    cdef Py_buffer rows, place
+    cdef Py_ssize_t r, n
     cdef bint finite
-    PyObject_GetBuffer(X, &row, PyBUF_STRIDED_RO)
+    PyObject_GetBuffer(X, &rows, PyBUF_STRIDED_RO)
     PyObject_GetBuffer(outputs, &place, PyBUF_WRITABLE)
     mode_before = flush_subnormals()
-    call.data.X.X, call.data.X.type = <const unsigned char*>row.buf, <NumberType>x_type
+    n = rows.shape[0]
+    call.data.X.X, call.data.X.type = <const unsigned char*>rows.buf, <NumberType>x_type
+    call.data.X.stride = rows.strides[0]
     call.data.predictions = <real*>place.buf
-    finite = nonfinite_in_row(&call.data.X, 0) < 0
+    finite = is_aligned(&rows) and rows.strides[0] % rows.itemsize == 0
+    for r in range(n):
+        finite = finite and nonfinite_in_row(&call.data.X, r) < 0
     if finite:
-        evaluate_rows(&call.net, &call.data, 1, 0)
-        finite = are_finite(call.data.predictions, call.net.output.n_out)
+        evaluate_rows(&call.net, &call.data, n, 0)
+        finite = are_finite(call.data.predictions, n * call.net.output.n_out)
     restore_float_mode(mode_before)
     PyBuffer_Release(&place)
-    PyBuffer_Release(&row)
+    PyBuffer_Release(&rows)
     return finite
 
 

@@ -199,6 +199,16 @@ def _rounded(name: str, array: Array, dtype: str) -> Array:
     return cast
 
 
+def _locked(array: Array) -> Array:
+    """The array, read-only.
+
+    The core trusts labels that were checked once. Callbacks, metrics and other threads run while it
+    trains, and must not be able to change them.
+    """
+    array.flags.writeable = False
+    return array
+
+
 def feature_array(
     X: object, dtype: str, *, n_features: int | None = None, name: str = "X"
 ) -> Array:
@@ -282,7 +292,7 @@ def targets(
         return _one_for_each_row(name, np.asarray(y), n_rows)
     array = _numeric_array(
         name, y, f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
-    )
+    ).copy()
     shape = _one_for_each_row(name, array, n_rows).shape
     array = array[:, None] if array.ndim == 1 else array
     widths = {1, n_outputs} if kind == "classes" else {n_outputs}
@@ -292,7 +302,7 @@ def targets(
             f"the {n_outputs} outputs" + (", or one column of labels" * (kind == "classes"))
         )
     _check_target_values(name, array, kind, n_outputs)
-    return _rounded(name, array, dtype)
+    return _locked(_rounded(name, array, dtype))
 
 
 def is_sorted(y: Array, kind: TargetKind) -> bool:
@@ -370,12 +380,12 @@ def sample_weights(
     """Check the sample weights; an empty array if there are none."""
     if weights is None:
         return np.empty(0, dtype)
-    array = _numeric_array(name, weights, "Pass one number for each row.")
+    array = _numeric_array(name, weights, "Pass one number for each row.").copy()
     if array.shape != (n_rows,):
         raise ValueError(f"{name} has shape {array.shape}; expected ({n_rows},)")
     if not (array.min() >= 0 and np.isfinite(array.max())):
         raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected >= 0")
-    return _rounded(name, array, dtype)
+    return _locked(_rounded(name, array, dtype))
 
 
 def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:

@@ -16,7 +16,7 @@ from fastnn._team import ALONE, Team
 from fastnn._threads import thread_count
 from fastnn._validation import Array, Data, Features
 from fastnn.losses import Loss
-from fastnn.network import CoreArguments, Network, Slice, dropout_key, inverse
+from fastnn.network import CoreArguments, Network, Slice, dropout_key, inverse, slices
 from fastnn.optimizers import Optimizer, Rule, State
 from fastnn.own_loss import OwnLoss
 from fastnn.passes import Pass, evaluate_any, own_gradient
@@ -42,7 +42,12 @@ class Descent:
     rule: Rule = field(init=False, repr=False)
     _pass: Pass | None = field(init=False, repr=False, default=None)
 
+    _room_for: int = field(init=False, repr=False)  # as many rows
+    _normalization_table: Array = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
+        self.data, self._room_for = self.network.apart(self.data), self.data.n_rows
+        self._normalization_table = self.network.normalization_table
         self.gradient = self.network.new_gradient()
         self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
 
@@ -50,12 +55,22 @@ class Descent:
         """Go on with these rows. The memory for others serves if they are as many."""
         if data is self.data:
             return
-        made_of = ["path", "sample_arguments"]  # the rows; and of how many there are:
-        if data.n_rows != self.data.n_rows:
+        network, made_of = self.network, ["path", "sample_arguments"]  # the rows; and of how many:
+        standardised = network.normalization_table is self._normalization_table
+        if data.n_rows != self._room_for or not standardised:
             made_of += ["batch_arguments", "_predictions"]
+        if data.y.shape[1:] != self.data.y.shape[1:]:
+            made_of += ["_predictions"]
         for name in made_of:
             self.__dict__.pop(name, None)
-        self.data = data
+        self.data, self._room_for = network.apart(data), data.n_rows
+        self._normalization_table = network.normalization_table
+
+    def release(self) -> None:
+        """Let go of the rows; the memory for as many others stays."""
+        self.data = Data(
+            self.data.X[:0].copy(), self.data.x_type, self.data.y[:0].copy(), np.empty(0)
+        )
 
     @cached_property
     def _predictions(self) -> Array:
@@ -131,9 +146,13 @@ class Descent:
         return last.loss * share + self.network.penalty(share)
 
     def steps(self, n_steps: int) -> Array:
-        """What the core wants to know of the next steps, which are counted as made."""
-        self.state.step += n_steps
-        return self.optimizer.steps(self.state.step - n_steps, n_steps)
+        """What the core wants to know of the next steps, which it counts when it has made them."""
+        return self.optimizer.steps(self.state.step, n_steps)
+
+    def slice_rows(self, batch_size: int) -> int:
+        """How many rows a slice covers in such batches, of which every one moves the weights."""
+        network = self.network
+        return min(network.slice_rows, network.slice_rows_for(self.rule.work / batch_size))
 
     def visit(
         self,
@@ -166,9 +185,11 @@ class Descent:
 
 
 def new_state(network: Network, optimizer: Optimizer) -> State:
-    """That of an optimiser that has made no step."""
+    """That of an optimiser that has made no step; its padding is zero, as that of the weights."""
     slots = network.new_slots(optimizer.n_slots)
-    slots[...] = optimizer.initial
+    for slot in slots[: optimizer.n_slots - optimizer.use_ema]:
+        for view in network.views(slot).values():
+            view[...] = optimizer.initial
     return State(slots)
 
 
@@ -196,7 +217,7 @@ def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
         return
     door, arguments = descent.network.core.stochastic, descent.sample_arguments
     shared = descent.network.shared_penalty()
-    for start, stop in descent.network.slices(descent.data.n_rows):
+    for start, stop in slices(descent.data.n_rows, descent.path.whole(descent.slice_rows(1))):
         descent.total += (stop - start) * shared
         settings = descent.steps(stop - start), *descent.rule, descent.path.code
         yield descent.visit(door, arguments, order, start, stop, *settings)
@@ -213,11 +234,10 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
         yield from by_batches(descent, order, batch_size)
         return
     shared = descent.network.shared_penalty() if batch_size == 1 else 0.0  # else in the core
-    length = descent.network.slice_rows // batch_size * batch_size
+    length = max(descent.slice_rows(batch_size) // batch_size, 1) * batch_size
     if descent.batch_by_batch and batch_size > 1:
         length = batch_size
-    for start in range(0, n_rows, length):
-        stop = min(start + length, n_rows)
+    for start, stop in slices(n_rows, length):
         descent.total += (stop - start) * shared
         steps = descent.steps(-(-(stop - start) // batch_size))
         settings = steps, *descent.rule, batch_size, descent.gradient
@@ -238,8 +258,8 @@ def batch(descent: Descent) -> Iterator[Slice]:
 def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One update after every batch, of which each ends a slice."""
     n_rows = descent.data.n_rows
-    for start in range(0, n_rows, batch_size):
-        yield from _one_step(descent, order, start, min(start + batch_size, n_rows))
+    for start, stop in slices(n_rows, batch_size):
+        yield from _one_step(descent, order, start, stop)
 
 
 def _own_gradient(
@@ -298,7 +318,7 @@ def gradient_slices(
     network, settings = descent.network, (share, descent.gradient)
     door, arguments = network.core.gradient, descent.batch_arguments
     descent.gradient[:] = 0
-    for start, stop in network.slices(last - first):
+    for start, stop in slices(last - first, network.slice_rows):
         rows = order, first + start, first + stop
         yield descent.visit(door, arguments, *rows, *settings, moved=False)
 

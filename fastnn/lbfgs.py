@@ -9,11 +9,12 @@ import numpy as np
 
 from fastnn._validation import Array
 from fastnn.descent import gradient_slices
+from fastnn.divergence import Diverged
 from fastnn.evaluation import evaluate
 from fastnn.hooks import tell
 from fastnn.network import inverse
 from fastnn.optimizers import LBFGS
-from fastnn.training import Diverged, Fit
+from fastnn.training import Fit
 
 
 def scipy_optimize() -> ModuleType:

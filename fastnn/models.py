@@ -37,12 +37,13 @@ from fastnn.arguments import (
 )
 from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
+from fastnn.divergence import DivergenceWatch
 from fastnn.history import History
 from fastnn.hooks import Callback, tell
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.network import Network, dropout_key, weight_shapes
-from fastnn.online import OnePrediction, OneRow
+from fastnn.online import FewRows, OneRow
 from fastnn.own_loss import LossFunction, OwnLoss
 from fastnn.own_metric import OwnMetric
 from fastnn.passes import Pass, own_gradient
@@ -65,9 +66,6 @@ from fastnn.training import (
 if TYPE_CHECKING:
     from fastnn.estimators import MLPClassifier, MLPRegressor
 
-# Operations of a row in training, up to which a single one is predicted without letting another
-# thread of Python in between: a tenth of a millisecond or less.
-SHORT_WAY = 1e7
 OWN_LOSS_NEEDS_BATCHES = (
     "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
 )
@@ -137,9 +135,12 @@ class Sequential:
         self._optimizer: optimizers.Optimizer = optimizers.SGD()
         self._metrics: list[metrics.Metric] = []
         self._state: optimizers.State | None = None
-        self._one_row: OneRow | None = None  # made by `train_on_batch`
+        # What single steps keep between calls. None if the weights have changed otherwise since:
+        self._watch: DivergenceWatch | None = None
+        self._one_row: OneRow | None = None
         self._pass: Pass | None = None  # made by `forward`
-        self._by_thread = threading.local()  # what `predict` keeps for single rows
+        self._batch: Descent | None = None  # made by `train_on_batch`
+        self._by_thread = threading.local()  # what `predict` keeps for few rows
 
     # ---- building and compiling -------------------------------------------------------------
 
@@ -253,8 +254,16 @@ class Sequential:
         new_optimizer = optimizers.get(optimizer)
         units = self._dense_layers[-1].units
         new_metrics = checked_metrics(metrics, weighted_metrics, new_loss, units)
-        self._loss, self._optimizer, self._metrics = new_loss, new_optimizer, new_metrics
-        self._state = self._one_row = self._pass = None
+        self._replace(
+            _loss=new_loss, _optimizer=new_optimizer, _metrics=new_metrics, _state=None, _batch=None
+        )
+
+    def _replace(self, **parts: Any) -> None:
+        """Set attributes that belong together, and drop what was made for the old ones.
+
+        All in one call, so that no interrupt leaves the old ones beside the new.
+        """
+        vars(self).update(_watch=None, _one_row=None, _pass=None, **parts)
 
     def _loss_for(self, loss: object) -> losses.Loss | None:
         """The loss of that name, or the loss itself; it fits the output layer."""
@@ -460,8 +469,8 @@ class Sequential:
         TypeError, ValueError
             If the model is not compiled, or X, y do not fit it. The model is then as it was.
         FloatingPointError
-            If loss or weights are no longer finite. The model goes back to finite weights: those
-            before the call or, of single rows, at most 64 calls before.
+            If loss or weights are no longer finite. The model goes back to finite weights, and what
+            the optimiser kept with them, of at most 64 steps before.
 
         Examples
         --------
@@ -476,17 +485,37 @@ class Sequential:
             loss = None if self._metrics else self._learn_row_with_penalty(X, y)
             if loss is not None:
                 return loss
-        self._disturb()
         data = self._inputs().data(X, np.atleast_1d(y), sample_weight)
         self._check_optimizer("minibatch")
         self.build(data.n_features)
-        scores = train_batch(self._descent(data, data.n_rows, None), self._metrics)
+        self._pass = None
+        descent = self._batch_descent(data)
+        try:
+            scores = train_batch(descent, self._steps_watch(), self._metrics)
+        finally:
+            descent.release()
         return self._as_asked(scores, return_dict)
+
+    def _batch_descent(self, data: Data) -> Descent:
+        """What `train_on_batch` keeps between calls: the memory for batches of as many rows."""
+        if self._batch is None:
+            self._batch = self._descent(data, data.n_rows, None)
+        descent = self._batch
+        descent.take(data)
+        descent.seed, descent.team = self.seed, descent.team_for(None, data.n_rows)
+        return descent
+
+    def _steps_watch(self) -> DivergenceWatch:
+        """The watch that all single steps share, so that they seldom copy the weights."""
+        if self._watch is None:
+            network = self._built()
+            self._watch = DivergenceWatch(network, self._optimizer, self._optimizer_state(network))
+        return self._watch
 
     def _learn_row_with_penalty(self, X: object, y: object) -> float | None:
         network, penalty = self._network, 0.0
         if network is not None and network.has_penalty:
-            if not isinstance(X, np.ndarray) or len(X) != 1:
+            if not isinstance(X, np.ndarray) or X.shape[:1] != (1,):
                 return None  # without a sum over all weights for nothing
             penalty = network.penalty(1.0)
         loss = self._learn_row(X, y)
@@ -497,7 +526,7 @@ class Sequential:
 
         None, and nothing has happened, if this row, or model, cannot go the short way.
         """
-        if self._one_row is None and isinstance(X, np.ndarray) and len(X) == 1:
+        if self._one_row is None and isinstance(X, np.ndarray) and X.shape[:1] == (1,):
             self._one_row = self._new_one_row()
         if self._one_row is None:
             return None
@@ -567,12 +596,14 @@ class Sequential:
         True
         """
         self._refuse_within_fit("reset", "its weights are at work")
+        network = None
         if self._network is not None:
             network = self._new_network(self._network.n_features)
             network.initialize(self.seed)
-            self._network = network
-        self._state = self._one_row = self._pass = None
-        self.history, self.epochs_trained, self.stop_training = History(), 0, False
+        self._replace(
+            _network=network, _state=None, _batch=None, history=History(), epochs_trained=0,
+            stop_training=False,
+        )  # fmt: skip
 
     def find_learning_rate(
         self,
@@ -651,22 +682,22 @@ class Sequential:
             )
 
     def _disturb(self) -> None:
-        """Weights are about to change; what was made for the old ones is of no use."""
-        self._pass = None
-        if self._one_row is not None:
-            self._one_row.disturbed = True
+        """Drop what single steps keep of the weights, which are about to change otherwise."""
+        self._replace()
 
     def _new_one_row(self) -> OneRow | None:
         """The short way for single rows; None if this model cannot take it."""
         network, loss = self._network, self._loss
         if network is None or loss is None or isinstance(loss, OwnLoss):
             return None
+        if network.n_outputs > 1 and loss.targets != "classes":
+            return None  # a single number is no target
         state, optimizer = self._optimizer_state(network), self._optimizer
         if optimizer.needs_all_rows:
             return None
         if not has_own_paths(network, optimizer.rule(network.layer_rules, state)):
             return None
-        return OneRow(network, optimizer, state, loss)
+        return OneRow(network, optimizer, state, loss, self._steps_watch())
 
     def _watchers(self, callbacks: object, n_rows: int) -> list[Callback]:
         """The callbacks of an `evaluate` or `predict` of so many rows.
@@ -751,8 +782,7 @@ class Sequential:
 
     def _adopt_optimizer(self, other: "Sequential") -> None:
         """Go on with another model's optimiser and what it keeps; the weights are as many."""
-        self._optimizer, self._state = other._optimizer, other._state
-        self._one_row = None
+        self._replace(_optimizer=other._optimizer, _state=other._state, _batch=None)
 
     @property
     def optimizer(self) -> optimizers.Optimizer:
@@ -823,8 +853,8 @@ class Sequential:
             If a result overflows the model's dtype.
         """
         plainly = batch_size is None and threads is None and out is None
-        if plainly and not (callbacks or verbose) and type(X) is np.ndarray and X.shape[:1] == (1,):
-            outputs = self._outputs_of_one(X)
+        if plainly and not (callbacks or verbose):
+            outputs = self._outputs_of_few(X)
             if outputs is not None:
                 return outputs
         check_idle(batch_size, verbose)
@@ -836,15 +866,15 @@ class Sequential:
         with network.forward_team(wanted, len(rows.X)) as team:
             return evaluation.predict(network, rows, team, watchers, out)
 
-    def _outputs_of_one(self, X: Array) -> Array | None:
-        """The outputs of a single row; None if it cannot go the short way, or is not right."""
+    def _outputs_of_few(self, X: object) -> Array | None:
+        """The outputs of a few rows; None if they cannot go the short way, or are not right."""
         network = self._network
-        if network is None or network.row_work > SHORT_WAY:
+        if network is None:
             return None
-        one: OnePrediction | None = getattr(self._by_thread, "prediction", None)
-        if one is None or one.network is not network:
-            one = self._by_thread.prediction = OnePrediction(network)
-        return one.outputs(X)
+        few: FewRows | None = getattr(self._by_thread, "few_rows", None)
+        if few is None or few.network is not network:
+            few = self._by_thread.few_rows = FewRows(network)
+        return few.outputs(X)
 
     @overload
     def evaluate(
@@ -1073,8 +1103,8 @@ class Sequential:
             If an array is missing, or not finite, or has another shape. The model is then as it
             was.
         FloatingPointError
-            If weights, or what the optimiser keeps for them, would no longer be finite. The model
-            is then as it was.
+            If weights are no longer finite. The model goes back to finite weights, and what the
+            optimiser kept with them, of at most 64 steps before.
         """
         network, optimizer = self._built(), self._optimizer
         if optimizer.needs_all_rows:
@@ -1094,8 +1124,9 @@ class Sequential:
                     f"gradient has no {key!r}; expected {', '.join(_named(network, flat))}"
                 )
             view[...] = layer_weights(key, gradient[key], view.shape, self.dtype)
-        self._disturb()
-        apply_gradient(network, optimizer, self._optimizer_state(network), flat)
+        state, watch = self._optimizer_state(network), self._steps_watch()
+        self._pass = None
+        apply_gradient(network, optimizer, state, flat, watch)
 
     # ---- weights ----------------------------------------------------------------------------
 
@@ -1120,15 +1151,13 @@ class Sequential:
             raise ValueError(
                 f"weights has {len(weights)} arrays; expected {len(views)}: {', '.join(views)}"
             )
-        checked = [
-            layer_weights(name, values, view.shape, self.dtype)
-            for (name, view), values in zip(views.items(), weights, strict=True)
-        ]
-        for view, array in zip(views.values(), checked, strict=True):
-            view[...] = array
-        if self._state is not None and self._optimizer.use_ema:
-            self._state.slots[-1] = network.parameters  # an average of others would replace them
+        flat = network.new_gradient()  # beside the old ones, from which the new may be views
+        for (name, view), values in zip(network.views(flat).items(), weights, strict=True):
+            view[...] = layer_weights(name, values, view.shape, self.dtype)
         self._disturb()
+        if self._state is not None and self._optimizer.use_ema:
+            self._state.slots[-1] = flat  # an average of others would replace them
+        network.parameters[:] = flat
 
     def adopt_average(self) -> None:
         """Put the running average of the weights in their place, as `fit` does when it ends.
@@ -1137,8 +1166,8 @@ class Sequential:
         one, or before the first step, nothing happens.
         """
         if self._network is not None and self._state is not None:
-            adopt_average(self._network, self._optimizer, self._state)
             self._disturb()
+            adopt_average(self._network, self._optimizer, self._state)
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters.
@@ -1295,5 +1324,6 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
 
 
 def _named(network: Network, flat: Array) -> dict[str, Array]:
-    """Copies of the arrays of a gradient, by name."""
-    return {f"dL/d{name}": view.copy() for name, view in network.views(flat).items()}
+    """The arrays of a new gradient, by name; copied only where rows have padding between them."""
+    views = network.views(flat)
+    return {f"dL/d{name}": np.ascontiguousarray(view) for name, view in views.items()}

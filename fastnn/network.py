@@ -29,9 +29,10 @@ BLOCK = 256 if ISA == "v4" else 128
 NARROW = 8  # the widest layer of a network that lies across, which one thread trains alone
 TINY_LAYERS = 8  # the most that per-sample descent keeps at hand; in loops/samples.pxi
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
-# Between two returns to Python: floating-point operations, tenths of a second of them; and rows, of
-# which the predictions are kept if there are metrics.
-SLICE_WORK, SLICE_ROWS = 6e9, 1 << 17
+# The most work and the most rows of a slice, i.e. between two returns to Python: floating-point
+# operations that take a slow core a fraction of a second in float32 (twice that in float64).
+SLICE_WORK = {"v4": 6e9, "v3": 3e9, "base": 2e9}[ISA]
+SLICE_ROWS = 1 << 17  # whose predictions are kept if there are metrics
 NOT_STANDARDISED = np.empty((0, 0))
 NO_LOSS = np.zeros(6)  # of rows without targets
 ACTIVATION_COLUMN = 6  # of the table of layers
@@ -47,6 +48,12 @@ class CoreArguments(NamedTuple):
     block: int
     scratch: Array
     noise: Array  # for dropout: the epoch's key, and the position of the next row in the epoch
+
+
+def slices(n_rows: int, length: int) -> Iterator[tuple[int, int]]:
+    """Borders of pieces of n_rows; the last one may be shorter."""
+    for start in range(0, n_rows, length):
+        yield start, min(start + length, n_rows)
 
 
 def padded(n: int) -> int:
@@ -185,6 +192,11 @@ class Network:
         rates = self._drop if drop else [0.0] * len(self.layers)
         return _layer_table(self.n_features, self.layers, rates, narrow)
 
+    @property
+    def table(self) -> Array:
+        """The core's table of layers."""
+        return self._table
+
     @cached_property
     def _training_table(self) -> Array:
         """That of a pass that drops units, for which rows do not lie across."""
@@ -202,9 +214,15 @@ class Network:
         work: int = 6 * n_weights + UNIT_WORK * n_units
         return work
 
+    def slice_rows_for(self, work: float) -> int:
+        """How many rows a slice covers if each takes so much work beside its own; at least 1."""
+        slice_work = SLICE_WORK if self.dtype == "float32" else SLICE_WORK / 2
+        most = slice_work / (self.row_work + work * len(self.parameters))
+        return max(min(int(most), SLICE_ROWS), 1)
+
     def _slice_rows(self) -> int:
-        """How many rows a slice covers, from the shape alone; a number of whole blocks."""
-        rows = min(int(SLICE_WORK / self.row_work), SLICE_ROWS)
+        """The same of rows that do not move the weights; a number of whole blocks."""
+        rows = self.slice_rows_for(0)
         unit = BLOCK if rows >= BLOCK else SMALL_BLOCK
         return max(rows // unit, 1) * unit
 
@@ -254,7 +272,7 @@ class Network:
         special = any(rule != [1, 0, 0, 0] for rule in rules)
         return np.array(rules, np.float64) if special else np.empty((0, 4))
 
-    @property
+    @cached_property
     def has_penalty(self) -> bool:
         """Whether regularisers add to the loss."""
         return any(layer.l1 or layer.l2 or layer.alpha for layer in self.layers)
@@ -370,8 +388,7 @@ class Network:
 
     def slices(self, n_rows: int) -> Iterator[tuple[int, int]]:
         """Borders of the pieces in which n_rows pass through the core."""
-        for start in range(0, n_rows, self.slice_rows):
-            yield start, min(start + self.slice_rows, n_rows)
+        return slices(n_rows, self.slice_rows)
 
     @cached_property
     def before_output(self) -> "Network":
@@ -381,9 +398,17 @@ class Network:
         twin._table[-1, ACTIVATION_COLUMN] = activations.Linear.code
         return twin
 
+    def apart(self, data: Data) -> Data:
+        """The same rows, copied if they are views of weights, which training moves."""
+        if np.may_share_memory(data.X, self.parameters):
+            return data._replace(X=data.X.copy())
+        return data
+
     def predict(self, X: Features, team: Team = ALONE, out: Array | None = None) -> Array:
         """The outputs, shape (n_rows, n_outputs), in `out` if that is given."""
-        predictions = np.empty((len(X.X), self.n_outputs), self.dtype) if out is None else out
+        predictions = out
+        if out is None or any(np.may_share_memory(out, read) for read in (X.X, self.parameters)):
+            predictions = np.empty((len(X.X), self.n_outputs), self.dtype)
         nothing = np.empty(0, self.dtype)
         arguments = self.arguments(len(X.X))
         for start, stop in self.slices(len(X.X)):
@@ -391,6 +416,9 @@ class Network:
             visited = NO_LOSS, self.no_order, predictions[start:stop], 0.0
             team.run(self.core.evaluate, *arguments, *rows, *visited)
         self.refuse_overflow("the output", predictions)
+        if out is not None and predictions is not out:
+            out[...] = predictions
+            return out
         return predictions
 
     def evaluate(self, data: Data, loss: Loss, team: Team = ALONE) -> Iterator[Slice]:

@@ -25,6 +25,10 @@ METHODS = {  # codes of `fastnn/kernels/update.pxd`, and how many numbers each k
 }
 
 
+# What a step costs for each array it moves, in floating-point operations of a matrix product, which
+# take a hundredth of the time; a gradient that may be clipped counts for two more arrays.
+ARRAY_WORK, CLIP_ARRAYS = 20.0, 2
+MADE, CLIPPED = 0, 1  # places in `Counts` of the same file
 CLIPS = {"clipvalue": 1, "clipnorm": 2, "global_clipnorm": 3}  # codes of the same file
 
 
@@ -48,7 +52,7 @@ class Rule(NamedTuple):
     constants: Array
     layers: Array  # what each layer has of its own, see `Network.layer_rules`
     slots: Array  # what the optimiser keeps for every parameter, (n_slots, n_parameters)
-    clipped: Array  # how many steps were, one number
+    counts: Array  # how many steps were made, and how many of those clipped
 
     @property
     def _numbers(self) -> Constants:
@@ -66,6 +70,18 @@ class Rule(NamedTuple):
         return self.is_simple and not own
 
     @property
+    def work(self) -> float:
+        """What a step costs for each weight, in floating-point operations of a matrix product.
+
+        A plain step is part of the backward pass. Otherwise every weight is read and written, and
+        so is each number that is kept for it; roots and divisions come with them.
+        """
+        if self.is_plain:
+            return 0.0
+        arrays = 1 + len(self.slots)
+        return ARRAY_WORK * (arrays + CLIP_ARRAYS * bool(self._numbers.clip))
+
+    @property
     def is_linear(self) -> bool:
         """Whether a step is linear in the weights and what is kept: blocks can foresee it."""
         return self._numbers.method <= METHODS["momentum"][0] and not self.layers[:, 1].any()
@@ -76,9 +92,22 @@ class State:
     """What an optimiser remembers from step to step."""
 
     slots: Array  # (n_slots, n_parameters)
-    step: int = 0  # how many have been made
     rate: float = 0.5  # of the last step, if it follows the cost
-    clipped: Array = field(default_factory=lambda: np.zeros(1, np.int64))  # how many were
+    counts: Array = field(default_factory=lambda: np.zeros(2, np.int64))  # counted by the core
+
+    @property
+    def step(self) -> int:
+        """How many steps have been made."""
+        return int(self.counts[MADE])
+
+    @step.setter
+    def step(self, step: int) -> None:
+        self.counts[MADE] = step
+
+    @property
+    def clipped(self) -> int:
+        """How many of them were clipped, since the model was made or loaded."""
+        return int(self.counts[CLIPPED])
 
 
 class Step(NamedTuple):
@@ -236,7 +265,7 @@ class Optimizer:
 
     def rule(self, layers: Array, state: State) -> Rule:
         """How it makes a step; `layers` is what each layer has of its own."""
-        return Rule(self._fixed_constants, layers, state.slots, state.clipped)
+        return Rule(self._fixed_constants, layers, state.slots, state.counts)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -249,7 +278,7 @@ class Optimizer:
         rate = self.learning_rate
         if not isinstance(rate, Schedule):
             return np.full(len(steps), math.nan if isinstance(rate, str) else rate)
-        rates = np.asarray(rate.rates(steps), np.float64)
+        rates = np.array(rate.rates(steps.copy()), np.float64)  # a user's own may write there
         if rates.shape != steps.shape or not (rates >= 0).all() or not np.isfinite(rates).all():
             raise ValueError(
                 f"learning_rate={rate!r}: for {len(steps)} steps from {steps[0]:.0f} on its method "

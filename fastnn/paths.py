@@ -39,6 +39,12 @@ class Path(NamedTuple):
     def code(self) -> int:
         return NAMES.index(self.name)
 
+    def whole(self, n_rows: int) -> int:
+        """About so many rows, which end where a block does, unless every row moves all weights."""
+        if self.name == "fused" and n_rows < self.block:
+            return n_rows  # a block of a large network would take seconds
+        return max(n_rows // self.block, 1) * self.block
+
 
 def path_for(network: Network, density: float, rule: Rule) -> Path:
     """The quickest path for the shape of the first layer and the share of X that is not zero."""

@@ -27,6 +27,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastnn._validation import Array, checked_features, features, layer_weights, room_for
 from fastnn.arguments import Prepared, checked_callbacks, checked_plan
 from fastnn.convergence import Convergence, Record
+from fastnn.divergence import Diverged
 from fastnn.drawn import DrawnPlan, Orders, initial_weights
 from fastnn.history import History
 from fastnn.hooks import Callback, Logs
@@ -37,7 +38,6 @@ from fastnn.network import Network
 from fastnn.optimizers import LBFGS, Optimizer
 from fastnn.parameters import OWN_WORDS, Parameters, warn
 from fastnn.rowset import Rowset, dense
-from fastnn.training import Diverged
 
 NOTHING_YET = History()  # that of an estimator without a model
 PREDICTED_BYTES = 1 << 25  # of sparse rows, dense, to predict at a time
@@ -491,8 +491,8 @@ class BaseMLP(Parameters):
         """The outputs for rows that the user gives; a single one goes a short way."""
         own = self.__dict__
         plain = type(X) is np.ndarray and "model_" in own and "feature_names_in_" not in own
-        if plain and out is None and not before_output and X.shape[:1] == (1,):
-            outputs: Array | None = own["model_"]._outputs_of_one(X)
+        if plain and out is None and not before_output:
+            outputs: Array | None = own["model_"]._outputs_of_few(X)
             if outputs is not None:
                 return outputs
         if not plain or not self._are_right(X):

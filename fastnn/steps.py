@@ -5,30 +5,29 @@ from collections.abc import Callable
 import numpy as np
 
 from fastnn._validation import Array
+from fastnn.divergence import DivergenceWatch
 from fastnn.network import Network
-from fastnn.optimizers import Optimizer, State, remedy
+from fastnn.optimizers import Optimizer, State
 
 ROUNDING = 2.0**-52  # of a cost, a double
 
 
-def apply_gradient(network: Network, optimizer: Optimizer, state: State, gradient: Array) -> None:
+def apply_gradient(
+    network: Network, optimizer: Optimizer, state: State, gradient: Array, watch: DivergenceWatch
+) -> None:
     """A step along a gradient to which the regularisers have added.
 
-    FloatingPointError, and no step, if it leads weights, or what the optimiser keeps, out of the
-    finite numbers.
+    `Diverged` if it leads weights, or what the optimiser keeps, out of the finite numbers.
     """
-    rule = optimizer.rule(network.layer_rules * [1, 0, 0, 0], state)
-    kept = [network.parameters.copy(), state.slots.copy()]
+    rule, when = optimizer.rule(network.layer_rules * [1, 0, 0, 0], state), "in this step"
     steps = optimizer.steps(state.step, 1)
-    table, parameters, *_ = network.arguments(1)
-    network.core.update(table, parameters, gradient, steps, *rule)
-    if not all(network.core.all_finite(array.ravel()) for array in (parameters, state.slots)):
-        parameters[:], state.slots[:] = kept
-        raise FloatingPointError(
-            f"the step leads to numbers that are not finite; the model keeps its own. "
-            f"{remedy(optimizer, state.step, network.layer_rules)}"
-        )
-    state.step += 1
+    try:
+        network.core.update(network.table, network.parameters, gradient, steps, *rule)
+        watch.check(0.0, when)
+        watch.keep_after_step(when)
+    except BaseException:
+        watch.settle()
+        raise
 
 
 def follow_cost(
@@ -50,7 +49,7 @@ def follow_cost(
             rate = rate if lowered else rate / 2
     finally:
         if lowered:
-            state.rate = rate
+            state.rate, state.step = rate, state.step + 1
         else:
             parameters[:] = kept
 
@@ -58,6 +57,8 @@ def follow_cost(
 def adopt_average(network: Network, optimizer: Optimizer, state: State) -> None:
     """The running average of the weights takes their place, if there is one."""
     if optimizer.use_ema and state.step:
-        average = network.moving(state.slots[-1])
-        for (_, w), (_, mean) in zip(network.moving(network.parameters), average, strict=True):
+        averaged = network.parameters.copy()
+        means = network.moving(state.slots[-1])
+        for (_, w), (_, mean) in zip(network.moving(averaged), means, strict=True):
             w[:] = mean
+        network.parameters[:] = averaged  # at once: no interrupt comes in between

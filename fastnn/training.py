@@ -1,6 +1,5 @@
 """Training, epoch after epoch: visiting order, validation, callbacks, a watch on the loss."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,18 +10,16 @@ import numpy as np
 
 from fastnn._validation import Array, Data
 from fastnn.descent import Descent, epoch_slices
+from fastnn.divergence import DivergenceWatch
 from fastnn.evaluation import RunningMeans, evaluate
 from fastnn.history import History
 from fastnn.hooks import Callback, Model, tell
 from fastnn.metrics import Metric
 from fastnn.network import Slice
-from fastnn.optimizers import Optimizer, remedy
+from fastnn.optimizers import Optimizer
 from fastnn.sources import Source
 from fastnn.steps import adopt_average
 
-# Floating-point operations after which the copy of a number is a hundredth of the time at most:
-# it takes some 1 ns, the operations 0.01 ns each.
-COPY_WORK = 10_000
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
 
@@ -91,79 +88,6 @@ def mode_of(batch_size: int, n_rows: int) -> str:
     return "batch" if batch_size >= n_rows else "minibatch"
 
 
-class Diverged(FloatingPointError):
-    """Loss or weights are no longer finite; `when` says in which epoch."""
-
-    def __init__(self, message: str, when: str) -> None:
-        super().__init__(message)
-        self.when = when
-
-
-class DivergenceWatch:
-    """Keeps weights that were finite, to go back to, and what the optimiser kept of each.
-
-    Copies are made when an epoch ends, and within it so rarely that they take a hundredth of the
-    time at most.
-    """
-
-    def __init__(self, descent: Descent) -> None:
-        self._descent = descent
-        self._arrays = descent.network.parameters, descent.state.slots
-        self._kept = [array.copy() for array in self._arrays]
-        self._kept_step = descent.state.step
-        row_work, numbers = descent.network.row_work, sum(array.size for array in self._arrays)
-        self._rows_of_a_copy = COPY_WORK * numbers / row_work
-        self._rows = 0  # since the copy
-
-    def _are_finite(self, *arrays: Array) -> bool:
-        all_finite = self._descent.network.core.all_finite
-        return all(all_finite(array.ravel()) for array in arrays)
-
-    def settle(self) -> None:
-        """Whatever ended the fit, leave finite weights."""
-        if not self._are_finite(*self._arrays):
-            self._go_back()
-
-    def _go_back(self) -> None:
-        for array, kept in zip(self._arrays, self._kept, strict=True):
-            array[:] = kept
-        self._descent.state.step = self._kept_step
-
-    def look(self, piece: Slice, when: str) -> None:
-        """After a slice: FloatingPointError if loss or weights are no longer finite.
-
-        What the optimiser keeps is looked at before it is copied.
-        """
-        self._refuse_unless(math.isfinite(piece.loss), when)
-        self._rows += piece.n_rows
-        if piece.moved:
-            self._refuse_unless(self._are_finite(self._arrays[0]), when)
-            if self._rows >= self._rows_of_a_copy:
-                self.keep(when)
-
-    def keep(self, when: str) -> None:
-        """After an epoch, too: the same of weights and optimiser, which are then copied."""
-        self._refuse_unless(self._are_finite(*self._arrays), when)
-        for array, kept in zip(self._arrays, self._kept, strict=True):
-            kept[:] = array
-        self._kept_step, self._rows = self._descent.state.step, 0
-
-    def _refuse_unless(self, fine: bool, when: str) -> None:
-        if not fine:
-            self._go_back()
-            raise Diverged(self._message(when), when)
-
-    def _message(self, when: str) -> str:
-        descent = self._descent
-        state, layers = descent.state, descent.rule.layers
-        standardised = descent.network.is_standardised
-        advice = remedy(descent.optimizer, state.step, layers, standardised=standardised)
-        return (
-            f"training diverged {when}: loss or weights are no longer finite. The model keeps its "
-            f"last finite weights. {advice}"
-        )
-
-
 def new_history(plan: Plan, source: Source, numbers: dict[str, str]) -> History:
     """An empty one, that is to hold these numbers (see `recorded`)."""
     size = plan.size(source.n_rows or sys.maxsize)
@@ -214,7 +138,8 @@ class Fit:
     _see_batches: list[Callback] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.watch = DivergenceWatch(self.descent)
+        descent = self.descent
+        self.watch = DivergenceWatch(descent.network, descent.optimizer, descent.state)
         self._epochs_before = self.model.epochs_trained
         self._see_batches = [callback for callback in self.callbacks if callback.sees_batches]
         self.descent.batch_by_batch = bool(self._see_batches)
@@ -230,13 +155,18 @@ class Fit:
         self.model.history = self.history
         with _attended(self.callbacks, self.history), ExitStack() as stack:
             stack.callback(self.watch.settle)
-            stack.callback(self.history.settle)
+            stack.callback(self._settle_history)
             with self.descent.team:
                 epochs(self)
 
+    def _settle_history(self) -> None:
+        """Leave history and count of epochs of one piece, though an interrupt came in between."""
+        self.history.settle()
+        self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
+
     def begin_epoch(self, epoch: int) -> None:
         """What comes before it."""
-        self._clipped_before = int(self.descent.state.clipped[0])
+        self._clipped_before = self.descent.state.clipped
         tell(self.callbacks, "on_epoch_begin", epoch, {})
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
@@ -264,7 +194,9 @@ class Fit:
         tell(self._see_batches, "on_train_batch_begin", batch, {})
         for piece in self._slices(data, chunk, means.total):
             left -= piece.n_rows
-            self.watch.look(piece, when)
+            self.watch.check(piece.loss, when, moved=piece.moved)
+            if piece.moved:
+                self.watch.keep_after_rows(piece.n_rows, when)
             means.add(piece, data)
             if self.callbacks:
                 self._after(piece, batch, means.so_far())
@@ -310,7 +242,7 @@ class Fit:
         if optimizer.has_rate:
             logs["learning_rate"] = optimizer.last_rate(state)
         if optimizer.clips:
-            logs["clipped_steps"] = float(state.clipped[0] - self._clipped_before)
+            logs["clipped_steps"] = float(state.clipped - self._clipped_before)
         return logs
 
 
@@ -325,18 +257,20 @@ def descend(fit: Fit) -> None:
         adopt_average(fit.descent.network, fit.descent.optimizer, fit.descent.state)
 
 
-def train_batch(descent: Descent, metrics: Sequence[Metric]) -> dict[str, float]:
+def train_batch(
+    descent: Descent, watch: DivergenceWatch, metrics: Sequence[Metric]
+) -> dict[str, float]:
     """One update with all rows; loss and metrics before it."""
-    watch, when = DivergenceWatch(descent), "in this batch"
-    means = RunningMeans(metrics, descent.network.penalty())
+    means, when = RunningMeans(metrics, descent.network.penalty()), "in this batch"
     try:
         with descent.team:
             for piece in epoch_slices(descent, None, descent.data.n_rows):
-                watch.look(piece, when)
+                watch.check(piece.loss, when, moved=piece.moved)
                 means.add(piece, descent.data)
-        watch.keep(when)
-    finally:
+        watch.keep_after_step(when)
+    except BaseException:
         watch.settle()
+        raise
     return means.values()
 
 

@@ -184,3 +184,11 @@ def assert_central_differences(network, data, kernel):
             view[index] += step
             slopes[index] = (losses[0] - losses[1]) / (2 * step * data.n_rows)
         np.testing.assert_allclose(gradient[name], slopes, rtol=1e-6, atol=1e-9)
+
+
+def padding_of(network, flat):
+    """What lies between the arrays of a vector laid out as the parameters; it has to be zero."""
+    rest = flat.copy()
+    for view in network.views(rest).values():
+        view[...] = 0
+    return rest

@@ -28,7 +28,7 @@ FLOORS = [
     ["activations", "losses", "own_loss", "class_weights"]
     + ["initializers", "regularizers", "schedules", "optimizers", "metrics", "own_metric"],
     ["layers", "network", "passes", "inputs"],
-    ["configs", "files", "paths", "steps", "descent", "rate_search", "online"]
+    ["configs", "files", "divergence", "paths", "steps", "descent", "rate_search", "online"]
     + ["saving", "sources"],
     ["history", "hooks", "progress", "monitors", "callbacks", "evaluation", "training", "lbfgs"]
     + ["drawn", "convergence", "summary", "arguments"],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import L1, L2, SGD, Adam, Dense, Normalization, RMSprop, Sequential, SharedL2
-from fastnn.online import KEPT_EVERY
+from fastnn.divergence import KEPT_EVERY
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6)).astype(np.float32)
@@ -193,8 +193,10 @@ def test_what_changes_weights_in_between_is_what_a_row_goes_back_to(between):
     layer = Normalization()
     layer.adapt(X)
     model, y = model_for("numbers", optimizer=SGD(0.01), first=[layer]), KINDS["numbers"][2]
+    seen = [bits(model)]
     for _ in range(3):
         model.train_on_batch(X[:1], 1.0)
+        seen.append(bits(model))
     if between == "fit":
         model.fit(X, y)
     elif between == "set_weights":
@@ -203,10 +205,10 @@ def test_what_changes_weights_in_between_is_what_a_row_goes_back_to(between):
         model.train_on_batch(X, y)
     else:
         layer.adapt(X * 2)
-    before = bits(model)
+    seen.append(bits(model))
     with pytest.raises(FloatingPointError, match="diverged"):
         model.train_on_batch(X[:1], 3e38)
-    assert bits(model) == before
+    assert bits(model) in (seen if between in ("batch", "adapt") else seen[-1:])
 
 
 def test_compile_counts_for_the_next_row():
@@ -248,7 +250,7 @@ def predictor(widths="classes", *, first=(), dtype="float32"):
 
 
 def short_way(model):
-    return getattr(model._by_thread, "prediction", None)
+    return getattr(model._by_thread, "few_rows", None)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -258,7 +260,7 @@ def test_a_row_alone_is_predicted_as_by_the_long_way(widths, dtype):
     for rows in (X, X.astype(np.float64), np.round(4 * X).astype(np.int16), X > 0):
         for i in range(10):
             found = model.predict(rows[i : i + 1])
-            expected = other.predict(rows[i : i + 1].tolist())  # a list goes the long way
+            expected = other.predict(rows[i : i + 1], threads=1)  # goes the long way
             assert found.dtype == dtype
             assert found.tobytes() == expected.tobytes()
             assert found.shape == expected.shape

@@ -29,6 +29,10 @@ cdef enum Clip:  # what is cut off of a gradient that is too long
     BY_NORM = 2  # each W and each b is scaled to that norm
     BY_GLOBAL_NORM = 3  # all of them together
 
+cdef struct Counts:  # steps are counted where they are made, so no interrupt can come in between
+    long long made
+    long long clipped  # those with a gradient that was too long
+
 cdef struct LayerRule:  # one row of a table
     double factor  # of the learning rate; 0: the layer stays as it is
     double l1, decay  # the regulariser adds l1 sign(W) + decay W to dW, nothing to db;
@@ -52,7 +56,7 @@ cdef struct Rule:
     real* slots  # what is kept, one after the other, each laid out as the parameters
     real* average  # the last of them, if there is a running average of the weights, or NULL
     Py_ssize_t n_parameters
-    long long* clipped  # how many steps were
+    Counts* counts
 
 cdef struct Motion:  # one step of a rule over one array
     Method method

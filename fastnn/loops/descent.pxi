@@ -118,7 +118,7 @@ cdef void descend(
             break
         layer += 1
     if too_long and net.me.number == 0:
-        rule.clipped[0] += 1
+        rule.counts.clipped += 1
 
 
 cdef inline void descend_layer(
@@ -230,6 +230,8 @@ cdef double minibatch_rows(
             loss = descend_batch(
                 net, data, k, m, rule, step, gradient, n_parameters, weight, penalty, loss
             )
+            if net.me.number == 0:
+                rule.counts.made += 1
         transpose_weights(net, largest)
         if wait(&net.me):
             return loss

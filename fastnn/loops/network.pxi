@@ -22,6 +22,7 @@ cdef struct Network:
     const Layer* layers
     const Layer* output  # the last of them
     real* parameters
+    Py_ssize_t n_parameters
     bint narrow  # rows lie across in all layers, in the same memory
     Py_ssize_t block_rows  # of a block, as many as were asked for
     Py_ssize_t block  # and the rows that there is room for: whole lines
@@ -163,7 +164,7 @@ cdef Network point_network(
     cdef Py_ssize_t n = layers.shape[0]
     net.layers = <const Layer*>&layers[0, 0]
     net.output = net.layers + n - 1
-    net.parameters = &parameters[0]
+    net.parameters, net.n_parameters = &parameters[0], parameters.shape[0]
     net.block_rows = block
     net.block = block = whole_lines(block)
     net.narrow = net.layers.narrow

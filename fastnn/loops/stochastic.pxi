@@ -8,7 +8,7 @@ from fastnn.kernels.rows cimport is_finite
 from fastnn.kernels.simd cimport real
 from fastnn.kernels.team cimport wait
 from fastnn.kernels.tiny cimport TinyLayer
-from fastnn.kernels.update cimport Step, is_plain
+from fastnn.kernels.update cimport Counts, Step, is_plain
 
 
 cdef inline double pass_block(
@@ -80,49 +80,60 @@ cdef double stochastic_rows(
     wait(&net.me)
     if first:
         end_samples(s, tiny)
+        s.rule.counts.made += n
     return loss
 
+
+# ---- copies of finite weights, to go back to -----------------------------------------------------
+
+cdef struct Kept:
+    real* parameters
+    real* slots
+    Counts* counts
+    Py_ssize_t n_parameters, n_slots  # numbers, the slots' of all together
+    real* numbers  # the copies: of the parameters and behind them of the slots,
+    Counts* kept_counts  # and of the counts
+
+cdef enum:
+    KEPT_EVERY = 64  # steps: a copy at each of them would take as long as a small step itself
+
+
+cdef void keep(const Kept* k) noexcept nogil:
+    memcpy(k.numbers, k.parameters, k.n_parameters * sizeof(real))
+    memcpy(k.numbers + k.n_parameters, k.slots, k.n_slots * sizeof(real))
+    k.kept_counts[0] = k.counts[0]
+
+
+cdef void go_back(const Kept* k) noexcept nogil:
+    memcpy(k.parameters, k.numbers, k.n_parameters * sizeof(real))
+    memcpy(k.slots, k.numbers + k.n_parameters, k.n_slots * sizeof(real))
+    k.counts[0] = k.kept_counts[0]
+
+
+# ---- a single row by itself ----------------------------------------------------------------------
 
 cdef struct OneRow:
     Call call
     Samples samples
     real target
     Step step
-    real* kept  # weights that were finite, and behind them what the optimiser kept with them
-    Py_ssize_t n_parameters
-    Py_ssize_t n_kept  # numbers in all
-    Py_ssize_t n_learnt  # rows since then
-
-cdef enum:
-    KEPT_EVERY = 64  # rows: to copy the weights at each would take as long as to learn it
+    Kept kept
 
 
 cdef double learn_row(OneRow* one) noexcept nogil:
     """The loss before the update, infinity if it or the weights are not finite"""
+    cdef Kept* kept = &one.kept
     cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.steps, 0)
-    one.n_learnt += 1
-    if loss - loss != 0 or not are_finite(one.call.net.parameters, one.n_parameters):
-        go_back(one)
+    cdef bint is_due = kept.counts.made - kept.kept_counts.made >= KEPT_EVERY
+    cdef bint finite = loss - loss == 0 and are_finite(kept.parameters, kept.n_parameters)
+    if is_due and finite:
+        finite = are_finite(kept.slots, kept.n_slots)
+    if not finite:
+        go_back(kept)
         return INFINITY
-    if one.n_learnt == KEPT_EVERY:
-        keep_weights(one)
+    if is_due:
+        keep(kept)
     return loss
-
-
-cdef void keep_weights(OneRow* one) noexcept nogil:
-    cdef Py_ssize_t n = one.n_parameters
-    one.n_learnt = 0
-    memcpy(one.kept, one.call.net.parameters, n * sizeof(real))
-    if one.n_kept > n:
-        memcpy(one.kept + n, one.call.rule.slots, (one.n_kept - n) * sizeof(real))
-
-
-cdef void go_back(OneRow* one) noexcept nogil:
-    cdef Py_ssize_t n = one.n_parameters
-    one.n_learnt = 0
-    memcpy(one.call.net.parameters, one.kept, n * sizeof(real))
-    if one.n_kept > n:
-        memcpy(one.call.rule.slots, one.kept + n, (one.n_kept - n) * sizeof(real))
 
 
 cdef inline bint are_finite(const real* values, Py_ssize_t n) noexcept nogil:

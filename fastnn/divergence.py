@@ -1,0 +1,102 @@
+"""Divergence: a copy of finite weights to go back to when training leads out of the finite numbers.
+
+Checking the loss and the weights after every step is cheap, copying them is not. So copies are
+rare, and training that diverges goes back to the last one.
+"""
+
+import math
+
+import numpy as np
+
+from fastnn._validation import Array
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer, State, remedy
+
+KEPT_EVERY = 64  # steps of `train_on_batch` and `apply`; in loops/stochastic.pxi, too
+# Floating-point operations after which the copy of a number is a hundredth of the time at most:
+# it takes some 1 ns, the operations 0.01 ns each.
+COPY_WORK = 10_000
+
+
+class Diverged(FloatingPointError):
+    """Loss or weights are no longer finite; `when` says in which epoch."""
+
+    def __init__(self, message: str, when: str) -> None:
+        super().__init__(message, when)
+        self.when = when
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class DivergenceWatch:
+    """Keeps a copy of finite weights, of what the optimiser keeps for them, and of its counts."""
+
+    def __init__(self, network: Network, optimizer: Optimizer, state: State) -> None:
+        self._network, self._optimizer, self._state = network, optimizer, state
+        n_numbers = (1 + len(state.slots)) * len(network.parameters)
+        self.kept = np.empty(n_numbers, network.dtype)
+        self.kept_counts = np.empty_like(state.counts)
+        self._rows_of_a_copy = COPY_WORK * n_numbers / network.row_work
+        self._rows = 0  # since the copy
+        self._copy()
+
+    @property
+    def _all(self) -> tuple[Array, ...]:
+        state = self._state
+        return self._network.parameters, state.slots, state.counts, self.kept, self.kept_counts
+
+    def _copy(self) -> None:
+        self._network.core.keep_state(*self._all)
+        self._rows = 0
+
+    def _are_finite(self, *arrays: Array) -> bool:
+        return all(self._network.core.all_finite(array.ravel()) for array in arrays)
+
+    def settle(self) -> None:
+        """Leave finite weights, whatever has ended the training."""
+        if not self._are_finite(self._network.parameters, self._state.slots):
+            self._network.core.restore_state(*self._all)
+
+    def check(self, loss: float, when: str, *, moved: bool = True) -> None:
+        """Raise `Diverged` if the loss, or weights that have moved, are no longer finite."""
+        finite = math.isfinite(loss)
+        if finite and moved:
+            finite = self._are_finite(self._network.parameters)
+        self._refuse_unless(finite, when)
+
+    def keep(self, when: str) -> None:
+        """Copy weights and state, or raise `Diverged` if any of them is not finite."""
+        self._refuse_unless(self._are_finite(self._network.parameters, self._state.slots), when)
+        self._copy()
+
+    def keep_after_rows(self, n_rows: int, when: str) -> None:
+        """Copy them if so many rows have passed that the copy takes a hundredth of the time."""
+        self._rows += n_rows
+        if self._rows >= self._rows_of_a_copy:
+            self.keep(when)
+
+    def keep_after_step(self, when: str) -> None:
+        """Copy them if `KEPT_EVERY` steps have been made since the last copy."""
+        if self._state.step - self.kept_counts[0] >= KEPT_EVERY:
+            self.keep(when)
+
+    def _refuse_unless(self, fine: bool, when: str) -> None:
+        if not fine:
+            self._network.core.restore_state(*self._all)
+            raise self.diverged(when)
+
+    def diverged(self, when: str) -> Diverged:
+        """The error, with advice that fits the optimiser."""
+        network = self._network
+        advice = remedy(
+            self._optimizer,
+            self._state.step,
+            network.layer_rules,
+            standardised=network.is_standardised,
+        )
+        return Diverged(
+            f"training diverged {when}: loss or weights are no longer finite. The model goes back "
+            f"to its last finite weights that were kept. {advice}",
+            when,
+        )
