@@ -8,7 +8,7 @@ EXTRAS_demo := cli plot
 EXTRAS_test := test
 EXTRAS_check := check test
 EXTRAS_bench := bench
-EXTRAS_docs := docs plot
+EXTRAS_docs := docs plot sklearn
 EXTRAS_wheel := package
 
 .PHONY: demo test check bench roofline safe sanitize docs wheel annotate build compile clean
