@@ -1,17 +1,18 @@
-# Everything runs in one virtual environment, .venv, which each target completes as it needs.
-# An editable install does not recompile, so every target that runs code first rebuilds what changed.
+# Everything runs in one virtual environment, .venv, to which each target adds the libraries it needs.
+# fastnn is compiled once, in place, for all targets; `build` compiles again what has changed.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-EXTRAS_demo := cli,plot
+EXTRAS_demo := cli plot
 EXTRAS_test := test
-EXTRAS_check := check,test
+EXTRAS_check := check test
 EXTRAS_bench := bench
-EXTRAS_docs := docs,plot
+EXTRAS_docs := docs plot sklearn
 EXTRAS_wheel := package
 
-.PHONY: demo test check bench roofline safe sanitize docs wheel annotate build clean
+.PHONY: demo test check bench roofline safe sanitize docs wheel annotate build compile clean
+.NOTPARALLEL:  # pip must not run twice at once in one environment; the compilation is parallel by itself
 
 demo: .venv/demo.stamp build  ## train the reference network in all three modes on real data
 	@mkdir -p examples/out
@@ -48,6 +49,7 @@ sanitize: .venv/test.stamp
 
 docs: .venv/docs.stamp build  ## the documentation, into docs/_build
 	$(BIN)/sphinx-build -q -W docs docs/_build
+	$(BIN)/python tools/check_site.py docs/_build
 
 wheel: .venv/wheel.stamp  ## wheel and source distribution, into dist
 	$(BIN)/python -m build --outdir dist .
@@ -55,19 +57,27 @@ wheel: .venv/wheel.stamp  ## wheel and source distribution, into dist
 annotate: .venv/test.stamp  ## the core with every touch of Python marked yellow, build/_core.html
 	$(BIN)/cython -a -I . fastnn/_core.pyx -o build/_core.c -X boundscheck=False -X wraparound=False -X initializedcheck=False -X cdivision=True
 
-build: .venv/base.stamp
+build: compile .venv/install.stamp
+
+compile: .venv/base.stamp
 	@$(BIN)/python setup.py -q build_ext --inplace
 
 clean:
-	rm -rf .venv build dist fastnn.egg-info fastnn/*.so docs/_build
+	rm -rf .venv build dist *.egg-info fastnn/*.so docs/_build
 
 .venv/base.stamp:
 	@PYTHON="$(PYTHON)" sh tools/check_system.sh
-	@echo "Making .venv and compiling fastnn: three to five minutes, once."
+	@echo "Making the virtual environment .venv; compiling fastnn in it takes three to five minutes, once."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q "setuptools>=77" "Cython>=3.1" "numpy>=2"
+	@$(BIN)/python tools/install_requirements.py
+	@touch $@
+
+# The command `fastnn`, and the package for programs outside this folder; compiles nothing.
+.venv/install.stamp: pyproject.toml | compile
+	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
 .venv/%.stamp: pyproject.toml | .venv/base.stamp
-	@$(BIN)/pip install -q --no-build-isolation -e ".[$(EXTRAS_$*)]"
+	@echo "Installing the libraries of the extras $(EXTRAS_$*)."
+	@$(BIN)/python tools/install_requirements.py $(EXTRAS_$*)
 	@touch $@

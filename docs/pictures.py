@@ -1,6 +1,6 @@
 """Pictures of the documentation: schedules.png, activations.png, training.png, into docs/images.
 
-``python -m docs.pictures`` draws them. They need matplotlib (``fastnn[plot]``). The activations are
+``python -m docs.pictures`` draws them. They need matplotlib. The activations are
 what `predict` and `gradient` return, one number at a time: what is drawn is what trains.
 """
 

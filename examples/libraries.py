@@ -96,7 +96,7 @@ def picture(draw: Drawing, fits: Sequence[Fit], size: tuple[float, float]) -> No
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        print('no picture: pip install "fastnn[plot]"')
+        print("no picture: pip install matplotlib")
         return
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     draw(figure, fits)

@@ -95,7 +95,7 @@ def __getattr__(name: str) -> Any:
         if error.name not in ("sklearn", "scipy"):
             raise
         raise ModuleNotFoundError(
-            f'{name} needs scikit-learn: pip install "fastnn[sklearn]"', name=error.name
+            f"{name} needs scikit-learn: pip install scikit-learn", name=error.name
         ) from None
     return getattr(estimators, name)
 

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import platform
 import sys
+import sysconfig
 from functools import cache
 from types import ModuleType
 from typing import Any, Literal, overload
@@ -12,7 +13,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from fastnn._threads import available_cpus, limits
-from fastnn._version import __version__
+from fastnn._version import __version__, name_conflict
 
 try:
     from fastnn import _core
@@ -25,20 +26,27 @@ except ImportError as error:
 
 ISA_LEVELS = {"base": 1, "v3": 3, "v4": 4}  # x86-64 levels; other CPUs have the base build alone
 DTYPES = ("float32", "float64")
+FOR_X86 = sysconfig.get_platform().endswith(("x86_64", "amd64"))  # as in setup.py
 
 
 def _module_name(isa: str, dtype: str) -> str:
     return "_core" if (isa, dtype) == ("base", "float32") else f"_core_{isa}_{dtype}"
 
 
+def _missing(isa: str) -> list[str]:
+    names = [f"fastnn.{_module_name(isa, dtype)}" for dtype in DTYPES]
+    return [name for name in names if importlib.util.find_spec(name) is None]
+
+
 @cache
 def builds_present() -> tuple[str, ...]:
     """The instruction sets that this installation was built for, slowest first."""
-    return tuple(
-        isa
-        for isa in ISA_LEVELS
-        if importlib.util.find_spec(f"fastnn.{_module_name(isa, 'float32')}") is not None
-    )
+    return tuple(isa for isa in ISA_LEVELS if not _missing(isa))
+
+
+def modules_present() -> list[str]:
+    """Every build of the core, for PyInstaller, which cannot read computed names."""
+    return [f"fastnn.{_module_name(isa, dtype)}" for isa in builds_present() for dtype in DTYPES]
 
 
 def _runnable_builds() -> list[str]:
@@ -50,12 +58,28 @@ def _choose_isa() -> str:
     """The best build that this CPU can run, or the one that FASTNN_ISA asks for."""
     runnable = _runnable_builds()
     wanted = os.environ.get("FASTNN_ISA", "")
-    if wanted and wanted not in runnable:
+    if wanted in runnable:
+        return wanted
+    _refuse_missing_builds()
+    if wanted:
         raise ImportError(
             f"FASTNN_ISA={wanted!r} cannot be used here: this CPU runs the builds "
             f"{', '.join(runnable)}. Unset FASTNN_ISA, or set FASTNN_ISA={runnable[-1]}."
         )
-    return wanted or runnable[-1]
+    return runnable[-1]
+
+
+def _refuse_missing_builds() -> None:
+    """Raise if a build is missing that this CPU could run: a slower one would run in silence."""
+    level = _core.isa_level() if FOR_X86 else 1
+    isas = [isa for isa in ISA_LEVELS if ISA_LEVELS[isa] <= level]
+    missing = [name for isa in isas for name in _missing(isa)]
+    if missing:
+        raise ImportError(
+            f"this copy of fastnn lacks builds of its core that this CPU can run: "
+            f"{', '.join(missing)}. In a frozen program, add them as hidden imports (PyInstaller "
+            f"finds them by itself where fastnn is installed by pip); elsewhere install it again."
+        )
 
 
 ISA = _choose_isa()
@@ -71,8 +95,9 @@ def _configuration() -> dict[str, Any]:
     compiler, vector_bytes, _ = core("float32").build_info()
     threads = limits()
     lowest = min(threads, key=threads.__getitem__)
+    conflict = name_conflict(sys.path)
     return {
-        "fastnn": {"version": __version__},
+        "fastnn": {"version": __version__} | ({"conflict": conflict} if conflict else {}),
         "Compiler": {"core": compiler},
         "SIMD": {"builds": list(builds_present()), "in use": ISA, "vector bytes": vector_bytes},
         "Threads": {

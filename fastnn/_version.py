@@ -1,3 +1,21 @@
-"""The version, in one place; pyproject.toml reads it from here."""
+"""The version, and whether another project's files lie in this package's folder."""
 
 __version__ = "0.1.0"
+
+
+def name_conflict(path: list[str]) -> str | None:
+    """Say whether the folders of `path` hold a distribution "fastnn" beside "fastnn-cpu".
+
+    On the Python Package Index that name belongs to another project, which fills a folder `fastnn`,
+    too. An editable install of this project under its former name has no files there.
+    """
+    from importlib.metadata import distributions
+
+    for found in distributions(name="fastnn", path=path):
+        lines = (found.read_text("RECORD") or "").splitlines()
+        if any(line.startswith("fastnn/") for line in lines):
+            return (
+                f"the distribution fastnn {found.version} is another project and writes into the "
+                f'same folder: "pip uninstall fastnn fastnn-cpu", then install fastnn-cpu again'
+            )
+    return None

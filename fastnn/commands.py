@@ -194,7 +194,7 @@ def _check_files(options: argparse.Namespace) -> None:
                 f"{path}: there is no folder {str(Path(path).parent)!r}; make it first"
             )
     if options.plot and find_spec("matplotlib") is None:
-        raise ImportError('--plot needs matplotlib: pip install "fastnn[plot]"')
+        raise ImportError("--plot needs matplotlib: pip install matplotlib")
     if options.batch_size and options.mode not in ("minibatch", "all"):
         raise ValueError(
             f"--batch-size is for minibatches, but --mode is {options.mode}; "

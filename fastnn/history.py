@@ -101,7 +101,7 @@ class History:
         return f"<table>{head}{''.join(lines)}</table>"
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw the loss over epochs and over seconds into an image file; needs fastnn[plot]."""
+        """Draw the loss over epochs and over seconds into an image file; needs matplotlib."""
         from fastnn.plots import loss_curves
 
         loss_curves({self.params.get("mode", "training"): self}, path)

@@ -22,9 +22,7 @@ def scipy_optimize() -> ModuleType:
     try:
         from scipy import optimize
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            'LBFGS needs SciPy: pip install "fastnn[lbfgs]"', name="scipy"
-        ) from None
+        raise ModuleNotFoundError("LBFGS needs SciPy: pip install scipy", name="scipy") from None
     module: ModuleType = optimize
     return module
 

@@ -1194,7 +1194,7 @@ class Sequential:
         """A fitted scikit-learn estimator around this model, whose weights the two then share.
 
         For pipelines, searches and scores. Its `partial_fit` trains this model; its `fit` makes a
-        new one from the parameters, which are read off this one. Needs fastnn[sklearn].
+        new one from the parameters, which are read off this one. Needs scikit-learn.
 
         Parameters
         ----------

@@ -559,7 +559,7 @@ class LBFGS(Optimizer):
 
     The curvature is estimated from the last `history_size` gradients of the cost L of all rows, so
     an epoch is an iteration, mostly one or two passes over the rows; it ends early where L can be
-    lowered no more. Every fit estimates it anew. Needs fastnn[lbfgs]. In float32 the last digits of
+    lowered no more. Every fit estimates it anew. Needs SciPy. In float32 the last digits of
     the cost limit how far it comes: take Sequential(..., dtype="float64") for the bottom. Source:
     Liu, Nocedal 1989; Zhu et al. 1997, whose L-BFGS-B is SciPy's.
 

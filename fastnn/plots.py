@@ -1,4 +1,4 @@
-"""Pictures of training; needs matplotlib (`fastnn[plot]`), which is imported only here."""
+"""Pictures of training; needs matplotlib, which is imported only here."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def _figure() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError('pictures need matplotlib: pip install "fastnn[plot]"') from None
+        raise ImportError("pictures need matplotlib: pip install matplotlib") from None
     return Figure(figsize=(10, 4), dpi=150, layout="constrained")
 
 

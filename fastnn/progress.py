@@ -26,7 +26,7 @@ class Progress(Callback):
     """Shows how a fit goes: what `fit(verbose=1)` adds to the callbacks.
 
     On a terminal a bar on standard error, with epoch, rows a second, time left, loss and metrics;
-    it needs tqdm (``pip install "fastnn[cli]"``). Without tqdm, or if standard error is a file or
+    it needs tqdm (``pip install tqdm``). Without tqdm, or if standard error is a file or
     a notebook, about ten lines on standard output with the same, free of control characters.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Tables in CSV files: one pass over the file, arrays out. Needs pyarrow (`fastnn[cli]`).
+"""Tables in CSV files: one pass over the file, arrays out. Needs pyarrow.
 
 The table comes in blocks of rows, every column as text first. So a column is judged as a whole,
 never block by block, and a cell that is not a number can be shown with its row and column. Memory
@@ -138,7 +138,7 @@ def _pyarrow() -> Any:
         import pyarrow.compute
         import pyarrow.csv
     except ImportError:
-        raise ImportError('reading tables needs pyarrow: pip install "fastnn[cli]"') from None
+        raise ImportError("reading tables needs pyarrow: pip install pyarrow") from None
     return pyarrow
 
 

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "fastnn"
 PARTS = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.glob("*/*.px[di]"))
 
 needs_checkout = pytest.mark.skipif(
-    importlib.util.find_spec("Cython") is None or not (ROOT / "build" / "plain").exists(),
+    importlib.util.find_spec("Cython") is None or not (ROOT / "build" / "plain" / "lib").exists(),
     reason="needs a checkout that was built in place, and Cython",
 )
 
@@ -91,6 +91,34 @@ def test_a_missing_core_says_what_to_do():
     assert "pip install -e ." in result.stderr
 
 
+WITHOUT = """
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *rest, **named: (
+    None if name in {absent} else find(name, *rest, **named)
+)
+import fastnn
+"""
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_missing_build_is_an_error_and_no_slower_build_runs_in_its_place(dtype):
+    """As in a program that was frozen without the modules whose names are computed."""
+    isa = RUNNABLE[-1]
+    absent = core_of(isa, dtype).__name__
+    if absent == "fastnn._core":
+        pytest.skip("this CPU runs the baseline alone")
+    result = run_python(WITHOUT.format(absent=[absent]), FASTNN_ISA="")
+    assert result.returncode == 1
+    assert f"lacks builds of its core that this CPU can run: {absent}." in result.stderr
+
+
+def test_a_build_that_is_pinned_needs_no_other():
+    others = [core_of(isa, dtype).__name__ for isa, dtype in BUILDS if isa != "base"]
+    result = run_python(WITHOUT.format(absent=others), FASTNN_ISA="base")
+    assert result.returncode == 0, result.stderr
+
+
 def sources():
     """The core and its copies, one for each build but the first."""
     return ["fastnn/_core.pyx", *map(str, Path("build/plain/fastnn").glob("_core_*.pyx"))]
@@ -112,9 +140,9 @@ def test_a_changed_part_makes_every_build_translate_again(changed, copy_of_check
     assert [Path(name).name for name in newest] == [Path(changed).name] * len(sources())
 
 
-@needs_checkout
-def test_a_changed_header_makes_every_build_compile_again(copy_of_checkout, tmp_path):
-    """Builds with a compiler that only writes down what it is asked for."""
+@pytest.fixture
+def compiled(copy_of_checkout, tmp_path, monkeypatch):
+    """Runs Python with a compiler that only writes down what it is asked for; counts the lines."""
     log = tmp_path / "compiled"
     compiler = tmp_path / "bin" / sysconfig.get_config_var("CC").split()[0]
     compiler.parent.mkdir()
@@ -123,18 +151,37 @@ def test_a_changed_header_makes_every_build_compile_again(copy_of_checkout, tmp_
         'while [ "$1" != -o ]; do shift; done\ntouch "$2"\n'
     )
     compiler.chmod(0o755)
-    path = f"{compiler.parent}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setenv("PATH", f"{compiler.parent}{os.pathsep}{os.environ['PATH']}")
 
-    def compiled():
+    def count(*arguments):
         log.write_text("")
-        command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-        subprocess.run(command, env=os.environ | {"PATH": path}, check=True, capture_output=True)
-        return len(log.read_text().splitlines())
+        result = subprocess.run(
+            [sys.executable, *arguments], check=True, capture_output=True, text=True
+        )
+        return len(log.read_text().splitlines()), result.stdout
 
-    assert compiled() == 0
+    return count
+
+
+IN_PLACE = "setup.py", "-q", "build_ext", "--inplace"
+
+
+@needs_checkout
+def test_a_changed_header_makes_every_build_compile_again(copy_of_checkout, compiled):
+    assert compiled(*IN_PLACE) == (0, "")
     for header in ("simd.h", "team.h"):
         (copy_of_checkout / "fastnn" / "kernels" / header).touch()
-        assert compiled() == len(sources())
+        number, printed = compiled(*IN_PLACE)
+        assert number == len(sources())
+        for i in range(number):
+            assert f"[{i + 1}/{number}] " in printed
+
+
+@needs_checkout
+def test_an_editable_install_uses_what_was_compiled_in_place(copy_of_checkout, compiled):
+    code = "from setuptools.build_meta import build_editable; build_editable('wheel')"
+    assert compiled("-c", code)[0] == 0
+    assert list(copy_of_checkout.glob("wheel/fastnn_cpu-*.whl"))
 
 
 @pytest.fixture
@@ -144,7 +191,7 @@ def copy_of_checkout(tmp_path, monkeypatch):
     copy.mkdir()
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, copy)
-    for folder in (PACKAGE, ROOT / "build" / "plain", *(ROOT / "build").glob("lib.*")):
+    for folder in (PACKAGE, ROOT / "build" / "plain"):
         shutil.copytree(folder, copy / folder.relative_to(ROOT))
     monkeypatch.chdir(copy)
     return copy

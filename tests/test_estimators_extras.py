@@ -725,7 +725,7 @@ def test_what_to_install_is_said(missing):
             print(error)
     """
     told = run_python(code).splitlines()
-    expected = 'needs scikit-learn: pip install "fastnn[sklearn]"'
+    expected = "needs scikit-learn: pip install scikit-learn"
     assert told == [f"MLPClassifier {expected}", f"MLPRegressor {expected}"]
 
 

@@ -338,5 +338,5 @@ def test_pyarrow_missing(read, monkeypatch):
         return real_import(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without_pyarrow)
-    with pytest.raises(ImportError, match=r'pip install "fastnn\[cli\]"'):
+    with pytest.raises(ImportError, match="pip install pyarrow"):
         read("a\n1\n")

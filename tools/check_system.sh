@@ -16,13 +16,21 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Pyth
         need "Python's C headers (Python.h)" "python3-dev"
 fi
 
-compiler=${CC:-cc}
-command -v "$compiler" >/dev/null 2>&1 || compiler=gcc
+# CC, or what Python itself was compiled with, is what setuptools will call.
+compiler=${CC:-$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_config_var("CC") or "cc")' \
+    2>/dev/null)}
+compiler=${compiler:-cc}
+compiler=${compiler%% *}
+compiles() {
+    printf '#include <math.h>\nint main(void) { return 0; }\n' |
+        "$compiler" "$@" -x c - -o /dev/null 2>/dev/null
+}
 if ! command -v "$compiler" >/dev/null 2>&1; then
-    need "a C compiler (gcc 12 or later, or clang)" "gcc"
-elif ! printf '#include <math.h>\nint main(void) { return 0; }\n' |
-    "$compiler" -x c - -o /dev/null 2>/dev/null; then
+    need "a C compiler, '$compiler' (gcc 12 or later; for clang: make CC=clang)" "gcc"
+elif ! compiles; then
     need "the C library's headers (math.h)" "libc6-dev"
+elif [ "$(uname -m)" = x86_64 ] && ! compiles -march=x86-64-v4; then
+    need "a newer C compiler than '$compiler' (gcc 12 or later; for clang: make CC=clang)" "gcc"
 fi
 
 if [ -n "$missing" ]; then
