@@ -199,16 +199,6 @@ def _rounded(name: str, array: Array, dtype: str) -> Array:
     return cast
 
 
-def _locked(array: Array) -> Array:
-    """The array, read-only.
-
-    The core trusts labels that were checked once. Callbacks, metrics and other threads run while it
-    trains, and must not be able to change them.
-    """
-    array.flags.writeable = False
-    return array
-
-
 def feature_array(
     X: object, dtype: str, *, n_features: int | None = None, name: str = "X"
 ) -> Array:
@@ -292,7 +282,7 @@ def targets(
         return _one_for_each_row(name, np.asarray(y), n_rows)
     array = _numeric_array(
         name, y, f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
-    ).copy()
+    )
     shape = _one_for_each_row(name, array, n_rows).shape
     array = array[:, None] if array.ndim == 1 else array
     widths = {1, n_outputs} if kind == "classes" else {n_outputs}
@@ -301,8 +291,14 @@ def targets(
             f"{name} has shape {shape}; expected ({n_rows}, {n_outputs}), one column for each of "
             f"the {n_outputs} outputs" + (", or one column of labels" * (kind == "classes"))
         )
+    is_label = kind == "classes" and array.shape[1] == 1
+    if is_label:
+        array = array.copy()
     _check_target_values(name, array, kind, n_outputs)
-    return _locked(_rounded(name, array, dtype))
+    rounded = _rounded(name, array, dtype)
+    if is_label:
+        rounded.flags.writeable = False
+    return rounded
 
 
 def is_sorted(y: Array, kind: TargetKind) -> bool:
@@ -380,12 +376,12 @@ def sample_weights(
     """Check the sample weights; an empty array if there are none."""
     if weights is None:
         return np.empty(0, dtype)
-    array = _numeric_array(name, weights, "Pass one number for each row.").copy()
+    array = _numeric_array(name, weights, "Pass one number for each row.")
     if array.shape != (n_rows,):
         raise ValueError(f"{name} has shape {array.shape}; expected ({n_rows},)")
     if not (array.min() >= 0 and np.isfinite(array.max())):
         raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected >= 0")
-    return _locked(_rounded(name, array, dtype))
+    return _rounded(name, array, dtype)
 
 
 def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:

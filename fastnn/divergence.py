@@ -65,9 +65,13 @@ class DivergenceWatch:
             finite = self._are_finite(self._network.parameters)
         self._refuse_unless(finite, when)
 
+    def check_all(self, when: str) -> None:
+        """Raise `Diverged` if weights, or what the optimiser keeps for them, are not finite."""
+        self._refuse_unless(self._are_finite(self._network.parameters, self._state.slots), when)
+
     def keep(self, when: str) -> None:
         """Copy weights and state, or raise `Diverged` if any of them is not finite."""
-        self._refuse_unless(self._are_finite(self._network.parameters, self._state.slots), when)
+        self.check_all(when)
         self._copy()
 
     def keep_after_rows(self, n_rows: int, when: str) -> None:
@@ -97,6 +101,6 @@ class DivergenceWatch:
         )
         return Diverged(
             f"training diverged {when}: loss or weights are no longer finite. The model goes back "
-            f"to its last finite weights that were kept. {advice}",
+            f"to its last finite weights. {advice}",
             when,
         )

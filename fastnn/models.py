@@ -852,8 +852,8 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
-        plainly = batch_size is None and threads is None and out is None
-        if plainly and not (callbacks or verbose):
+        given = batch_size, callbacks, threads, out
+        if given == (None, None, None, None) and type(verbose) is int and verbose == 0:
             outputs = self._outputs_of_few(X)
             if outputs is not None:
                 return outputs

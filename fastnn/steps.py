@@ -23,7 +23,7 @@ def apply_gradient(
     steps = optimizer.steps(state.step, 1)
     try:
         network.core.update(network.table, network.parameters, gradient, steps, *rule)
-        watch.check(0.0, when)
+        watch.check_all(when)
         watch.keep_after_step(when)
     except BaseException:
         watch.settle()

@@ -337,15 +337,17 @@ HUGE = {
 
 
 @pytest.mark.parametrize("name", HUGE)
-def test_a_step_out_of_the_finite_numbers_is_not_made(name):
+def test_a_step_out_of_the_finite_numbers_leads_back(name):
     optimizer, size = HUGE[name]
     model = model_for(optimizer=optimizer, dtype="float32")
     gradient = {name: 1e-9 * g for name, g in model.gradient(X, Y).items()}
+    model._optimizer_state(model._network)
+    seen = [bits(model)]
     model.apply(gradient)
-    before = bits(model)
-    with pytest.raises(FloatingPointError, match="not finite; the model keeps its own"):
+    seen.append(bits(model))
+    with pytest.raises(FloatingPointError, match="no longer finite. The model goes back"):
         model.apply({name: np.full_like(g, size) for name, g in gradient.items()})
-    assert bits(model) == before
+    assert bits(model) in seen
     model.apply(gradient)  # goes on as if nothing had been
     assert np.isfinite(model.get_weights()[0]).all()
 
