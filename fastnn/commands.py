@@ -46,6 +46,12 @@ class Schema:
     classes: list[str]  # none in a regression
     delimiter: str
 
+    def __post_init__(self) -> None:
+        """Raise TypeError if a file has something else there."""
+        texts = [self.target, self.task, self.delimiter, *self.features, *self.classes]
+        if not all(isinstance(text, str) for text in texts) or len(self.delimiter) != 1:
+            raise TypeError(f"{self} is not what a table must hold")
+
     def output(self) -> tuple[Dense, str, list[str]]:
         """The output layer, the loss and the metrics for such a target."""
         if self.task == "regression":
@@ -308,8 +314,11 @@ def _plot(runs: Sequence[Run], path: str) -> None:
 def _load(path: str) -> tuple[Sequential, Schema]:
     model = load(path)
     try:
-        return model, Schema(**model.metadata)
-    except TypeError:
+        schema = Schema(**model.metadata)
+        if schema.output()[0].units != getattr(model.layers[-1], "units", None):
+            raise TypeError("outputs for other classes")
+        return model, schema
+    except (TypeError, ValueError):
         raise ValueError(
             f"{path} does not say which columns it takes, since `fastnn train` did not write it; "
             f"in Python: fastnn.load({path!r}).predict(X)"

@@ -589,3 +589,28 @@ def test_files_that_are_no_models(fastnn_main, two_classes, tmp_path):
     other.save(tmp_path / "other.npz")
     message = refusal(fastnn_main, "evaluate", "other.npz", two_classes)
     assert message.startswith("other.npz does not say which columns it takes")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"features": None},
+        {"features": [1, [2]]},
+        {"target": 3},
+        {"classes": None},
+        {"classes": [["no"], {}]},
+        {"classes": ["a", "b", "c"]},
+        {"delimiter": ""},
+        {"delimiter": None},
+        {"task": ["regression"]},
+        {"colour": "red"},
+    ],
+    ids=str,
+)
+def test_a_model_of_another_table_than_it_says(fastnn_main, model, two_classes, tmp_path, wrong):
+    loaded = fastnn.load(tmp_path / model)
+    loaded.metadata |= wrong
+    loaded.save(tmp_path / "wrong.npz")
+    for command in ("predict", "evaluate"):
+        message = refusal(fastnn_main, command, "wrong.npz", two_classes)
+        assert message.startswith("wrong.npz does not say which columns it takes")
