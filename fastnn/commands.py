@@ -211,7 +211,9 @@ def _check_files(options: argparse.Namespace) -> None:
 def _run(mode: str, problem: Problem, front: Normalization, options: argparse.Namespace) -> Run:
     """Train in one mode. Ctrl-C ends it early; the result is then what was reached."""
     epochs = options.epochs or RECIPES[mode].epochs
-    rate = options.learning_rate or RECIPES[mode].learning_rate
+    rate = options.learning_rate
+    if rate is None:
+        rate = RECIPES[mode].learning_rate
     print(f"\n{mode}: epochs {epochs}, learning rate {rate:g}", flush=True)
     model = _new_model(problem.schema, front, rate, options)
     batch_size = options.batch_size if mode == "minibatch" else None
