@@ -89,6 +89,12 @@ def _replacement(path: Path) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(target.parent)!r}; make it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(
+            errno.EACCES,
+            f"the folder {str(target.parent)!r} may not be written to, where a new file is made "
+            f"before it takes the place of the old one",
+        )
     before = _status(target)
     # Short, whatever the name of the target; writers of one target find what others have left.
     prefix = f".fastnn-{zlib.crc32(os.fsencode(target.name)):08x}-"

@@ -585,6 +585,13 @@ def test_a_file_that_may_not_be_written_to_is_not_replaced(tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch):
+    path = saved(small_model(), tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, how: path != tmp_path)
+    with pytest.raises(PermissionError, match="the folder .* may not be written to.*model.npz"):
+        small_model().save(path)
+
+
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
     path = saved(small_model(), tmp_path)
     content = path.read_bytes()
@@ -683,6 +690,12 @@ def refused(path, message=None):
 def test_a_missing_file_is_not_found(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
         fastnn.load(tmp_path / "absent.npz")
+
+
+def test_what_cannot_be_opened_is_the_systems_error(tmp_path):
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(IsADirectoryError, match="folder.npz"):
+        fastnn.load(tmp_path / "folder.npz")
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.5, 0.9, 0.999])
