@@ -87,15 +87,7 @@ def _replacement(path: Path) -> Iterator[BinaryIO]:
     is replaced.
     """
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(target.parent)!r}; make it first")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise PermissionError(
-            errno.EACCES,
-            f"the folder {str(target.parent)!r} may not be written to, where a new file is made "
-            f"before it takes the place of the old one",
-        )
-    before = _status(target)
+    before = _replaceable(target)
     # Short, whatever the name of the target; writers of one target find what others have left.
     prefix = f".fastnn-{zlib.crc32(os.fsencode(target.name)):08x}-"
     _remove_abandoned(target.parent, prefix)
@@ -114,8 +106,16 @@ def _replacement(path: Path) -> Iterator[BinaryIO]:
                 os.unlink(file.name)
 
 
-def _status(target: Path) -> os.stat_result | None:
-    """That of the file, None if there is none; OSError if it may not be written to."""
+def _replaceable(target: Path) -> os.stat_result | None:
+    """The status of the old file, None if there is none; OSError if it may not be replaced."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(target.parent)!r}; make it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(
+            errno.EACCES,
+            f"the folder {str(target.parent)!r} may not be written to, where a new file is made "
+            f"before it takes the place of the old one",
+        )
     try:
         status = target.stat()
     except FileNotFoundError:
