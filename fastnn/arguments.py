@@ -37,7 +37,7 @@ def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
         if number and isinstance(layer, Normalization):
             raise ValueError(f"layers[{number}] is a Normalization; only the first layer may be")
         if isinstance(layer, Dropout) and not isinstance(
-            next(iter(checked[number + 1 :]), 0), Dense
+            next(iter(checked[number + 1 : number + 2]), 0), Dense
         ):
             raise ValueError(f"layers[{number}] is a Dropout; expected a Dense layer behind it")
     if not any(isinstance(layer, Dense) for layer in checked):

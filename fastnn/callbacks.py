@@ -131,33 +131,79 @@ class CSVLogger(Callback):
     ----------
     filename : path
     separator : str
-        What stands between two fields.
+        The character between two fields.
     append : bool
-        Whether to write behind what the file holds, without a line of names.
+        Whether to write behind what the file holds. Its first line must then name the columns of
+        this fit, in any order; without a file, or in an empty one, they are written.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as said above; in `fit`, before anything is written, if the file to
+        append to has other columns.
+    OSError
+        In `fit` if the file cannot be read or written.
+
+    Examples
+    --------
+    >>> from fastnn import CSVLogger
+    >>> callback = CSVLogger("history.csv", append=True)
     """
+
+    of_a_fit = *Callback.of_a_fit, "_file"
 
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
-        self.filename, self.separator = filename, separator
+        self.filename, self.separator = os.fspath(filename), separator
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
+            raise ValueError(f"separator={separator!r}: expected one character, e.g. separator=';'")
         self.append = flag("append", append)
 
+    def check(self) -> None:
+        recorded = sorted(self.params["metrics"], key=lambda name: name.startswith("val_"))
+        names, found = ["epoch", *recorded], self._columns_of_the_file()
+        if found is not None and sorted(found) != sorted(names):
+            raise ValueError(
+                f"{self.filename} has the columns {', '.join(found)}, but this fit records "
+                f"{', '.join(names)}; take another file, or write it anew, "
+                f"CSVLogger({self.filename!r}, {self.separator!r})"
+            )
+        self._names, self._goes_on = found or names, found is not None
+
+    def _columns_of_the_file(self) -> list[str] | None:
+        """Those of the file to append to; None if there is none, or nothing in it."""
+        if not self.append or not os.path.isfile(self.filename):
+            return None
+        try:
+            with open(self.filename, encoding="utf-8-sig", newline="") as file:
+                return next(csv.reader(file, delimiter=self.separator), None)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{self.filename} is not a CSV file to append to: {error}") from None
+
     def on_train_begin(self, logs: Logs) -> None:
-        self._file: TextIO = open(self.filename, "a" if self.append else "w", newline="")
-        self._names: list[str] = []
+        self._file: TextIO = open(
+            self.filename, "a" if self.append else "w", encoding="utf-8", newline=""
+        )
+        if not self._goes_on:
+            csv.writer(self._file, delimiter=self.separator).writerow(self._names)
+        elif not _ends_a_line(self.filename):
+            self._file.write("\n")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        numbers = logs | {"epoch": epoch}  # not all are there if this epoch has no validation
         writer = csv.writer(self._file, delimiter=self.separator)
-        if not self._names:
-            rest = self.params["metrics"]  # not all are there if this epoch has no validation
-            self._names = [*logs, *(name for name in rest if name not in logs)]
-            if not self.append or self._file.tell() == 0:
-                writer.writerow(["epoch", *self._names])
-        writer.writerow([epoch, *(logs.get(name, "") for name in self._names)])
+        writer.writerow([numbers.get(name, "") for name in self._names])
         self._file.flush()
 
     def on_train_end(self, logs: Logs) -> None:
         self._file.close()
+
+
+def _ends_a_line(filename: str) -> bool:
+    with open(filename, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 class TerminateOnNaN(Callback):

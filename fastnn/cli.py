@@ -48,8 +48,8 @@ def _real(text: str) -> float:
 
 
 def _learning_rate(text: str) -> float:
-    if not 0 < _real(text) < math.inf:
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a number above 0, such as 0.05")
+    if not 0 <= _real(text) < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a number from 0 on, such as 0.05")
     return float(text)
 
 

@@ -46,6 +46,12 @@ class Schema:
     classes: list[str]  # none in a regression
     delimiter: str
 
+    def __post_init__(self) -> None:
+        """Raise TypeError if a file has something else there."""
+        texts = [self.target, self.task, self.delimiter, *self.features, *self.classes]
+        if not all(isinstance(text, str) for text in texts) or len(self.delimiter) != 1:
+            raise TypeError(f"{self} is not what a table must hold")
+
     def output(self) -> tuple[Dense, str, list[str]]:
         """The output layer, the loss and the metrics for such a target."""
         if self.task == "regression":
@@ -205,7 +211,9 @@ def _check_files(options: argparse.Namespace) -> None:
 def _run(mode: str, problem: Problem, front: Normalization, options: argparse.Namespace) -> Run:
     """Train in one mode. Ctrl-C ends it early; the result is then what was reached."""
     epochs = options.epochs or RECIPES[mode].epochs
-    rate = options.learning_rate or RECIPES[mode].learning_rate
+    rate = options.learning_rate
+    if rate is None:
+        rate = RECIPES[mode].learning_rate
     print(f"\n{mode}: epochs {epochs}, learning rate {rate:g}", flush=True)
     model = _new_model(problem.schema, front, rate, options)
     batch_size = options.batch_size if mode == "minibatch" else None
@@ -308,8 +316,11 @@ def _plot(runs: Sequence[Run], path: str) -> None:
 def _load(path: str) -> tuple[Sequential, Schema]:
     model = load(path)
     try:
-        return model, Schema(**model.metadata)
-    except TypeError:
+        schema = Schema(**model.metadata)
+        if schema.output()[0].units != getattr(model.layers[-1], "units", None):
+            raise TypeError("outputs for other classes")
+        return model, schema
+    except (TypeError, ValueError):
         raise ValueError(
             f"{path} does not say which columns it takes, since `fastnn train` did not write it; "
             f"in Python: fastnn.load({path!r}).predict(X)"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from fastnn._validation import Array
 from fastnn.history import History
@@ -35,12 +35,16 @@ class Callback:
     current epoch, or if a hook within the epoch does so after the current batch (in stochastic
     mode: slice); the numbers of that epoch are then those of the rows it came to. `self.params` is
     the `params` of the fit's `History`; in `evaluate` and `predict` it says "samples" and
-    "verbose".
+    "verbose". A copy or a pickle of a callback has neither, until it is in a fit of its own.
     """
 
     model: Model
     params: dict[str, Any]
     verbose: int = 0  # whether `say` says it
+    of_a_fit: ClassVar[tuple[str, ...]] = ("model", "params")  # attributes that copies leave out
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in self.of_a_fit}
 
     def on_train_begin(self, logs: Logs) -> None:
         """Called once, before the first epoch; `logs` is empty."""

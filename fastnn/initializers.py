@@ -13,6 +13,7 @@ from fastnn._validation import (
     lookup,
     number_between,
     real_number,
+    whole_number,
 )
 
 # The standard deviation of a standard normal distribution cut off at two standard deviations.
@@ -344,7 +345,8 @@ class Stored(Initializer):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(self.shape))
+        shape = tuple(whole_number("shape", size, minimum=0) for size in self.shape)
+        object.__setattr__(self, "shape", shape)
 
     def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
         raise ValueError(

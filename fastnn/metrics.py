@@ -18,7 +18,9 @@ from fastnn._validation import Array, TargetKind, flag, lookup, number_between, 
 from fastnn.losses import Loss
 
 BLOCK_ROWS = 16384  # whose errors are in memory at once
-TAKEN = "loss", "seconds", "samples_per_second", "learning_rate", "clipped_steps"  # in the history
+# What else the history, its file or the name of a checkpoint has.
+TAKEN = "epoch", "loss", "seconds", "samples_per_second", "learning_rate", "clipped_steps"
+FORMATS = "{}[]!:."  # what means something else where a checkpoint's name holds a metric's
 
 
 # ---- what is kept from slice to slice -----------------------------------------------------------
@@ -157,10 +159,15 @@ class Metric:
         flag("weighted", self.weighted)
         if not isinstance(self.name, str):
             raise TypeError(f"name={self.name!r}: expected text, e.g. name='top_3'")
-        if not self.name or self.name in TAKEN or self.name.startswith("val_"):
+        if not self.name.strip() or self.name in TAKEN or self.name.startswith("val_"):
             raise ValueError(
                 f"name={self.name!r}: expected a key of the history that is free, not empty, not "
                 f"val_..., and none of {', '.join(TAKEN)}; e.g. name='top_3'"
+            )
+        if not self.name.isprintable() or any(letter in FORMATS for letter in self.name):
+            raise ValueError(
+                f"name={self.name!r}: expected letters that a table and the name of a checkpoint "
+                f"can hold, none of {FORMATS}; e.g. name='top_3'"
             )
 
     def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> "Metric":

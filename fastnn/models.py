@@ -35,7 +35,7 @@ from fastnn.arguments import (
     checked_plan,
     checked_threads,
 )
-from fastnn.configs import KINDS, from_config, to_config
+from fastnn.configs import KINDS, from_config
 from fastnn.descent import Descent, new_state
 from fastnn.divergence import DivergenceWatch
 from fastnn.history import History
@@ -50,7 +50,7 @@ from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths
 from fastnn.progress import progress
 from fastnn.rate_search import LearningRateCurve, range_test
-from fastnn.saving import named_arrays, restored_state, sorted_arrays
+from fastnn.saving import count, named_arrays, restored_state, sorted_arrays
 from fastnn.steps import adopt_average, apply_gradient
 from fastnn.summary import layer_lines, training_lines
 from fastnn.training import (
@@ -1235,22 +1235,30 @@ class Sequential:
         An array that a layer began with is not kept, only its shape: the weights are those of now.
         Nor is a function of your own, a loss or a metric: `compile` with it again after loading.
 
+        The file is written beside its place, as ".fastnn-...", and moved there when it is complete:
+        a crash leaves an older file whole, and several threads or processes may save to one path.
+        What a process that was killed has left is removed by the next save to that path. A file
+        keeps its permissions, and a symbolic link leads to the new file.
+
         Raises
         ------
         ValueError
             If the model has no weights yet, the name does not end in .npz, `metadata` holds what
-            JSON cannot, or a layer or the optimiser has a part that is not of this package.
+            JSON cannot, is nested more than 100 deep or has whole numbers of more than 100 digits,
+            or a layer or the optimiser has a part that is not of this package.
         OSError
             If the file cannot be written; an older file of that name is then still whole.
         """
         self._check_normalization(self._built().n_features)
+        if not isinstance(self.metadata, dict):
+            raise ValueError(f"metadata is {self.metadata!r}; expected a dictionary")
         config = self._config()
         compiled = config["compiled"]
         if isinstance(self._loss, OwnLoss):
             compiled["loss"] = None
         functions = [metric for metric in self._metrics if isinstance(metric, OwnMetric)]
         compiled["metrics"] = [one for one in self._metrics if one not in functions]
-        files.save(path, to_config(config), self._arrays())
+        files.save(path, config, self._arrays())
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self._config(), "arrays": self._arrays(), "history": self.history}
@@ -1289,15 +1297,17 @@ def load(path: str | os.PathLike[str]) -> Sequential:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If the file cannot be opened; FileNotFoundError if there is none.
     ValueError
-        If the file is not a whole fastnn model.
+        If the file is not a whole fastnn model. Whatever a file claims, it takes no more memory
+        than its own size and that of the model, and nothing in it is executed.
     """
     config, arrays = files.load(path)
     try:
+        whole_number("n_features", config["n_features"], minimum=1)
         return _model_from(config, arrays)
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+    except Exception as error:  # an entry may be anything
         raise ValueError(f"{path} does not describe a fastnn model: {error}") from error
 
 
@@ -1312,13 +1322,20 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     if shapes != {name: array.shape for name, array in weights.items()}:
         raise ValueError("the arrays are not those of its layers")
     if n_features is not None:
-        model._network = model._new_network(whole_number("n_features", n_features, minimum=1))
+        model._network = model._new_network(n_features)
         model.set_weights([weights[name] for name in shapes])
-    model.epochs_trained = whole_number("epochs_trained", config["epochs_trained"], minimum=0)
-    model.metadata = dict(config["metadata"])
+    model.epochs_trained = count("epochs_trained", config["epochs_trained"])
+    if not isinstance(config["metadata"], dict):
+        raise TypeError(f"metadata={config['metadata']!r}: expected a dictionary")
+    model.metadata = config["metadata"]
     compiled = config["compiled"]
     optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
-    model.compile(optimizer, loss, [from_config(entry) for entry in compiled["metrics"]])
+    measured = [from_config(entry) for entry in items("metrics", compiled["metrics"], "[]")]
+    if not all(isinstance(one, metrics.Metric) for one in measured):
+        raise TypeError(f"metrics={measured!r}: expected metrics")
+    if not isinstance(loss, losses.Loss | None):
+        raise TypeError(f"loss={loss!r}: expected a loss")
+    model.compile(optimizer, loss, measured)
     model._state = restored_state(model._network, model._optimizer, compiled, slots)
     return model
 

@@ -2,14 +2,12 @@
 
 import math
 import os
-import sys
 from typing import Literal
 
 from fastnn._validation import Array, finite_number, flag, lookup, number_between, whole_number
 from fastnn.hooks import Callback, Logs
 from fastnn.optimizers import BELOW_1
 
-SMALLEST = sys.float_info.min  # a learning rate is more than nothing
 SIGNS = {"min": 1.0, "max": -1.0}
 
 Direction = Literal["auto", "min", "max"]
@@ -165,8 +163,8 @@ class ModelCheckpoint(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said above; in `fit` if its history has no such number, though
-        `save_best_only` asks for it, or the path names what there is not.
+        If an argument is not as said above; in `fit`, before it begins, if its history has no such
+        number, though `save_best_only` asks for it, or the path names what some epochs do not have.
     OSError
         In `fit` if the file cannot be written.
 
@@ -198,6 +196,21 @@ class ModelCheckpoint(Monitor):
     def check(self) -> None:
         if self.save_best_only:
             super().check()
+        known = [*self.params["metrics"]]
+        validated = self.save_best_only and self.monitor.startswith("val_")
+        if self.params["validation_freq"] > 1 and not validated:
+            known = [name for name in known if not name.startswith("val_")]
+        self._path(0, dict.fromkeys(known, 0.0))
+
+    def _path(self, epoch: int, logs: Logs) -> str:
+        try:
+            return self.filepath.format(epoch=epoch + 1, **logs)
+        except (LookupError, ValueError, AttributeError, TypeError) as error:
+            wrong = f"asks for {error}" if isinstance(error, LookupError) else f"fails: {error}"
+            raise ValueError(
+                f"filepath={self.filepath!r} {wrong}; known are epoch, {', '.join(logs)}, of every "
+                f"epoch, e.g. 'model-{{epoch:02d}}-{{loss:.3f}}.npz'"
+            ) from None
 
     def on_train_begin(self, logs: Logs) -> None:
         if self.save_best_only and not hasattr(self, "best"):  # as in Keras: a file is not
@@ -208,12 +221,7 @@ class ModelCheckpoint(Monitor):
             if self.monitor not in logs or not self.is_better(logs[self.monitor]):
                 return
             self.best = logs[self.monitor]
-        try:
-            path = self.filepath.format(epoch=epoch + 1, **logs)
-        except (KeyError, IndexError) as error:
-            raise ValueError(
-                f"filepath={self.filepath!r} asks for {error}; known are epoch, {', '.join(logs)}"
-            ) from None
+        path = self._path(epoch, logs)
         self.model.save(path)
         self.say(f"epoch {epoch + 1}: saved {path}")
 
@@ -300,6 +308,6 @@ class ReduceLROnPlateau(Monitor):
         optimizer = self.model.optimizer
         rate = optimizer.learning_rate
         if isinstance(rate, float) and rate > self.min_lr:
-            optimizer.learning_rate = max(rate * self.factor, self.min_lr, SMALLEST)
+            optimizer.learning_rate = max(rate * self.factor, self.min_lr)
             self._worse, self._resting = 0, self.cooldown
             self.say(f"learning rate {rate:g} reduced to {optimizer.learning_rate:g}")

@@ -129,7 +129,8 @@ class Optimizer:
     Parameters
     ----------
     learning_rate : float or Schedule
-        The step size, greater than 0, or a schedule that gives it from step to step.
+        The step size, at least 0, or a schedule that gives it from step to step. With 0 a
+        gradient moves nothing.
     weight_decay : float
         At every step all weights and biases first shrink by learning_rate * weight_decay of
         themselves, as in Keras.
@@ -205,7 +206,7 @@ class Optimizer:
                 f"learning_rate={rate!r}: expected a number or a Schedule; 'auto' is for "
                 f"SGD(learning_rate='auto') in batch mode"
             )
-        return real_number("learning_rate", rate, above=0)
+        return number_between("learning_rate", rate, 0, None, example=0.01)
 
     def _check(self, example: float, *names: str, low: float = 0, high: float | None = 1) -> None:
         """Numbers from `low` to `high`."""
@@ -334,7 +335,7 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float, Schedule or "auto"
-        The step size, greater than 0, or a schedule that gives it from step to step. "auto", for
+        The step size, at least 0, or a schedule that gives it from step to step. "auto", for
         batch mode, follows the cost L: Armijo's rule. A step is tried with twice the rate of the
         last one (1 at first); while L(W - rate * g) > L(W) - rate / 2 * sum g^2 for the gradient
         g, the rate is halved. So L falls at every step, or the weights stay. Without momentum,
@@ -350,7 +351,7 @@ class SGD(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        If `learning_rate` is not a finite number greater than 0, or `momentum` not one from 0 to 1.
+        If `learning_rate` is not a finite number of at least 0, or `momentum` not one from 0 to 1.
 
     Examples
     --------
@@ -401,7 +402,7 @@ class Adam(Optimizer):
     Parameters
     ----------
     learning_rate : float or Schedule
-        The step size, greater than 0, or a schedule that gives it from step to step.
+        The step size, at least 0, or a schedule that gives it from step to step.
     beta_1, beta_2 : float
         How much of the means stays at a step, from 0 to below 1.
     epsilon : float
@@ -473,7 +474,7 @@ class RMSprop(Optimizer):
     Parameters
     ----------
     learning_rate : float or Schedule
-        The step size, greater than 0, or a schedule that gives it from step to step.
+        The step size, at least 0, or a schedule that gives it from step to step.
     rho : float
         How much of the mean stays at a step, from 0 to 1.
     momentum : float
@@ -518,7 +519,7 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     learning_rate : float or Schedule
-        The step size, greater than 0, or a schedule that gives it from step to step.
+        The step size, at least 0, or a schedule that gives it from step to step.
     initial_accumulator_value : float
         What v begins with, at least 0.
     epsilon : float
@@ -631,10 +632,10 @@ def remedy(optimizer: Optimizer, step: int, layers: Array, *, standardised: bool
     scale = "the features (with a Normalization layer) and, in a regression, the targets"
     if standardised:
         scale = "the targets, in a regression"
-    if optimizer.follows_cost:
-        return f"Standardise {scale}"
     rate, decay = optimizer.rate(step), layers[:, 2].max(initial=0)
-    hundredth = 0.01 / rate if rate else 0.0
+    if optimizer.follows_cost or not rate:
+        return f"Standardise {scale}"
+    hundredth = 0.01 / rate
     for name, factor, small in (
         (f"L2({decay / 2:g})", decay, f"L2({hundredth:g})"),
         (

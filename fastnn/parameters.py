@@ -16,9 +16,9 @@ from fastnn._validation import Array, number_between
 from fastnn.activations import ACTIVATIONS
 from fastnn.arguments import MODES
 from fastnn.hooks import Callback
-from fastnn.layers import Dense, Dropout, Layer
+from fastnn.layers import LARGEST_RATE, Dense, Dropout, Layer
 from fastnn.losses import LOSSES, Loss
-from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
+from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, SMALLEST_EPSILON, Adam, Optimizer
 from fastnn.regularizers import SharedL2
 from fastnn.schedules import Schedule
 from fastnn.training import batch_size_for
@@ -85,7 +85,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="left")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({*LOSSES, *LOSS_WORDS}), Loss],
@@ -100,14 +100,14 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "epsilon": [Interval(Real, SMALLEST_EPSILON, None, closed="left")],
         "n_iter_no_change": [
             Interval(Integral, 1, None, closed="left"),
             Options(Real, {np.inf}),
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "out_activation": [StrOptions({*ACTIVATIONS, *ACTIVATION_WORDS}), None],
-        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+        "dropout": [Interval(Real, 0, LARGEST_RATE, closed="both"), list, tuple],
         "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "mode": [StrOptions(set(MODES)), None],
         "average": ["boolean"],
@@ -187,7 +187,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 f"dropout={given!r} holds {len(rates)} rates, but there are {n_hidden} hidden "
                 f"layers; expected one for each, e.g. dropout={[0.5] * n_hidden!r}"
             )
-        return [number_between("dropout", rate, 0, 1, example=0.5) for rate in rates]
+        return [number_between("dropout", rate, 0, LARGEST_RATE, example=0.5) for rate in rates]
 
     def _layers(self, n_outputs: int, output_activation: str) -> list[Layer]:
         sizes = self._hidden_sizes

@@ -436,9 +436,6 @@ class BaseMLP(Parameters):
         except Diverged as error:
             self._settle_divergence(error)
             return False
-        finally:  # clones of the estimator would copy the network with them
-            for callback in callbacks:
-                vars(callback).pop("model", None)
         return True
 
     def _settle_divergence(self, error: Diverged) -> None:
@@ -458,9 +455,9 @@ class BaseMLP(Parameters):
     def _remedy(self) -> str:
         """What to do when training has diverged."""
         scale = "scale the features, e.g. in a Pipeline behind StandardScaler()"
-        if self._is_lbfgs:
-            return f"Most likely the data are to blame: {scale}"
         rate = self._optimizer.rate(0)
+        if self._is_lbfgs or not rate:
+            return f"Most likely the data are to blame: {scale}"
         smaller = f"learning_rate_init={rate / 10:g}"
         if isinstance(self.solver, Optimizer):
             smaller = f"solver={type(self.solver).__name__}({rate / 10:g})"

@@ -9,6 +9,8 @@ from fastnn.layers import Normalization
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, State
 
+LARGEST_COUNT = 2**53
+
 
 def named_arrays(
     network: Network | None, state: State | None, layer: Normalization | None
@@ -33,6 +35,14 @@ def sorted_arrays(
     return {name: arrays[name] for name in arrays if name not in others}, slots, statistics
 
 
+def count(name: str, value: object) -> int:
+    """How many steps or epochs there were, as a file has it: no more than a double can count."""
+    number = whole_number(name, value, minimum=0)
+    if number > LARGEST_COUNT:
+        raise ValueError(f"{name}={number}: expected {LARGEST_COUNT} at most")
+    return number
+
+
 def restored_state(
     network: Network | None,
     optimizer: Optimizer,
@@ -40,7 +50,7 @@ def restored_state(
     arrays: Mapping[str, Array],
 ) -> State | None:
     """What the optimiser remembered, None if it had made no step."""
-    step = whole_number("step", settings["step"], minimum=0)
+    step = count("step", settings["step"])
     if network is None or not (step or arrays):
         return None
     state = new_state(network, optimizer)

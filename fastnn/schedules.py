@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn._validation import Array, flag, items, number_between, real_number, whole_number
+from fastnn._validation import Array, flag, items, number_between, whole_number
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ExponentialDecay(Schedule):
     Parameters
     ----------
     initial_learning_rate : float
-        The rate of step 0, greater than 0.
+        The rate of step 0, at least 0.
     decay_steps : int
         After how many steps the rate has been multiplied by `decay_rate`.
     decay_rate : float
@@ -92,7 +92,7 @@ class ExponentialDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
-        self._check(real_number, "initial_learning_rate", above=0)
+        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
         self._check(whole_number, "decay_steps", minimum=1)
         self._check(number_between, "decay_rate", low=0, high=1, example=0.96)
         self._check(flag, "staircase")
@@ -119,7 +119,7 @@ class PiecewiseConstantDecay(Schedule):
     boundaries : sequence of int
         At least one step, each greater than the one before.
     values : sequence of float
-        The rates, one more than boundaries, each greater than 0.
+        The rates, one more than boundaries, each at least 0.
 
     Raises
     ------
@@ -139,7 +139,7 @@ class PiecewiseConstantDecay(Schedule):
 
     def __post_init__(self) -> None:
         self._check(_steps, "boundaries")
-        self._check(_positive_rates, "values")
+        self._check(_rates, "values")
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
                 f"values has {len(self.values)} rates for {len(self.boundaries)} boundaries: "
@@ -162,9 +162,11 @@ def _steps(name: str, values: object) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def _positive_rates(name: str, values: object) -> tuple[float, ...]:
+def _rates(name: str, values: object) -> tuple[float, ...]:
     listed = items(name, values, "[0.1, 0.03, 0.01]")
-    return tuple(real_number(f"{name}[{i}]", rate, above=0) for i, rate in enumerate(listed))
+    return tuple(
+        number_between(f"{name}[{i}]", rate, 0, None, example=0.1) for i, rate in enumerate(listed)
+    )
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class PolynomialDecay(Schedule):
     Parameters
     ----------
     initial_learning_rate : float
-        The rate of step 0, greater than 0.
+        The rate of step 0, at least 0.
     decay_steps : int
         How many steps the way takes.
     end_learning_rate : float
@@ -209,10 +211,10 @@ class PolynomialDecay(Schedule):
     cycle: bool = False
 
     def __post_init__(self) -> None:
-        self._check(real_number, "initial_learning_rate", above=0)
+        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
         self._check(whole_number, "decay_steps", minimum=1)
         self._check(number_between, "end_learning_rate", low=0, high=None, example=0.0001)
-        self._check(real_number, "power", above=0)
+        self._check(number_between, "power", low=0, high=None, example=1)
         self._check(flag, "cycle")
 
     def rates(self, steps: Array) -> Array:
@@ -239,13 +241,13 @@ class CosineDecay(Schedule):
     Parameters
     ----------
     initial_learning_rate : float
-        The rate of step 0, greater than 0; with a warm-up 0 will do.
+        The rate of step 0, at least 0.
     decay_steps : int
         How many steps the fall takes, without those of the warm-up.
     alpha : float
         The last rate as a share of the highest, from 0 to 1.
     warmup_target : float, optional
-        The rate at the end of the warm-up, greater than 0; None is no warm-up.
+        The rate at the end of the warm-up, at least 0; None is no warm-up.
     warmup_steps : int
         How many steps the warm-up takes.
 
@@ -269,15 +271,13 @@ class CosineDecay(Schedule):
     warmup_steps: int = 0
 
     def __post_init__(self) -> None:
+        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
         self._check(whole_number, "decay_steps", minimum=1)
         self._check(number_between, "alpha", low=0, high=1, example=0.1)
         self._check(whole_number, "warmup_steps", minimum=0)
         if self.warmup_target is not None:
-            self._check(real_number, "warmup_target", above=0)
-            self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
-            return
-        self._check(real_number, "initial_learning_rate", above=0)
-        if self.warmup_steps:
+            self._check(number_between, "warmup_target", low=0, high=None, example=0.1)
+        elif self.warmup_steps:
             raise ValueError(
                 f"warmup_steps={self.warmup_steps} without a rate to warm up to: say which, e.g. "
                 f"warmup_target=0.1, or leave warmup_steps out"
@@ -306,7 +306,7 @@ class CosineDecayRestarts(Schedule):
     Parameters
     ----------
     initial_learning_rate : float
-        The rate of step 0, greater than 0.
+        The rate of step 0, at least 0.
     first_decay_steps : int
         How many steps the first period has.
     t_mul : float
@@ -336,7 +336,7 @@ class CosineDecayRestarts(Schedule):
     alpha: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check(real_number, "initial_learning_rate", above=0)
+        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
         self._check(whole_number, "first_decay_steps", minimum=1)
         self._check(number_between, "t_mul", low=1, high=1e6, example=2)
         self._check(number_between, "m_mul", low=0, high=1, example=1)
@@ -375,7 +375,7 @@ class InverseTimeDecay(Schedule):
     Parameters
     ----------
     initial_learning_rate : float
-        The rate of step 0, greater than 0.
+        The rate of step 0, at least 0.
     decay_steps : int
         Over how many steps `decay_rate` is added to the divisor.
     decay_rate : float
@@ -402,7 +402,7 @@ class InverseTimeDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
-        self._check(real_number, "initial_learning_rate", above=0)
+        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
         self._check(whole_number, "decay_steps", minimum=1)
         self._check(number_between, "decay_rate", low=0, high=None, example=0.5)
         self._check(flag, "staircase")
@@ -427,7 +427,7 @@ class InverseScaling(Schedule):
     Parameters
     ----------
     initial_learning_rate : float
-        The rate of step 0, greater than 0.
+        The rate of step 0, at least 0.
     power : float
         At least 0; 0.5 suits a mean of noisy gradients, 1 is `InverseTimeDecay`.
 
@@ -448,7 +448,7 @@ class InverseScaling(Schedule):
     power: float = 0.5
 
     def __post_init__(self) -> None:
-        self._check(real_number, "initial_learning_rate", above=0)
+        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
         self._check(number_between, "power", low=0, high=None, example=0.5)
 
     def rates(self, steps: Array) -> Array:
@@ -471,7 +471,7 @@ class OneCycle(Schedule):
     Parameters
     ----------
     max_learning_rate : float
-        The highest rate, greater than 0.
+        The highest rate, at least 0.
     total_steps : int
         How many steps the whole cycle has.
     pct_start : float
@@ -501,7 +501,7 @@ class OneCycle(Schedule):
     final_div_factor: float = 1e4
 
     def __post_init__(self) -> None:
-        self._check(real_number, "max_learning_rate", above=0)
+        self._check(number_between, "max_learning_rate", low=0, high=None, example=0.01)
         self._check(whole_number, "total_steps", minimum=1)
         self._check(number_between, "pct_start", low=0, high=1, example=0.3)
         self._check(number_between, "div_factor", low=1, high=None, example=25)

@@ -1,5 +1,6 @@
 """Single steps of the weights that gradient descent does not make by itself."""
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -41,7 +42,7 @@ def follow_cost(
     kept = parameters.copy()
     # Not np.dot, whose bits depend on the number of BLAS's threads.
     slope = float(np.multiply(direction, gradient, dtype=np.float64).sum())
-    rate, lowered = 2 * state.rate, False
+    rate, lowered = min(2 * state.rate, sys.float_info.max), False  # infinity would stay so
     try:
         while not lowered and rate * slope > ROUNDING * abs(before):
             parameters[:] = kept - rate * direction

@@ -1,10 +1,16 @@
 """Callbacks by what they do: the order of the hooks, early stopping, checkpoints, logs."""
 
+import copy
 import csv
+import pickle
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_validate
 
 from fastnn import (
     LBFGS,
@@ -16,14 +22,20 @@ from fastnn import (
     EarlyStopping,
     LambdaCallback,
     LearningRateScheduler,
+    MLPClassifier,
     ModelCheckpoint,
+    Progress,
     ReduceLROnPlateau,
     Sequential,
     StopAt,
     TerminateOnNaN,
     load,
+    progress,
 )
 from fastnn.hooks import HOOKS
+from fastnn.metrics import TAKEN
+from fastnn.own_metric import OwnMetric
+from fastnn.training import recorded
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)
@@ -796,6 +808,223 @@ def test_a_checkpoint_keeps_the_best_of_all_fits(tmp_path):
 def test_a_checkpoint_of_another_kind_of_file_is_refused_at_once():
     with pytest.raises(ValueError, match=r"filepath='x.keras': models are .npz files"):
         ModelCheckpoint("x.keras")
+
+
+# ---- copies -------------------------------------------------------------------------------------
+
+
+def halve(epoch, rate):
+    return rate / 2
+
+
+def note(epoch, logs):
+    pass
+
+
+CALLBACKS = {
+    "CSVLogger": lambda folder: CSVLogger(folder / "log.csv"),
+    "EarlyStopping": lambda folder: EarlyStopping("loss", patience=2),
+    "LambdaCallback": lambda folder: LambdaCallback(on_epoch_end=note),
+    "LearningRateScheduler": lambda folder: LearningRateScheduler(halve),
+    "ModelCheckpoint": lambda folder: ModelCheckpoint(
+        folder / "best.npz", "loss", save_best_only=True
+    ),
+    "Progress": lambda folder: Progress(lines=1),
+    "Progress with a bar": lambda folder: Progress(),
+    "ReduceLROnPlateau": lambda folder: ReduceLROnPlateau("loss"),
+    "StopAt": lambda folder: StopAt(seconds=1000),
+    "TerminateOnNaN": lambda folder: TerminateOnNaN(),
+}
+COPIES = {
+    "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+}
+
+
+class Copying(Callback):
+    """Copies others in every hook."""
+
+    def __init__(self, others, copied):
+        self.others, self.copied, self.made = others, copied, []
+
+    def on_train_begin(self, logs):
+        self.made.append(self.copied(self.others))
+
+    def on_slice_end(self, n_rows, logs):
+        self.made.append(self.copied(self.others))
+
+    def on_train_end(self, logs):
+        self.made.append(self.copied(self.others))
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize("made", CALLBACKS.values(), ids=CALLBACKS)
+def test_a_callback_is_copied_before_in_and_after_a_fit(
+    tmp_path, monkeypatch, capsys, made, copied
+):
+    monkeypatch.setattr(progress, "_is_terminal", lambda stream: True)
+    callback = made(tmp_path)
+    watch = Copying(callback, copied)
+    first = copied(callback)
+    fit(model_for(), epochs=2, callbacks=[first, callback, watch])
+    for twin in [*watch.made, copied(callback)]:
+        assert not hasattr(twin, "model")
+        assert not hasattr(twin, "params")
+        fit(model_for(), epochs=1, callbacks=[twin])
+
+
+@pytest.mark.parametrize("made", CALLBACKS.values(), ids=CALLBACKS)
+def test_an_estimator_with_a_callback_is_copied_in_and_after_a_fit(
+    tmp_path, monkeypatch, capsys, made
+):
+    monkeypatch.setattr(progress, "_is_terminal", lambda stream: True)
+    y, callback = Y > 0, made(tmp_path)
+    watch = LambdaCallback(
+        on_epoch_end=lambda epoch, logs: (pickle.dumps(callback), copy.deepcopy(clf), clone(clf))
+    )
+    clf = MLPClassifier(3, max_iter=2, tol=0, callbacks=[callback, watch], random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clf.fit(X, y)
+        clf.set_params(callbacks=[callback])
+        for twin in (pickle.loads(pickle.dumps(clf)), clone(clf)):
+            twin.fit(X, y)
+        assert len(cross_validate(clf, X, y, cv=2)["test_score"]) == 2
+
+
+def test_the_results_of_a_callback_are_in_its_copies():
+    callback = EarlyStopping("loss")
+    fit(model_for(), epochs=3, callbacks=[callback])
+    twin = pickle.loads(pickle.dumps(callback))
+    assert (twin.best, twin.best_epoch) == (callback.best, callback.best_epoch)
+    assert callback.model.epochs_trained == 3  # the callback itself keeps its model
+
+
+# ---- a table that goes on -----------------------------------------------------------------------
+
+
+def table(path, separator=","):
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        return list(csv.reader(file, delimiter=separator))
+
+
+def append_to(path, content, separator=",", **options):
+    path.write_bytes(content)
+    model = model_for()
+    callback = CSVLogger(path, separator, append=True)
+    return fit(model, epochs=2, callbacks=[callback], **options)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"learning_rate,samples_per_second,seconds,loss,epoch\r\n1,2,3,4,5\r\n",
+        b"learning_rate,samples_per_second,seconds,loss,epoch\n1,2,3,4,5",  # no end of the line
+        b"\xef\xbb\xbflearning_rate,samples_per_second,seconds,loss,epoch\n1,2,3,4,5\n",
+        b'"learning_rate","samples_per_second","seconds","loss","epoch"\n1,2,3,4,5\n',
+    ],
+    ids=["another order", "no newline", "a mark of UTF-8", "quotes"],
+)
+def test_a_table_goes_on_in_the_order_of_its_columns(tmp_path, start):
+    path = tmp_path / "log.csv"
+    history = append_to(path, start)
+    names, before, *rows = table(path)
+    assert before == ["1", "2", "3", "4", "5"]
+    assert [float(row[names.index("loss")]) for row in rows] == history["loss"]
+    assert [row[names.index("epoch")] for row in rows] == ["0", "1"]
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_an_empty_file_gets_the_names(tmp_path, start):
+    path = tmp_path / "log.csv"
+    history = append_to(path, start)
+    assert table(path)[0] == ["epoch", *history]
+    assert len(table(path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("start", "separator", "options"),
+    [
+        (b"epoch,loss,seconds,samples_per_second\n", ",", {}),
+        (b"epoch,loss,seconds,samples_per_second,learning_rate,more\n", ",", {}),
+        (b"epoch,loss,loss,seconds,samples_per_second,learning_rate\n", ",", {}),
+        (b"epoch,loss,seconds,samples_per_second,learning_rate\n", ";", {}),
+        (b"epoch,loss,seconds,samples_per_second,learning_rate\n", ",", {"validation_split": 0.5}),
+        (b"0,0.5,1,2,0.1\n", ",", {}),
+        (b"\n", ",", {}),
+        (b"\xff\xfe\x00", ",", {}),
+    ],
+    ids=["fewer", "more", "twice", "separator", "validation", "no names", "empty line", "bytes"],
+)
+def test_a_table_of_other_columns_is_refused_before_anything_moves(
+    tmp_path, start, separator, options
+):
+    path, model = tmp_path / "log.csv", model_for()
+    path.write_bytes(start)
+    with pytest.raises(ValueError, match="log.csv (has the columns|is not a CSV file)"):
+        fit(model, callbacks=[CSVLogger(path, separator, append=True)], **options)
+    assert not model.built
+    assert path.read_bytes() == start
+
+
+@pytest.mark.parametrize("separator", ["", ", ", "\n", '"', None, 3])
+def test_what_is_no_separator_is_refused_at_once(separator):
+    with pytest.raises(ValueError, match="expected one character, e.g. separator=';'"):
+        CSVLogger("log.csv", separator)
+
+
+# ---- names --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{epoch:q}", "{loss:d}", "{loss.x}", "{loss[0]}", "{", "}", "{}", "{0}", "{acc}"]
+)
+def test_a_pattern_that_cannot_be_filled_is_refused_before_anything_moves(tmp_path, pattern):
+    model = model_for()
+    with pytest.raises(ValueError, match="known are epoch, loss, .*e.g. 'model-"):
+        fit(model, callbacks=[ModelCheckpoint(tmp_path / f"{pattern}.npz")])
+    assert not model.built
+
+
+def test_a_pattern_with_numbers_that_some_epochs_lack_is_refused(tmp_path):
+    model, path = model_for(), tmp_path / "{val_loss:.2f}.npz"
+    options = {"validation_data": (X, Y), "validation_freq": 2, "epochs": 4}
+    with pytest.raises(ValueError, match="asks for 'val_loss'"):
+        fit(model, callbacks=[ModelCheckpoint(path)], **options)
+    assert not model.built
+    fit(model, callbacks=[ModelCheckpoint(path, save_best_only=True)], **options)
+    assert list(tmp_path.iterdir())
+
+
+def test_every_name_that_a_fit_records_is_taken():
+    optimizer = SGD(0.1, clipnorm=1.0)
+    names = recorded(optimizer, [], validated=True)
+    assert {name for name in names if not name.startswith("val_")} | {"epoch"} == {*TAKEN}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*TAKEN, "val_loss", "val_x", "", " ", "a{b", "a}", "f1.5", "f[0]", "f!r", "f:d", "a\nb", "\0"],
+)
+@pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
+def test_names_that_a_history_or_a_file_cannot_hold_are_refused_by_compile(name, argument):
+    def own(y_true, y_pred):
+        return 1.0
+
+    own.__name__ = name or "{}"
+    with pytest.raises(ValueError, match="name=.*e.g. name='top_3'"):
+        model_for().compile("SGD", "mse", **{argument: [own]})
+
+
+def test_a_name_with_other_signs_is_held_by_table_and_checkpoint(tmp_path):
+    name = 'top-3 "a", é%'
+    model = model_for()
+    model.compile("SGD", "mse", [OwnMetric(lambda y_true, y_pred: 0.5, name=name)])
+    callbacks = [CSVLogger(tmp_path / "log.csv"), ModelCheckpoint(tmp_path / f"{{{name}}}.npz")]
+    fit(model, callbacks=callbacks)
+    assert name in table(tmp_path / "log.csv")[0]
+    assert (tmp_path / "0.5.npz").exists()
 
 
 def test_kerass_module_has_all_callbacks():

@@ -456,7 +456,8 @@ def test_targets_that_cannot_be_learned(fastnn_main, tmp_path, targets, options,
         (["--epochs", "0"], "argument --epochs: got '0'; expected a whole number"),
         (["--epochs", "1.5"], "argument --epochs: got '1.5'; expected a whole number"),
         (["--seed", "-1"], "argument --seed: got '-1'; expected a whole number of at least 0"),
-        (["--learning-rate", "0"], "argument --learning-rate: got '0'; expected a number above 0"),
+        (["--learning-rate", "-1"], "argument --learning-rate: got '-1'; expected a number from 0"),
+        (["--learning-rate", "inf"], "argument --learning-rate: got 'inf'"),
         (["--learning-rate", "nan"], "argument --learning-rate: got 'nan'"),
         (["--learning-rate", "x"], "argument --learning-rate: got 'x'"),
         (["--validation", "1"], "argument --validation: got '1'; expected a share"),
@@ -589,3 +590,35 @@ def test_files_that_are_no_models(fastnn_main, two_classes, tmp_path):
     other.save(tmp_path / "other.npz")
     message = refusal(fastnn_main, "evaluate", "other.npz", two_classes)
     assert message.startswith("other.npz does not say which columns it takes")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"features": None},
+        {"features": [1, [2]]},
+        {"target": 3},
+        {"classes": None},
+        {"classes": [["no"], {}]},
+        {"classes": ["a", "b", "c"]},
+        {"delimiter": ""},
+        {"delimiter": None},
+        {"task": ["regression"]},
+        {"colour": "red"},
+    ],
+    ids=str,
+)
+def test_a_model_of_another_table_than_it_says(fastnn_main, model, two_classes, tmp_path, wrong):
+    loaded = fastnn.load(tmp_path / model)
+    loaded.metadata |= wrong
+    loaded.save(tmp_path / "wrong.npz")
+    for command in ("predict", "evaluate"):
+        message = refusal(fastnn_main, command, "wrong.npz", two_classes)
+        assert message.startswith("wrong.npz does not say which columns it takes")
+
+
+def test_a_learning_rate_of_0_is_not_the_default(fastnn_main, two_classes):
+    options = "--target", "y", "--epochs", "1", "--learning-rate", "0"
+    code, output, _ = fastnn_main("train", two_classes, *options)
+    assert code == 0
+    assert "learning rate 0\n" in output

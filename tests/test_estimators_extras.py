@@ -50,6 +50,8 @@ from fastnn import (
     perceptron,
     rowset,
 )
+from fastnn.layers import LARGEST_RATE
+from fastnn.optimizers import SMALLEST_EPSILON
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -1068,3 +1070,19 @@ def test_a_line_search_takes_all_rows_however_many_they_are():
     reg = MLPRegressor(**SHORT | {"solver": SGD("auto")}).fit(many, np.tile(NUMBERS, 3))
     assert reg.model_.history.params["mode"] == "batch"
     assert reg.loss_curve_ == sorted(reg.loss_curve_, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "allowed", "refused"),
+    [
+        ("learning_rate_init", 0, -1e-9),
+        ("epsilon", SMALLEST_EPSILON, SMALLEST_EPSILON / 2),
+        ("dropout", LARGEST_RATE, np.nextafter(LARGEST_RATE, 1)),
+        ("dropout", [LARGEST_RATE], [1.0]),
+    ],
+)
+def test_bounds_are_those_of_what_a_parameter_stands_for(parameter, allowed, refused):
+    settings = {"hidden_layer_sizes": (3,), "max_iter": 1, "tol": 0, "random_state": 0}
+    MLPClassifier(**settings | {parameter: allowed}).fit(X, BINARY)
+    with pytest.raises(ValueError, match=f"(?i){parameter}"):
+        MLPClassifier(**settings | {parameter: refused}).fit(X, BINARY)

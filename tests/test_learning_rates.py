@@ -16,10 +16,13 @@ from fastnn import (
     Callback,
     Dense,
     Dropout,
+    LambdaCallback,
+    LearningRateScheduler,
     ReduceLROnPlateau,
     RMSprop,
     Sequential,
     load,
+    schedules,
 )
 from fastnn.network import Network
 from fastnn.schedules import (
@@ -134,7 +137,7 @@ def test_a_rate_set_within_an_epoch_holds_from_the_next_slice_on(optimizer):
     assert history["learning_rate"] == [0.01]
 
 
-@pytest.mark.parametrize("rate", [0, -0.1, np.nan, np.inf, "auto", "fast"])
+@pytest.mark.parametrize("rate", [-0.1, np.nan, np.inf, "auto", "fast"])
 def test_what_is_no_rate_cannot_be_set(rate):
     model = model_for(Adam(0.1))
     with pytest.raises(ValueError, match="learning_rate"):
@@ -266,11 +269,62 @@ def test_a_plateau_lowers_the_rate_of_a_fit():
 
 
 @pytest.mark.parametrize("factor", [0.0, 1e-10])
-def test_a_rate_never_becomes_zero(factor):
+def test_a_rate_may_be_lowered_to_zero(factor):
     model = model_for(SGD(0.1))
     callback = ReduceLROnPlateau("loss", factor=factor, patience=1, min_delta=100)
     rates = fit(model, "batch", epochs=50, callbacks=[callback])["learning_rate"]
-    assert 0 < rates[-1] < 1e-300
+    assert rates[0] > rates[-1] == 0
+
+
+# ---- a rate of 0 --------------------------------------------------------------------------------
+
+OPTIMIZERS_OF_0 = [
+    SGD(0),
+    SGD(0, momentum=0.9, nesterov=True),
+    SGD(0, weight_decay=0.1, clipnorm=1.0),
+    Adam(0),
+    AdamW(0),
+    RMSprop(0, momentum=0.5),
+    Adagrad(0, use_ema=True),
+    SGD(schedules.ExponentialDecay(0, 10, 0.5)),
+    SGD(schedules.PiecewiseConstantDecay([1], [0, 0])),
+    SGD(schedules.PolynomialDecay(0, 10, 0)),
+    SGD(schedules.CosineDecay(0, 10, warmup_target=0, warmup_steps=2)),
+    SGD(schedules.CosineDecayRestarts(0, 10)),
+    SGD(schedules.InverseTimeDecay(0, 10, 0.5)),
+    SGD(schedules.InverseScaling(0)),
+    SGD(schedules.OneCycle(0, 10)),
+]
+
+
+@modes
+@pytest.mark.parametrize("optimizer", OPTIMIZERS_OF_0, ids=repr)
+def test_a_rate_of_0_moves_nothing(optimizer, mode):
+    model = model_for(optimizer)
+    model.build(X.shape[1])
+    before = [weights.tobytes() for weights in model.get_weights()]
+    rates = fit(model, mode, epochs=2)["learning_rate"]
+    assert rates == [0, 0]
+    assert [weights.tobytes() for weights in model.get_weights()] == before
+
+
+@pytest.mark.parametrize("way", ["scheduler", "setter", "plateau"])
+def test_a_rate_of_0_may_be_set_in_training_and_left_again(way):
+    def begin(epoch, logs):
+        model.optimizer.learning_rate = (0.1, 0, 0.1)[epoch]
+
+    model = model_for(SGD(0.1))
+    callback = {
+        "scheduler": LearningRateScheduler(lambda epoch: (0.1, 0, 0.1)[epoch]),
+        "setter": LambdaCallback(on_epoch_begin=begin),
+        "plateau": ReduceLROnPlateau("loss", factor=0, patience=1, min_delta=100),
+    }[way]
+    kept = []
+    keep = LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(model.get_weights()))
+    rates = fit(model, "batch", epochs=3, callbacks=[callback, keep])["learning_rate"]
+    assert rates == ([0.1, 0.1, 0] if way == "plateau" else [0.1, 0, 0.1])
+    still = [all(map(np.array_equal, a, b)) for a, b in zip(kept, kept[1:], strict=False)]
+    assert still == ([False, True] if way == "plateau" else [True, False])
 
 
 def test_a_monitor_that_is_not_there_is_refused_by_name():

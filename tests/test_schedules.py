@@ -321,8 +321,8 @@ NEEDED = {
     OneCycle: {"max_learning_rate": 0.1, "total_steps": 100},
 }
 NAN, INF = float("nan"), float("inf")
-NO_RATES = [(0, "finite number greater than 0"), (-0.1, "greater than 0"), (NAN, "finite")]
-NO_RATES += [(INF, "finite"), ("0.1", "expected a number, e.g."), (None, "expected a number")]
+NO_RATES = [(-0.1, "a number at least 0, e.g."), (NAN, "at least 0"), (INF, "at least 0")]
+NO_RATES += [("0.1", "expected a number, e.g."), (None, "expected a number")]
 NO_STEPS = [(0, "at least 1"), (-5, "at least 1"), (1.5, "whole number, e.g."), (True, "whole")]
 NO_SHARES = [(-0.1, "from 0 to 1, e.g."), (1.1, "from 0 to 1"), (NAN, "from 0 to 1"), ("a", "num")]
 NO_AMOUNTS = [(-0.1, "at least 0, e.g."), (INF, "at least 0"), (None, "expected a number")]
@@ -345,7 +345,7 @@ WRONG = {
         "values": [
             ([0.1, 0.2], "2 rates for 2 boundaries"),
             ([], "0 rates for 2 boundaries"),
-            ([0.1, 0.0, 0.2], r"values\[1\]=0.0: expected a finite number greater than 0"),
+            ([0.1, -0.1, 0.2], r"values\[1\]=-0.1: expected a number at least 0"),
             ([0.1, "b", 0.2], r"values\[1\]='b': expected a number"),
             (0.1, r"values=0.1: expected a list, e.g. values=\[0.1, 0.03, 0.01\]"),
         ],
