@@ -36,9 +36,16 @@ def class_weights(
 
 
 def _labels(y: Array, kind: TargetKind) -> Array:
-    """The class of each row, 0 for the target -1; of rows of probabilities the likeliest."""
+    """The class of each row, 0 for the target -1."""
     if kind == "classes":
-        return y[:, 0].astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
+        if y.shape[1] == 1:
+            return y[:, 0].astype(np.intp)
+        if not np.isin(y, (0, 1)).all():
+            raise ValueError(
+                "class_weight needs labels or one-hot rows, but y holds probabilities between; "
+                "weigh rows with sample_weight instead, e.g. sample_weight = y @ [1.0, 5.0, 1.0]"
+            )
+        return y.argmax(axis=1)
     if kind not in ("signs", "probabilities"):
         raise ValueError(
             "class_weight needs a loss whose targets are classes, such as "
