@@ -558,7 +558,7 @@ def _shares_of_sigmoids(z: Array) -> Array:
     sigmoids, which may all be 0; the largest p is where the largest z is."""
     z_double = z.astype(np.float64)
     logs = np.minimum(z_double, 0) - np.log1p(np.exp(-np.abs(z_double)))
-    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares: Array = np.exp(logs - logs.max(axis=1, keepdims=True))
     shares = (shares / shares.sum(axis=1, keepdims=True)).astype(z.dtype)
     rows, places = np.arange(len(z)), z.argmax(axis=1)
     tied = shares.argmax(axis=1) != places  # by rounding

@@ -574,7 +574,7 @@ def test_an_estimator_with_a_loss_of_ones_own_is_a_regressor_unless_there_are_cl
     np.testing.assert_array_equal(estimator.predict(X), model.predict(X).ravel())
     assert estimator.partial_fit(X, y).model_ is model
     assert np.isfinite(cross_val_score(estimator, X, y, cv=2)).all()
-    with pytest.raises(ValueError, match="from which output on Dense.1, 'linear'. means the second"):
+    with pytest.raises(ValueError, match="on Dense.1, 'linear'. means the second"):
         model.as_estimator(classes=["no", "yes"])
     several = network_of(Dense(2), np.stack([y, -y], axis=1)).as_estimator()
     assert isinstance(several, MLPRegressor) and several.predict(X).shape == (len(X), 2)
