@@ -228,7 +228,7 @@ cdef inline vec softplus(vec x) noexcept nogil:
     return where(x < spread(0), spread(0), x) + log1p(exp(-absolute(x)))
 
 
-# ---- twice the digits: a number as the sum of two, of which the second is what the first lacks ----
+# ---- twice the digits: a number as the sum of two, the second being what the first lacks -------
 
 cdef struct Twofold:
     vec high
