@@ -373,7 +373,10 @@ def _for_classes(name: str, array: Array) -> str:
 def sample_weights(
     weights: object | None, dtype: str, *, n_rows: int, name: str = "sample_weight"
 ) -> Array:
-    """Check the sample weights; an empty array if there are none."""
+    """Check the sample weights; an empty array if there are none.
+
+    1 over the sum of any of them is a normal number: the core takes subnormal ones for 0.
+    """
     if weights is None:
         return np.empty(0, dtype)
     array = _numeric_array(name, weights, "Pass one number for each row.")
@@ -381,7 +384,17 @@ def sample_weights(
         raise ValueError(f"{name} has shape {array.shape}; expected ({n_rows},)")
     if not (array.min() >= 0 and np.isfinite(array.max())):
         raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected >= 0")
-    return _rounded(name, array, dtype)
+    checked = _rounded(name, array, dtype)
+    limits = np.finfo(dtype)
+    with np.errstate(over="ignore"):
+        total = float(checked.sum(dtype=np.float64))
+    if total > float(limits.max) / 256:  # of a mean over outputs, too
+        raise ValueError(
+            f"{name} adds up to {total:g}, too much for {dtype}; divide by the largest: "
+            f"{name} / np.max({name})"
+        )
+    is_subnormal = (checked > 0) & (checked < limits.tiny)
+    return np.where(is_subnormal, 0, checked) if is_subnormal.any() else checked
 
 
 def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:

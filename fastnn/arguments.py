@@ -178,10 +178,19 @@ class Rows:
         inputs()  # whatever is wrong with the model is not the first chunk's fault
         if steps is not None:
             steps = whole_number("steps_per_epoch", steps, minimum=1)
+        signs: set[float] = set()  # what the chunks of a hinge loss have for "no"
 
         def read(X: object, y: object, sample_weight: object | None = None) -> Data:
             asked = inputs()
-            return asked.weighed(asked.data(X, y, sample_weight), self.class_weight)
+            data = asked.data(X, y, sample_weight)
+            if asked.loss.targets == "signs":
+                signs.update({float(data.y.min())} - {1.0})
+                if len(signs) > 1:
+                    raise ValueError(
+                        "some chunks have y of -1 and 1, others of 0 and 1; expected one of the "
+                        "two in all of them, e.g. y = np.where(y > 0, 1, -1)"
+                    )
+            return asked.weighed(data, self.class_weight)
 
         return Chunks(chunks, steps, n_epochs, read)
 

@@ -36,9 +36,9 @@ def class_weights(
 
 
 def _labels(y: Array, kind: TargetKind) -> Array:
-    """The class of each row, 0 for the target -1; of rows of probabilities the likeliest."""
+    """The class of each row, 0 for the target -1."""
     if kind == "classes":
-        return y[:, 0].astype(np.intp) if y.shape[1] == 1 else y.argmax(axis=1)
+        return y[:, 0].astype(np.intp) if y.shape[1] == 1 else _labels_of_rows(y)
     if kind not in ("signs", "probabilities"):
         raise ValueError(
             "class_weight needs a loss whose targets are classes, such as "
@@ -57,6 +57,18 @@ def _labels(y: Array, kind: TargetKind) -> Array:
             "with sample_weight instead"
         )
     return (y[:, 0] > 0).astype(np.intp)
+
+
+def _labels_of_rows(y: Array) -> Array:
+    """The class of each one-hot row."""
+    if not np.isin(y, (0, 1)).all():
+        example = [1.0] * (y.shape[1] - 1) + [5.0]
+        raise ValueError(
+            f"class_weight needs labels or one-hot rows, but y holds probabilities between; weigh "
+            f"rows with sample_weight instead, e.g. sample_weight = y @ {example}"
+        )
+    labels: Array = y.argmax(axis=1)
+    return labels
 
 
 def _class_number(key: object, n_classes: int) -> int:

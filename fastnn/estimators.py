@@ -151,7 +151,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """
 
     _y_numeric = False
-    _kinds_of_targets = "numbers", "probabilities", "classes", "signs"
+    _kinds_of_targets = "numbers", "probabilities", "classes", "signs", "anything"
     _usual_score: ClassVar[Callable[..., float]] = staticmethod(accuracy_score)
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMLP._parameter_constraints,
@@ -266,6 +266,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return np.eye(n_outputs, dtype=model.dtype)[y]
 
     @property
+    def _decides_by_z(self) -> bool:
+        """Whether there is a sigmoid for each class, several of which may have rounded to 0 or 1:
+        z of the output layer still tells which is the largest."""
+        sigmoids = self._network.layers[-1].activation == "sigmoid"
+        return sigmoids and self.n_outputs_ > 1 and not self._is_multilabel
+
+    @property
     def _border(self) -> float:
         """Outputs above it mean yes."""
         return 0.0 if self.model_._compiled_loss().targets == "signs" else 0.5
@@ -319,7 +326,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         out : array, optional
             Where to write them, of the shape and dtype of what is returned.
         """
-        decided = self._decided(self._outputs_of(X))
+        if "model_" not in self.__dict__:
+            check_is_fitted(self)
+        decided = self._decided(self._outputs_of(X, before_output=self._decides_by_z))
         if out is None:
             return decided
         out = room_for("out", out, decided.shape, decided.dtype)
@@ -349,16 +358,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         last = self._network.layers[-1]
         if last.activation == "softmax" or (last.units > 1 and self._is_multilabel):
             return self._outputs_of(X, self._room(X, out))
-        outputs = self._outputs_of(X)
+        outputs = self._outputs_of(X, before_output=self._decides_by_z)
         shape = len(outputs), max(2, last.units)
         found = np.empty(shape, outputs.dtype)
         if out is not None:
             found = room_for("out", out, shape, outputs.dtype)
-        if last.units == 1:
+        if last.units > 1:
+            found[:] = _shares_of_sigmoids(outputs)
+        else:
             found[:, 1:] = outputs
             np.subtract(1, outputs, out=found[:, :1])
-        else:  # one against all others: a sigmoid for each class
-            np.divide(outputs, outputs.sum(axis=1, keepdims=True), out=found)
         return found
 
     @available_if(lambda self: self._gives_probabilities())  # type: ignore[untyped-decorator]
@@ -444,7 +453,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     """
 
     _y_numeric = True
-    _kinds_of_targets = "numbers", "counts"
+    _kinds_of_targets = "numbers", "counts", "anything"
     _usual_score: ClassVar[Callable[..., float]] = staticmethod(r2_score)
 
     def __init__(
@@ -544,6 +553,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return out
 
 
+def _shares_of_sigmoids(z: Array) -> Array:
+    """p_j = sigmoid(z_j) / sum_k sigmoid(z_k), in the dtype of z, from the logarithms of the
+    sigmoids, which may all be 0; the largest p is where the largest z is."""
+    z_double = z.astype(np.float64)
+    logs = np.minimum(z_double, 0) - np.log1p(np.exp(-np.abs(z_double)))
+    shares: Array = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares = (shares / shares.sum(axis=1, keepdims=True)).astype(z.dtype)
+    rows, places = np.arange(len(z)), z.argmax(axis=1)
+    tied = shares.argmax(axis=1) != places  # by rounding
+    rows, places = rows[tied], places[tied]
+    shares[rows, places] = np.nextafter(shares[rows].max(axis=1), z.dtype.type(1))
+    return shares
+
+
 # ---- the way from the other spelling ------------------------------------------------------------
 
 
@@ -553,8 +576,16 @@ def estimator_of(
     """What `Sequential.as_estimator` returns."""
     loss, n_outputs = model._compiled_loss(), model._dense_layers[-1].units
     words = words_of(model, loss) | parameters
-    if classes is None and loss.targets in ("numbers", "counts"):
+    if classes is None and loss.targets in MLPRegressor._kinds_of_targets:
         return MLPRegressor._around(model, **words)
+    last = model._dense_layers[-1]
+    if loss.targets == "anything" and n_outputs == 1 and last.activation != "sigmoid":
+        raise ValueError(
+            f"classes={classes!r}: a loss of your own does not say from which output on "
+            f"Dense(1, {last.activation!r}) means the second class. End with Dense(1, 'sigmoid'), "
+            f"whose border is 0.5, or Dense(2, 'softmax'); for numbers leave classes out: "
+            f"model.as_estimator()"
+        )
     classifier = MLPClassifier._around(model, **words)
     several = classes is None and n_outputs > 1 and loss.targets != "classes"
     labels = np.arange(max(2, n_outputs)) if classes is None else np.asarray(classes)

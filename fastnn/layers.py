@@ -207,6 +207,12 @@ class Normalization:
             raise ValueError(
                 f"X[:, {column}] holds numbers whose squares are too large for float64; scale them"
             )
+        for j in np.flatnonzero(squares < n * np.finfo(np.float64).tiny):
+            if (rows[:, j] != rows[0, j]).any():
+                raise ValueError(
+                    f"X[:, {j}] varies, but the squares of its deviations are too small for "
+                    f"float64; scale it, e.g. X[:, {j}] *= 1e150"
+                )
         self._set(mean, squares / n)
 
     def table_for(self, n_features: int) -> Array:

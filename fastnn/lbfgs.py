@@ -14,7 +14,7 @@ from fastnn.evaluation import evaluate
 from fastnn.hooks import tell
 from fastnn.network import inverse
 from fastnn.optimizers import LBFGS
-from fastnn.training import Fit
+from fastnn.training import SHORTEST, Fit
 
 
 def scipy_optimize() -> ModuleType:
@@ -94,7 +94,7 @@ class _Problem:
         fit, n_rows = self._fit, self._fit.descent.data.n_rows
         self._begun, self._network.parameters[:] = False, self.weights
         seconds = time.perf_counter() - self._began
-        rate = {"seconds": seconds, "samples_per_second": n_rows / seconds}
+        rate = {"seconds": seconds, "samples_per_second": n_rows / max(seconds, SHORTEST)}
         tell(fit.callbacks, "on_slice_end", n_rows, self._scores)
         fit.end_epoch(self._epoch, self._scores | rate)
         self._epoch += 1

@@ -90,14 +90,15 @@ class Explained:
         self._weight = before + new
         self._mean += shift * (new / self._weight)
         self._deviations += (w * np.square(targets - mean)).sum(axis=0)
-        self._deviations += np.square(shift) * (before * new / self._weight)
+        self._deviations += np.square(shift) * (before * (new / self._weight))
 
     def value(self) -> float:
         if not self._weight:
             return 0.0
         varied = self._deviations > 0
         scores = np.where(self._errors > 0, 0.0, 1.0)
-        scores[varied] = 1 - self._errors[varied] / self._deviations[varied]
+        with np.errstate(over="ignore"):  # of deviations that are next to nothing
+            scores[varied] = 1 - self._errors[varied] / self._deviations[varied]
         return float(scores.mean())
 
 

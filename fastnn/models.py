@@ -1199,8 +1199,12 @@ class Sequential:
         Parameters
         ----------
         classes : array, optional
-            The labels of the outputs, sorted; with them it is a classifier, whatever the loss.
-            Unless given, they are 0, 1, ..., of losses that take labels or probabilities.
+            The labels of the outputs, sorted; with them it is a classifier, whatever the loss: of
+            a single output more than 0.5 (of a hinge loss more than 0) means the second label.
+            Without them it is a regressor if the loss takes numbers or counts or is a function of
+            your own. Of a cross-entropy or a hinge loss it is a classifier of 0 and 1 (one
+            output), of 0 ... k-1 (softmax), or of rows with several labels (several outputs, each
+            of which says yes or no).
         **parameters
             Of `MLPClassifier` or `MLPRegressor`, in place of those read off.
 
@@ -1208,7 +1212,9 @@ class Sequential:
         ------
         ValueError
             If the model has no weights yet, is not compiled with a loss, or has layers that those
-            parameters cannot say.
+            parameters cannot say; if `classes` do not fit the outputs, or nobody says which
+            outputs mean the second one: with a function of your own a single output that is no
+            sigmoid.
         TypeError
             If a parameter is unknown.
 

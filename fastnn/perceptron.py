@@ -126,6 +126,11 @@ class BaseMLP(Parameters):
         """What is to be found in the same shares among the rows held out."""
         raise NotImplementedError
 
+    @property
+    def _decides_by_z(self) -> bool:
+        """Whether `_decided` takes z of the output layer in the place of its outputs."""
+        return False
+
     _usual_score: ClassVar[Callable[..., float]]
 
     # ---- training ----------------------------------------------------------------------------
@@ -479,7 +484,7 @@ class BaseMLP(Parameters):
 
     def _usual_score_of(self, X: Any, y: Array, weights: Array | None) -> float:
         """Accuracy or R2."""
-        outputs = self._outputs_for(X)
+        outputs = self._outputs_for(X, before_output=self._decides_by_z)
         return float(type(self)._usual_score(y, self._decided(outputs), sample_weight=weights))
 
     # ---- using -------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.sources import Source
 from fastnn.steps import adopt_average
 
+SHORTEST = 1e-9  # seconds that an epoch counts as, of a coarse clock that has not moved
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
 
@@ -179,7 +180,7 @@ class Fit:
                 break
         self.watch.keep(when)
         seconds = time.perf_counter() - began
-        rate = {"seconds": seconds, "samples_per_second": means.n_rows / seconds}
+        rate = {"seconds": seconds, "samples_per_second": means.n_rows / max(seconds, SHORTEST)}
         return means.values() | rate
 
     def _train_chunk(

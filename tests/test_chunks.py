@@ -869,3 +869,18 @@ def test_the_model_is_at_work_while_the_first_chunk_is_made():
     with pytest.raises(RuntimeError, match="compile within a fit"):
         model.fit(meddling())
     assert model.fit(X, LABELS).epoch == [0]
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_chunks_have_one_coding_of_no_and_yes(loss):
+    X = np.ones((2, 1))
+
+    def fit(*targets):
+        model = Sequential([Dense(1)], seed=0)
+        model.compile(loss=loss)
+        return model.fit([(X, y) for y in targets], epochs=2).history["loss"]
+
+    assert fit([0, 1], [1, 1], [0, 0]) == fit([-1, 1], [1, 1], [-1, -1])
+    for targets in (([-1, 1], [1, 1], [0, 0]), ([0, 0], [1, 1], [-1, -1])):
+        with pytest.raises(ValueError, match="chunk 3 of epoch 1: some chunks have y of -1 and 1"):
+            fit(*targets)

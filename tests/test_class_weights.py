@@ -122,3 +122,13 @@ def test_targets_without_a_class_are_refused(y, message):
     model.compile(loss="binary_crossentropy")
     with pytest.raises(ValueError, match=message):
         model.fit(X, y, class_weight="balanced")
+
+
+def test_rows_of_probabilities_have_no_class_to_be_weighed_by():
+    model = Sequential([Dense(3, "softmax")])
+    model.compile(loss="categorical_crossentropy")
+    y = np.full((6, 3), 1 / 3)
+    for weights in ({0: 2.0}, "balanced"):
+        with pytest.raises(ValueError, match="needs labels or one-hot rows, but y holds probab"):
+            model.fit(np.ones((6, 2)), y, class_weight=weights)
+    assert not model.built

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn import neural_network
 from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
 
 import fastnn
 from fastnn import (
@@ -551,3 +552,69 @@ def test_a_regressor_stays_one_of_its_losses():
     with_labels = network_for("numbers", SGD(0.01), "mse").as_estimator(classes=[-3, 4])
     assert isinstance(with_labels, MLPClassifier)
     assert set(with_labels.predict(X)) <= {-3, 4}
+
+
+def squares(y_true, y_pred):
+    e = y_pred - np.reshape(y_true, y_pred.shape)
+    return np.square(e).mean(), 2 * e / e.size
+
+
+def network_of(last, y, loss=squares):
+    model = Sequential([Dense(6, "tanh"), last], seed=0)
+    model.compile(Adam(0.01), loss)
+    model.fit(X, y, epochs=3)
+    return model
+
+
+def test_an_estimator_with_a_loss_of_ones_own_is_a_regressor_unless_there_are_classes():
+    y = 5 + X[:, 0]
+    model = network_of(Dense(1), y)
+    estimator = model.as_estimator(max_iter=4, random_state=0)
+    assert isinstance(estimator, MLPRegressor)
+    np.testing.assert_array_equal(estimator.predict(X), model.predict(X).ravel())
+    assert estimator.partial_fit(X, y).model_ is model
+    assert np.isfinite(cross_val_score(estimator, X, y, cv=2)).all()
+    with pytest.raises(ValueError, match="on Dense.1, 'linear'. means the second"):
+        model.as_estimator(classes=["no", "yes"])
+    several = network_of(Dense(2), np.stack([y, -y], axis=1)).as_estimator()
+    assert isinstance(several, MLPRegressor) and several.predict(X).shape == (len(X), 2)
+
+
+@pytest.mark.parametrize(
+    ("last", "labels"),
+    [
+        (Dense(1, "sigmoid"), ["no", "yes"]),
+        (Dense(2, "softmax"), ["no", "yes"]),
+        (Dense(3, "softmax"), ["a", "b", "c"]),
+    ],
+    ids=str,
+)
+def test_a_loss_of_ones_own_with_classes_makes_a_classifier(last, labels):
+    coded = np.arange(len(X)) % len(labels)
+    model = network_of(last, coded if last.units == 1 else np.eye(last.units)[coded])
+    estimator = model.as_estimator(classes=labels, max_iter=3, random_state=0)
+    outputs = model.predict(X)
+    places = outputs[:, 0] > 0.5 if last.units == 1 else outputs.argmax(axis=1)
+    np.testing.assert_array_equal(estimator.predict(X), np.array(labels)[places.astype(int)])
+    fitted = clone(estimator).fit(X, np.array(labels)[coded])
+    assert set(fitted.predict(X)) <= set(labels)
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "made"),
+    [
+        (Dense(2), "mse", MLPRegressor),
+        (Dense(1, "sigmoid"), "mse", MLPRegressor),
+        (Dense(1, "softplus"), "poisson", MLPRegressor),
+        (Dense(1, "sigmoid"), "binary_crossentropy", MLPClassifier),
+        (Dense(2, "sigmoid"), "log_loss", MLPClassifier),
+        (Dense(1), "hinge", MLPClassifier),
+    ],
+    ids=str,
+)
+def test_a_loss_says_what_an_estimator_without_classes_is(last, loss, made):
+    y = np.zeros((len(X), last.units))
+    y[::2] = 1
+    estimator = network_of(last, y, loss).as_estimator()
+    assert isinstance(estimator, made)
+    assert estimator.predict(X).ndim == min(last.units, 2)

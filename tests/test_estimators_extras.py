@@ -422,6 +422,33 @@ def test_sigmoids_of_classes_are_made_to_add_up_to_one():
     np.testing.assert_allclose(probabilities, outputs / outputs.sum(axis=1, keepdims=True))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "mean_squared_error"])
+def test_sigmoids_that_have_all_become_0_or_1_still_tell_the_classes_apart(loss, dtype):
+    clf = MLPClassifier((), loss=loss, out_activation="logistic", max_iter=1, alpha=0)
+    clf.fit(np.eye(3, dtype=dtype), [5, 6, 7])
+    clf.coefs_[0][...], clf.intercepts_[0][...] = np.eye(3), 0
+    z = np.array([
+        [-3091, -1868, -4238], [-300, -180, -431], [-100, -100, -101], [-90, 3, -800], [20, 40, 30],
+        [500, 600, -600], [-1e30, -2e30, -3e30], [0.5, -0.5, 0],
+    ], dtype)  # fmt: skip
+    found = clf.predict_proba(z)
+    assert found.dtype == dtype and np.isfinite(found).all()
+    room = np.empty_like(found)
+    assert clf.predict_proba(z, out=room) is room and np.array_equal(room, found)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=3e-7)
+    logs = -np.logaddexp(0, -z.astype(float))
+    expected = np.exp(logs - logs.max(axis=1, keepdims=True))
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-37)
+    far = np.exp(z[:3] - z[:3].max(axis=1, keepdims=True))  # the softmax of z
+    np.testing.assert_allclose(found[:3], far / far.sum(axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_array_equal(clf.predict(z), np.array([5, 6, 7])[z.argmax(axis=1)])
+    np.testing.assert_array_equal(found.argmax(axis=1), z.argmax(axis=1))
+    np.testing.assert_array_equal(clf.decision_function(z), z)
+    assert [clf.predict_one(row) for row in z] == clf.predict(z).tolist()
+
+
 # ---- row by row ---------------------------------------------------------------------------------
 
 ONLINE = {"hidden_layer_sizes": (6, 3), "random_state": 0, "alpha": 0.01}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,3 +75,14 @@ def test_epochs_without_validation_have_empty_cells():
 def test_large_numbers_are_written_out_and_names_are_escaped():
     history = History({}, [0], {"<b>": [1234567.8]})
     assert table(history) == [["epoch", "&lt;b&gt;"], ["1", "1,234,568"]]
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "LBFGS"])
+def test_an_epoch_within_one_tick_of_the_clock_has_a_rate(optimizer, monkeypatch):
+    clock = SimpleNamespace(perf_counter=lambda: 5.0)
+    for module in ("training", "lbfgs"):
+        monkeypatch.setattr(f"fastnn.{module}.time", clock)
+    model = Sequential([Dense(1)], seed=0)
+    model.compile(optimizer, "mse")
+    history = model.fit([[1.0], [2.0]], [1.0, 3.0], mode="batch").history
+    assert history["seconds"][0] == 0 and np.isfinite(history["samples_per_second"][0])

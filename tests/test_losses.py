@@ -107,9 +107,9 @@ def test_all_modes_agree_with_the_oracle(build, case, sizes):
         assert_same_weights(network, expected, factor=10)
 
 
-def identity(build, n, activation):
+def identity(build, n, activation, *, use_bias=False):
     """A network whose z is its row of X."""
-    network = make_network(build, [n, n], [activation], use_bias=False)
+    network = make_network(build, [n, n], [activation], use_bias=use_bias)
     network.views(network.parameters)["W1"][...] = np.eye(n)
     return network
 
@@ -295,3 +295,33 @@ def test_the_log_losses_of_scikit_learn_have_a_bound(build, n):
             data = make_data(network, loss, z, np.array(y))
             expected = bound + np.log(n)
             np.testing.assert_allclose(total_loss(network, data, loss), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("units", [1, 16, 20])
+def test_weights_of_all_sizes_divide_the_loss(units, dtype):
+    """Few units, whose rows lie across, and many."""
+    limits = np.finfo(dtype)
+    X, y = np.ones((6, 1)), np.tile([[1.0], [0], [1], [1], [1], [0]], (1, units))
+    expected = None
+    small = 1e-37 if dtype == "float32" else 1e-290  # so that the products with l are normal
+    for weight in (1, small, 1e-30, limits.max / 4096, limits.max, 0, limits.tiny / 8):
+        loss = MeanAbsoluteError(reduction="mean_with_sample_weight")
+        model = Sequential([Dense(units, kernel_initializer="zeros")], dtype=dtype, seed=0)
+        model.compile(SGD(0.1), loss, metrics=["r2_score"], weighted_metrics=["mae", "r2_score"])
+        model.build(1)
+        weights = np.full(6, weight, dtype)
+        if weight == limits.max:
+            with pytest.raises(ValueError, match="sample_weight adds up to .*, too much for float"):
+                model.evaluate(X, y, sample_weight=weights)
+            continue
+        found = [*model.evaluate(X, y, sample_weight=weights)]
+        found += [model.gradient(X, y, sample_weight=weights)["dL/db1"][0]]
+        for sizes in ({"batch_size": 2}, {"mode": "batch"}):
+            found += model.fit(X, y, sample_weight=weights, **sizes).history["loss"]
+        found += [model.get_weights()[1][0]]
+        if weight <= limits.tiny:  # nothing weighs anything
+            assert found[0] == found[-1] == 0 and np.isfinite(found).all()
+            continue
+        expected = found if expected is None else expected
+        np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=f"{weight}")

@@ -594,3 +594,17 @@ def test_a_plateau_of_r2_is_where_it_rises_no_more():
     history = model.fit(X, NUMBERS[:, 0], epochs=3, mode="batch", callbacks=[callback]).history
     assert history["r2_score"] == sorted(history["r2_score"])  # it rises
     assert model.optimizer.learning_rate == 0.01
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e-200, 1e200])
+def test_r2_of_weights_of_all_sizes_in_several_parts(weight):
+    running = R2Score(weighted=True).running()
+    for y in ([[1.0]], [[2.0], [3.0]]):
+        running.add(np.array(y), np.array(y) ** 2, np.full(len(y), weight))
+    assert running.value() == pytest.approx(1 - (2**2 + 6**2) / 2)
+
+
+def test_r2_of_targets_that_hardly_vary_is_as_low_as_it_gets():
+    running = R2Score().running()
+    running.add(np.array([[0.0], [1e-160]]), np.ones((2, 1)))
+    assert running.value() == -np.inf

@@ -1122,3 +1122,16 @@ def test_statistics_cannot_be_changed_behind_the_model():
         layer.mean = np.zeros(500_000)
     with pytest.raises(ValueError, match="read-only"):
         layer.variance[0] = 0
+
+
+def test_a_column_whose_variance_would_underflow_is_refused():
+    X = np.array([[1.0, 1e-200, 7e-300], [2.0, 3e-200, 7e-300]])
+    layer = Normalization()
+    with pytest.raises(
+        ValueError, match=r"X\[:, 1\] varies, but .*; scale it, e.g. X\[:, 1\] \*= 1e150"
+    ):
+        layer.adapt(X)
+    assert layer.mean is None
+    X[:, 1] *= 1e150
+    layer.adapt(X)  # the last column never varies
+    np.testing.assert_allclose(layer.variance[:2], [0.25, 1e-100])

@@ -13,8 +13,8 @@ from fastnn.kernels.activations cimport (
 from fastnn.kernels.elementary cimport exp, log1p
 from fastnn.kernels.losses cimport (
     BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, LABEL_CROSSENTROPY, POISSON_DEVIANCE,
-    SQUARED_ERROR, Loss, binary_crossentropy_term, loss_slope, loss_term, poisson_deviance_term,
-    smoothed,
+    SQUARED_ERROR, Loss, binary_crossentropy_term, exp_below, loss_slope, loss_term,
+    poisson_deviance_term, smoothed, times_target,
 )
 from fastnn.kernels.simd cimport (
     WIDTH, divide, load_first, real, spread, store_first, vec, where,
@@ -281,7 +281,7 @@ cdef inline vec log_of_others(
     cdef Py_ssize_t j
     for j in range(n):
         z_j = load_first(z + j * pitch, rows, 0)
-        lower = lower + where(z_j == top, spread(0), exp(z_j - top))
+        lower = lower + where(z_j == top, spread(0), exp_below(z_j, top))
         tops = tops + where(z_j == top, spread(1), spread(0))
     return log1p(lower + (tops - 1))
 
@@ -291,11 +291,12 @@ cdef inline vec categorical_crossentropies(
 ) noexcept nogil:
     """l = sum_j y_j ((z_top - z_j) + log_of_others) with the smoothed y"""
     cdef vec top = top_across(z, n, pitch, rows)
-    cdef vec rest = log_of_others(z, top, n, pitch, rows), sums = spread(0), y_j
+    cdef vec rest = log_of_others(z, top, n, pitch, rows), sums = spread(0), y_j, cost
     cdef Py_ssize_t j
     for j in range(n):
         y_j = smoothed(load_first(y + j * pitch, rows, 0), loss.setting, n)
-        sums = sums + y_j * ((top - load_first(z + j * pitch, rows, 0)) + rest)
+        cost = (top - load_first(z + j * pitch, rows, 0)) + rest
+        sums = sums + times_target(y_j, cost)
     return up_to(loss.limit, sums)
 
 

@@ -10,7 +10,7 @@ The constants that depend on the number type stand side by side, float32 first.
 
 from fastnn.kernels.simd cimport (
     INFINITE, MANTISSA_BITS, WIDTH, bits, divide, first_lane, from_bits, load_first, polynomial,
-    real, spread, store_first, to_bits, vec, where,
+    real, rounded, spread, store_first, to_bits, vec, where,
 )
 
 ctypedef vec (*Function)(vec x) noexcept nogil
@@ -226,3 +226,117 @@ cdef inline vec log1p(vec x) noexcept nogil:
 cdef inline vec softplus(vec x) noexcept nogil:
     """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)); 2.7 ulp"""
     return where(x < spread(0), spread(0), x) + log1p(exp(-absolute(x)))
+
+
+# ---- twice the digits: a number as the sum of two, the second being what the first lacks -------
+
+cdef struct Twofold:
+    vec high
+    vec low
+
+
+cdef inline Twofold exact_sum(vec x, vec y) noexcept nogil:
+    """x + y without an error (Knuth)"""
+    cdef Twofold found
+    cdef vec added
+    found.high = x + y
+    added = found.high - x
+    found.low = (x - (found.high - added)) + (y - added)
+    return found
+
+
+cdef inline Twofold exact_product(vec x, vec y) noexcept nogil:
+    """x y without an error that counts (Dekker), from products of half as many digits each"""
+    cdef int lower_half = (MANTISSA_BITS >> 1) + 1
+    cdef vec x_upper = from_bits((to_bits(x) >> lower_half) << lower_half), x_lower = x - x_upper
+    cdef vec y_upper = from_bits((to_bits(y) >> lower_half) << lower_half), y_lower = y - y_upper
+    cdef Twofold found
+    found.high = rounded(x * y)
+    found.low = (
+        ((x_upper * y_upper - found.high) + x_upper * y_lower) + x_lower * y_upper
+    ) + x_lower * y_lower
+    return found
+
+
+cdef inline Twofold times(Twofold x, Twofold y) noexcept nogil:
+    """x y"""
+    cdef Twofold found = exact_product(x.high, y.high)
+    found.low = found.low + (x.high * y.low + x.low * y.high)
+    return found
+
+
+cdef inline Twofold quotient(vec x, Twofold y) noexcept nogil:
+    """x / y"""
+    cdef Twofold found, product
+    found.high = divide(x, y.high)
+    product = exact_product(found.high, y.high)
+    found.low = divide(((x - product.high) - product.low) - found.high * y.low, y.high)
+    return found
+
+
+cdef inline Twofold next_term(real odd, Twofold z, Twofold sum) noexcept nogil:
+    """1 / odd + z * sum, with 1 / odd the larger"""
+    cdef Twofold divisor, first, rest = times(z, sum)
+    divisor.high, divisor.low = spread(odd), spread(0)
+    first = quotient(spread(1), divisor)
+    sum = exact_sum(first.high, rest.high)
+    sum.low = sum.low + (first.low + rest.low)
+    return sum
+
+
+cdef inline Twofold atanh_series(Twofold z) noexcept nogil:
+    """1/3 + z/5 + z^2/7 + ... for 0 <= z <= 0.0295; what z has made small needs fewer digits"""
+    cdef Twofold sum
+    sum.low = spread(0)
+    if sizeof(real) == 4:
+        sum.high = polynomial(
+            z.high, 0.09090909, 0.07692308, 0.06666667, 0.05882353, 0.05263158, 0.04761905,
+        )
+    else:
+        sum.high = polynomial(
+            z.high, 0.047619047619047616, 0.043478260869565216, 0.04, 0.037037037037037035,
+            0.034482758620689655, 0.03225806451612903, 0.030303030303030304, 0.02857142857142857,
+            0.02702702702702703, 0.02564102564102564, 0.024390243902439025,
+        )
+        sum = next_term(13, z, next_term(15, z, next_term(17, z, next_term(19, z, sum))))
+        sum = next_term(11, z, sum)
+    return next_term(3, z, next_term(5, z, next_term(7, z, next_term(9, z, sum))))
+
+
+cdef inline vec less_log(vec z, vec x) noexcept nogil:
+    """z - log x for x > 0, as exact where the two nearly agree
+
+    log x = k log 2 + 2 atanh(s), atanh(s) = s + s^3 (1/3 + s^2/5 + ...) with s = f / (2 + f), as
+    in `log`; the first two of the three parts of log 2 are so short that k times each is exact.
+    """
+    cdef vec k = exponent(x), f = times_power_of_2(x, rounder() - k) - 1
+    cdef Twofold s = quotient(f, exact_sum(spread(2), f))
+    cdef Twofold square = times(s, s)
+    cdef Twofold cubic = times(times(s, square), atanh_series(square))
+    cdef Twofold sum = exact_sum(z, -k * either(0.693145751953125, 0.6931471805598903))
+    cdef vec low = sum.low - k * either(-1.2905320270077144e-11, -1.3124698417785255e-27)
+    sum = exact_sum(sum.high, -(s.high + s.high))
+    low = low + sum.low
+    sum = exact_sum(sum.high, -k * either(1.4286197256296873e-06, 5.4979230187085024e-14))
+    low = low + sum.low
+    sum = exact_sum(sum.high, -(cubic.high + cubic.high))
+    low = low + sum.low
+    return sum.high + (low - 2 * (s.low + cubic.low))
+
+
+cdef inline vec exp_beyond_tangent(vec x) noexcept nogil:
+    """exp(x) - 1 - x for -1 <= x <= 1.5, by its series: relatively exact near 0, and never below"""
+    if sizeof(real) == 4:
+        return x * x * polynomial(
+            x, 0.5, 0.16666667, 0.041666668, 0.008333334, 1.3888889e-3, 1.984127e-4, 2.4801588e-5,
+            2.7557319e-6, 2.7557319e-7, 2.5052108e-8, 2.0876757e-9, 1.6059044e-10, 1.1470746e-11,
+        )
+    return x * x * polynomial(
+        x, 0.5, 0.16666666666666666, 0.041666666666666664, 0.008333333333333333,
+        0.001388888888888889, 0.0001984126984126984, 2.48015873015873e-05, 2.7557319223985893e-06,
+        2.755731922398589e-07, 2.505210838544172e-08, 2.08767569878681e-09, 1.6059043836821613e-10,
+        1.1470745597729725e-11, 7.647163731819816e-13, 4.779477332387385e-14,
+        2.8114572543455206e-15, 1.5619206968586225e-16, 8.22063524662433e-18,
+        4.110317623312165e-19, 1.9572941063391263e-20, 8.896791392450574e-22,
+        3.868170170630684e-23,
+    )

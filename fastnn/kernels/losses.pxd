@@ -10,10 +10,17 @@ outputs is multiplied by: 1/n makes it their mean.
 A loss that is a sum of one term for each output is written once, for a vector of outputs:
 `loss_term`, and its derivative `loss_slope`. The squared error alone adds up in double precision:
 its square may be too large for `real`.
+
+A value is within 8 ulp of that of its formula for these z, a and y: no small difference is taken of
+two numbers that have been rounded (`tests/test_exact_losses.py`). Poisson's a - y log a, which
+passes through 0, is so relative to the larger of its terms, and a derivative a - y relative to a
+and y.
 """
 
 from fastnn.kernels.activations cimport largest
-from fastnn.kernels.elementary cimport absolute, exp, log, log1p, softplus
+from fastnn.kernels.elementary cimport (
+    Twofold, absolute, exact_sum, exp, exp_beyond_tangent, less_log, log, log1p, softplus,
+)
 from fastnn.kernels.simd cimport (
     INFINITE, WIDTH, divide, first_lane, lane_sum, load_first, real, spread, store_first, vec,
     where,
@@ -81,12 +88,19 @@ cdef inline void loss_delta(
 
 
 cdef inline double squared_error(const real* a, const real* y, Py_ssize_t n) noexcept nogil:
-    """sum_j (a_j - y_j)^2, without a half"""
-    cdef double total = 0
-    cdef Py_ssize_t j
-    for j in range(n):
-        total += (<double>a[j] - y[j]) * (<double>a[j] - y[j])
-    return total
+    """sum_j (a_j - y_j)^2, without a half; added up over j mod 8, for speed and small errors"""
+    cdef double sums[8]
+    cdef Py_ssize_t j, q
+    for q in range(8):
+        sums[q] = 0
+    for j in range(0, n - n % 8, 8):
+        for q in range(8):
+            sums[q] += (<double>a[j + q] - y[j + q]) * (<double>a[j + q] - y[j + q])
+    for j in range(n - n % 8, n):
+        sums[j % 8] += (<double>a[j] - y[j]) * (<double>a[j] - y[j])
+    for q in range(1, 8):
+        sums[0] += sums[q]
+    return sums[0]
 
 
 cdef inline void difference(
@@ -100,6 +114,26 @@ cdef inline void difference(
 
 # ---- sums of one term for each output ---------------------------------------------------------
 
+cdef inline Twofold nothing() noexcept nogil:
+    """The sum of no terms"""
+    cdef Twofold sums
+    sums.high = sums.low = spread(0)
+    return sums
+
+
+cdef inline Twofold with_term(Twofold sums, vec term) noexcept nogil:
+    """sums + term: however many there are, rounding does not add up"""
+    cdef Twofold found = exact_sum(sums.high, term)
+    found.low = found.low + sums.low
+    return found
+
+
+cdef inline double total_of(Twofold sums) noexcept nogil:
+    """The sum of all lanes, infinite if it overflows"""
+    cdef double high = lane_sum(sums.high), low = lane_sum(sums.low)
+    return high + low if low == low else high
+
+
 cdef inline vec loss_term(Loss loss, vec a, vec y) noexcept nogil:
     """t(a_j, y_j) of l = share sum_j t(a_j, y_j)"""
     if loss.kind == ABSOLUTE_ERROR:
@@ -107,7 +141,7 @@ cdef inline vec loss_term(Loss loss, vec a, vec y) noexcept nogil:
     if loss.kind == HUBER:
         return huber(a - y, spread(loss.setting))
     if loss.kind == POISSON:
-        return a - y * log(a + spread(1e-7))
+        return a - y * log_shifted(a)
     if loss.kind == HINGE:
         return hinge(a, sign(y))
     return hinge(a, sign(y)) * hinge(a, sign(y))
@@ -120,10 +154,16 @@ cdef inline vec loss_slope(Loss loss, vec a, vec y) noexcept nogil:
     if loss.kind == HUBER:
         return huber_slope(a - y, spread(loss.setting))
     if loss.kind == POISSON:
-        return 1 - divide(y, a + spread(1e-7))
+        return divide((a - y) + spread(1e-7), a + spread(1e-7))
     if loss.kind == HINGE:
         return hinge_slope(a, sign(y))
     return 2 * hinge(a, sign(y)) * hinge_slope(a, sign(y))
+
+
+cdef inline vec log_shifted(vec a) noexcept nogil:
+    """log(a + 1e-7) for a >= 0, with what is rounded off in the sum"""
+    cdef Twofold sum = exact_sum(a, spread(1e-7))
+    return log(sum.high) + divide(sum.low, sum.high)
 
 
 cdef inline vec absolute_slope(vec e) noexcept nogil:
@@ -167,14 +207,14 @@ cdef inline double sum_of_terms(
 ) noexcept nogil:
     """sum_j t(a_j, y_j); behind the row a = y is such that t = 0"""
     cdef real rest = 1 if loss.kind == HINGE or loss.kind == SQUARED_HINGE else 0
-    cdef vec sums = spread(0)
+    cdef Twofold sums = nothing()
+    cdef vec term
     cdef Py_ssize_t j = 0
     while j < n:
-        sums = sums + loss_term(
-            loss, load_first(a + j, n - j, rest), load_first(y + j, n - j, rest)
-        )
+        term = loss_term(loss, load_first(a + j, n - j, rest), load_first(y + j, n - j, rest))
+        sums = with_term(sums, term)
         j += WIDTH
-    return lane_sum(sums)
+    return total_of(sums)
 
 
 cdef inline void term_deltas(
@@ -198,21 +238,30 @@ cdef inline void term_deltas(
 # ---- the deviance of counts, whose outputs are exp(z) -------------------------------------------
 
 cdef inline vec poisson_deviance_term(vec z, vec y) noexcept nogil:
-    """y log(y / a) - y + a, with a = exp(z) and 0 log 0 = 0"""
-    cdef vec known = where(y == spread(0), spread(0), y * (log(y) - z))
-    return known + (exp(z) - y)
+    """y log(y / a) - y + a, with a = exp(z) and 0 log 0 = 0
+
+    It is y (exp(u) - 1 - u) for u = z - log y. Far from 0 exp(u) may overflow, but not y exp(u).
+    """
+    cdef vec known = where(y == spread(0), spread(1), y), a = exp(z)
+    cdef vec u = less_log(z, known)
+    cdef vec far = where(a < spread(INFINITE), a - known * (1 + u), a)
+    cdef vec near = known * exp_beyond_tangent(u)
+    return where(
+        y == spread(0), a, where(u < spread(-1), far, where(u > spread(1.5), far, near))
+    )
 
 
 cdef inline double poisson_deviance(const real* z, const real* y, Py_ssize_t n) noexcept nogil:
     """sum_j (y_j log(y_j / a_j) - y_j + a_j); behind the row z = 0 and y = 1 add nothing"""
-    cdef vec sums = spread(0)
+    cdef Twofold sums = nothing()
     cdef Py_ssize_t j = 0
     while j < n:
-        sums = sums + poisson_deviance_term(
-            load_first(z + j, n - j, 0), load_first(y + j, n - j, 1)
+        sums = with_term(
+            sums,
+            poisson_deviance_term(load_first(z + j, n - j, 0), load_first(y + j, n - j, 1)),
         )
         j += WIDTH
-    return lane_sum(sums)
+    return total_of(sums)
 
 
 # ---- cross-entropies --------------------------------------------------------------------------
@@ -250,43 +299,66 @@ cdef inline double binary_crossentropy(
 
     Beyond the row y = -1, which is no target, adds nothing.
     """
-    cdef vec sums = spread(0), y_j, term
+    cdef Twofold sums = nothing()
+    cdef vec y_j, term
     cdef Py_ssize_t j = 0
     while j < n:
         y_j = load_first(y + j, n - j, -1)
         term = binary_crossentropy_term(load_first(z + j, n - j, 0), y_j, smoothing)
         term = where(term > spread(limit), spread(limit), term)
-        sums = sums + where(y_j < spread(0), spread(0), term)
+        sums = with_term(sums, where(y_j < spread(0), spread(0), term))
         j += WIDTH
-    return lane_sum(sums)
+    return total_of(sums)
 
 
-cdef inline double log_sum_exp(const real* z, Py_ssize_t n) noexcept nogil:
-    """log sum_j exp(z_j) = z_top + log1p(the sum of exp(z_j - z_top) over the others)
+cdef inline vec exp_below(vec z, vec top) noexcept nogil:
+    """exp(z - top) for z <= top, with what is rounded off in the difference"""
+    cdef Twofold difference = exact_sum(z, -top)
+    cdef vec e = exp(difference.high)
+    return where(e == spread(0), e, e + e * difference.low)  # not 0 * inf
+
+
+cdef inline real log_of_others(const real* z, real top, Py_ssize_t n) noexcept nogil:
+    """log sum_j exp(z_j) - top = log1p(the sum of exp(z_j - top) over the others)
 
     Of several that are largest, one is the top and each other adds exp(0) = 1.
     """
-    cdef real top = largest(z, n)
-    cdef vec z_j, e, lower = spread(0), tops = spread(0)
+    cdef vec z_j, tops = spread(0)
+    cdef Twofold lower = nothing()
     cdef Py_ssize_t j = 0
     while j < n:
         z_j = load_first(z + j, n - j, -INFINITE)
-        e = exp(z_j - spread(top))
-        lower = lower + where(z_j == spread(top), spread(0), e)
+        lower = with_term(
+            lower, where(z_j == spread(top), spread(0), exp_below(z_j, spread(top)))
+        )
         tops = tops + where(z_j == spread(top), spread(1), spread(0))
         j += WIDTH
-    return <double>top + first_lane(log1p(spread(lane_sum(lower) + (lane_sum(tops) - 1))))
+    return first_lane(log1p(spread(<real>(total_of(lower) + (lane_sum(tops) - 1)))))
+
+
+cdef inline vec times_target(vec y, vec cost) noexcept nogil:
+    """y cost, but 0 for y = 0 although the cost may be infinite"""
+    return where(y == spread(0), spread(0), y * cost)
 
 
 cdef inline double categorical_crossentropy(
     const real* z, const real* y, real smoothing, Py_ssize_t n
 ) noexcept nogil:
-    """l = -sum_j y_j log a_j = sum_j y_j (log_sum_exp(z) - z_j) with the smoothed y"""
-    cdef double normaliser = log_sum_exp(z, n), total = 0
-    cdef Py_ssize_t j
-    for j in range(n):
-        total += smoothed_target(y[j], smoothing, n) * (normaliser - z[j])
-    return total
+    """l = -sum_j y_j log a_j = sum_j y_j ((top - z_j) + log_of_others) with the smoothed y
+
+    Beyond the row y = -1, which is no target, adds nothing.
+    """
+    cdef real top = largest(z, n)
+    cdef vec y_j, term, rest = spread(log_of_others(z, top, n))
+    cdef Twofold sums = nothing()
+    cdef Py_ssize_t j = 0
+    while j < n:
+        y_j = load_first(y + j, n - j, -1)
+        term = (spread(top) - load_first(z + j, n - j, 0)) + rest
+        term = times_target(smoothed(y_j, smoothing, n), term)
+        sums = with_term(sums, where(y_j < spread(0), spread(0), term))
+        j += WIDTH
+    return total_of(sums)
 
 
 cdef inline void categorical_crossentropy_delta(
@@ -308,15 +380,21 @@ cdef inline void categorical_crossentropy_delta(
 cdef inline double label_crossentropy(
     const real* z, const real* y, real smoothing, Py_ssize_t n
 ) noexcept nogil:
-    """l = (1 - s) (-log a_label) + s/n sum_j (-log a_j) with the smoothing s"""
-    cdef double normaliser = log_sum_exp(z, n), total = 0
-    cdef double at_label = normaliser - z[<Py_ssize_t>y[0]]
-    cdef Py_ssize_t j
+    """l = (1 - s) (-log a_label) + s/n sum_j (-log a_j) with the smoothing s
+
+    Here -log a_j = (top - z_j) + log_of_others.
+    """
+    cdef real top = largest(z, n)
+    cdef double rest = log_of_others(z, top, n)
+    cdef double at_label = (<double>top - z[<Py_ssize_t>y[0]]) + rest
+    cdef Twofold below = nothing()
+    cdef Py_ssize_t j = 0
     if smoothing == 0:
         return at_label
-    for j in range(n):
-        total += normaliser - z[j]
-    return (1 - smoothing) * at_label + smoothing / n * total
+    while j < n:
+        below = with_term(below, spread(top) - load_first(z + j, n - j, top))
+        j += WIDTH
+    return (1 - smoothing) * at_label + smoothing / n * (total_of(below) + n * rest)
 
 
 cdef inline void label_crossentropy_delta(

@@ -69,6 +69,22 @@ INLINE vec descended(vec w, real rate, vec dw)
     return w - spread(rate) * dw;
 }
 
+/* v itself, of which the compiler does not know that it is a product: it may not leave out its rounding
+ * in a sum, by a fused multiply-add, where exact_product of elementary.pxd goes by what is rounded off. */
+INLINE vec rounded(vec v)
+{
+#if defined(__AVX512F__)
+    __asm__("" : "+v"(v));
+#elif defined(__SSE2__)
+    __asm__("" : "+x"(v));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(v));
+#else
+    __asm__("" : "+m"(v));
+#endif
+    return v;
+}
+
 /* p itself, of which the compiler knows nothing: what is read through it is read from here on, not kept
  * from before in registers that the loop in between has better use for. */
 INLINE const void *anew(const void *p)
