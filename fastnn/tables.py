@@ -181,7 +181,7 @@ def _row_blocks(file: BufferedReader, delimiter: str) -> Iterator[bytes]:
 
 
 def _token(delimiter: str) -> bytes:
-    """A pattern of line ends, and of whole fields in quotation marks: group 1 is the closing one."""
+    """A pattern of line ends, and of fields in quotation marks, whose closing one is group 1."""
     begin = rb"(?<![^\r\n%b])" % re.escape(delimiter.encode())  # elsewhere a mark is mere text
     return begin + rb'"[^"]*+(?:""[^"]*+)*+("?)|\r\n|\n|\r'
 
@@ -620,10 +620,10 @@ def label_numbers(table: Table, known: Sequence[str]) -> Array:
     return numbers
 
 
-def target_numbers(table: Table, dtype: str) -> Array:
-    """The target as float64. Raises ValueError at a cell that is not a number `dtype` can hold."""
+def target_numbers(table: Table) -> Array:
+    """The target as float64. Raises ValueError at a cell that is not such a number."""
     with _errors_name(table.path):
-        shared = _numbers(table.target, _target_place(table), dtype)
+        shared = _numbers(table.target, _target_place(table), "float64")
     return shared.copy()  # pyarrow's own memory is read-only
 
 

@@ -233,6 +233,8 @@ def test_two_classes(fastnn_main, two_classes):
         "task": "classification",
         "classes": ["no", "yes"],
         "delimiter": ",",
+        "target_mean": 0.0,
+        "target_deviation": 1.0,
     }
     code, output, _ = fastnn_main("predict", "model.npz", two_classes)
     assert code == 0
@@ -448,9 +450,9 @@ def test_targets_that_cannot_be_learned(fastnn_main, tmp_path, targets, options,
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--out", "model"], "model: expected a name that ends in .npz"),
-        (["--out", "no/model.npz"], "no/model.npz: there is no folder 'no'"),
-        (["--plot", "curves.txt"], "curves.txt: expected a name that ends in .png or .svg or .pdf"),
+        (["--out", "model"], "--out model: expected a name that ends in .npz"),
+        (["--out", "no/model.npz"], "--out no/model.npz: there is no folder 'no'"),
+        (["--plot", "curves.txt"], "--plot curves.txt: expected a name that ends in .png or .svg"),
         (["--batch-size", "8", "--mode", "batch"], "--batch-size is for minibatches"),
         (["--batch-size", "0"], "argument --batch-size: got '0'; expected a whole number"),
         (["--epochs", "0"], "argument --epochs: got '0'; expected a whole number"),

@@ -103,7 +103,7 @@ def test_many_blocks_are_one_table(read, monkeypatch):
     monkeypatch.setattr(tables, "BLOCK_BYTES", 256)
     table = read("a,t\n" + "".join(f"{i},{i % 7}\n" for i in range(3000)), target="t")
     np.testing.assert_array_equal(table.X[:, 0], np.arange(3000))
-    np.testing.assert_array_equal(tables.target_numbers(table, "float32"), np.arange(3000) % 7)
+    np.testing.assert_array_equal(tables.target_numbers(table), np.arange(3000) % 7)
 
 
 def test_a_column_is_not_judged_block_by_block(read, monkeypatch):
@@ -169,7 +169,7 @@ def test_labels_and_their_numbers(read, cells, expected):
 
 
 def test_the_target_numbers_can_be_written_to(read):
-    numbers = tables.target_numbers(read("a,t\n0,1.5\n0,-2\n", target="t"), "float32")
+    numbers = tables.target_numbers(read("a,t\n0,1.5\n0,-2\n", target="t"))
     numbers += 1
     np.testing.assert_array_equal(numbers, [2.5, -1])
 
@@ -178,7 +178,7 @@ def test_the_target_numbers_can_be_written_to(read):
     ("take", "expected"),
     [
         (lambda table: tables.label_numbers(table, ["1", "2"]), "'x'; the model knows .* '1', '2'"),
-        (lambda table: tables.target_numbers(table, "float32"), "'x', which is not a number"),
+        (lambda table: tables.target_numbers(table), "'x', which is not a number"),
         (lambda table: tables.labels(table), "'NaN': put a label"),
     ],
 )
