@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 try:
     from fastnn._backend import show_config
 except (ImportError, ValueError) as error:
-    # The word behind `python` is that of the command: there this is one line, as any other error.
-    if os.path.basename("".join(sys.orig_argv[-len(sys.argv) :][:1])) == "fastnn":
+    # The word before its options is that of the command: there this is one line, as any error.
+    command = "".join(sys.orig_argv[-len(sys.argv) :][:1]).removeprefix("-m")
+    if os.path.basename(command) == "fastnn":
         print(f"fastnn: error: {error}", file=sys.stderr)
         sys.exit(2)
     raise

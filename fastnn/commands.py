@@ -234,10 +234,9 @@ def _check_files(options: argparse.Namespace) -> None:
 
 def _check_ending(option: str, path: str, endings: tuple[str, ...]) -> None:
     if Path(path).suffix not in endings:
-        example = Path(path).with_suffix(endings[0]) if Path(path).name else f"file{endings[0]}"
         raise ValueError(
             f"{option} {path}: expected a name that ends in {' or '.join(endings)}, "
-            f"such as {option} {example}"
+            f"such as {option} file{endings[0]}"
         )
 
 

@@ -210,7 +210,7 @@ def _last_row_end(data: bytes, delimiter: str, more: bool) -> tuple[int, str]:
             if not more and not match[1]:
                 return end, _stray_mark("is opened and never closed", match[0])
         elif data[match.end()] not in allowed:
-            return end, _stray_mark("is closed in the middle of a field", data[match.start() :])
+            return end, _stray_mark("closes in the middle of a field", match[0])
     return (end if more else len(data)), ""
 
 
@@ -419,22 +419,21 @@ class _Content:
 def _columns(block: bytes, header: list[str], wanted: Sequence[str], delimiter: str) -> list[Any]:
     """The wanted columns of a block of rows, as text."""
     pa = _pyarrow()
-    ragged: list[Any] = []
     if block.startswith(BYTE_ORDER_MARK):  # of a cell: pyarrow drops one, so it gets another
         block = BYTE_ORDER_MARK + block
     try:
         table = pa.csv.read_csv(
-            pa.py_buffer(block), **_options(header, wanted, delimiter, len(block), ragged)
+            pa.py_buffer(block), **_options(header, wanted, delimiter, len(block))
         )
     except pa.ArrowInvalid as error:
-        raise _RowError(_parse_error(error, ragged, header, delimiter)) from None
+        raise _RowError(_parse_error(error, block, len(header), delimiter)) from None
     return [column.combine_chunks() for column in table.columns]
 
 
 def _options(
-    header: list[str], wanted: Sequence[str], delimiter: str, n_bytes: int, ragged: list[Any]
+    header: list[str], wanted: Sequence[str], delimiter: str, n_bytes: int
 ) -> dict[str, Any]:
-    """What pyarrow is to do. Columns go by number; a row of another length lands in `ragged`."""
+    """What pyarrow is to do with one block. Columns go by number, for names may be there twice."""
     settings = _pyarrow().csv
     numbers = [str(number) for number in range(len(header))]
     return {
@@ -445,7 +444,6 @@ def _options(
             delimiter=delimiter,
             newlines_in_values=True,
             ignore_empty_lines=len(header) > 1,  # in a single column it is an empty cell
-            invalid_row_handler=lambda row: _kept(row, ragged),
         ),
         "convert_options": settings.ConvertOptions(
             column_types=dict.fromkeys(numbers, _pyarrow().string()),
@@ -455,19 +453,16 @@ def _options(
     }
 
 
-def _kept(row: Any, ragged: list[Any]) -> str:
-    ragged.append(row)
-    return "error"
-
-
-def _parse_error(error: Exception, ragged: list[Any], header: list[str], delimiter: str) -> str:
-    if not ragged:
+def _parse_error(error: Exception, row: bytes, width: int, delimiter: str) -> str:
+    """What is wrong with a row that pyarrow does not take."""
+    n_fields = re.sub(_token(delimiter), b"", row).count(delimiter.encode()) + 1
+    if n_fields == width:
         return f"cannot be read: {error}"
-    row = ragged[0]
-    fields = "1 field" if row.actual_columns == 1 else f"{row.actual_columns} fields"
+    fields = "1 field" if n_fields == 1 else f"{n_fields} fields"
+    text = row.strip(b"\r\n").decode(errors="backslashreplace")
     return (
-        f"has {fields}, but the header names {len(header)} columns: {_shortened(row.text)}; put a "
-        f"field for every column, with quotation marks around one that holds {delimiter!r}, like "
+        f"has {fields}, but the header names {width} columns: {_shortened(text)}; put a field for "
+        f"every column, with quotation marks around one that holds {delimiter!r}, like "
         f'"a{delimiter}b"'
     )
 
