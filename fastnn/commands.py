@@ -418,8 +418,10 @@ def _plot(runs: Sequence[Run], schema: Schema, path: str) -> None:
 
 
 def _in_own_units(history: History, schema: Schema) -> History:
-    """The same epochs, with the losses that the table of results shows."""
+    """The same epochs, with the losses that the table of results shows, if a float holds them."""
     square = schema.target_deviation * schema.target_deviation
+    if not 0 < square < math.inf:
+        return history
     losses = {
         name: [value * square for value in values] if name in ("loss", "val_loss") else values
         for name, values in history.history.items()

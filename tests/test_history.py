@@ -74,3 +74,21 @@ def test_epochs_without_validation_have_empty_cells():
 def test_large_numbers_are_written_out_and_names_are_escaped():
     history = History({}, [0], {"<b>": [1234567.8]})
     assert table(history) == [["epoch", "&lt;b&gt;"], ["1", "1,234,568"]]
+
+
+# ---- plot ---------------------------------------------------------------------------------------
+
+
+def test_no_epochs_are_no_picture(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"'minibatch' holds no epochs, .* model.fit\(X, y"
+    ):
+        trained(epochs=0).plot(tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("losses", [[0.0, 0.0], [1.0, 0.0], [-1.0, -2.0], [1.0, float("inf")]])
+def test_losses_that_have_no_logarithm_are_drawn(tmp_path, losses):
+    history = History({}, [0, 1], {"loss": losses, "seconds": [1.0, 1.0]})
+    history.plot(tmp_path / "curves.svg")
+    assert "</svg>" in (tmp_path / "curves.svg").read_text()

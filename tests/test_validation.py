@@ -1123,3 +1123,10 @@ def test_statistics_cannot_be_changed_behind_the_model():
         layer.mean = np.zeros(500_000)
     with pytest.raises(ValueError, match="read-only"):
         layer.variance[0] = 0
+
+
+def test_a_number_is_no_matrix():
+    model = Sequential([Dense(1)])
+    model.build(1)
+    with pytest.raises(ValueError, match=r"X has shape \(\); .* A single number: X=\[\[3.0\]\]\."):
+        model.predict(np.array(3.0))
