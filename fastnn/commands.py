@@ -399,7 +399,7 @@ def _save(run: Run, problem: Problem, path: str | None, *, one_of_several: bool)
     if schema.task == "regression":
         print(
             f"in Python, {schema.target} is {schema.target_mean!r} + {schema.target_deviation!r} "
-            f"* fastnn.load({path!r}).predict(X)"
+            f"* fastnn.load({path!r}).predict(X).astype(float)"
         )
 
 

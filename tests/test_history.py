@@ -80,9 +80,7 @@ def test_large_numbers_are_written_out_and_names_are_escaped():
 
 
 def test_no_epochs_are_no_picture(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"'minibatch' holds no epochs, .* model.fit\(X, y"
-    ):
+    with pytest.raises(ValueError, match=r"'minibatch' holds no epochs, .* model.fit\(X, y"):
         trained(epochs=0).plot(tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
 
