@@ -1,8 +1,18 @@
 """fastnn: dense feedforward networks, trained on the CPU at the speed of the hardware."""
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
-from fastnn._backend import show_config
+try:
+    from fastnn._backend import show_config
+except (ImportError, ValueError) as error:
+    # The word before its options is that of the command: there this is one line, as any error.
+    command = "".join(sys.orig_argv[-len(sys.argv) :][:1]).removeprefix("-m")
+    if os.path.basename(command) == "fastnn":
+        print(f"fastnn: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    raise
 from fastnn._version import __version__
 from fastnn.callbacks import (
     Callback,

@@ -212,11 +212,7 @@ def feature_array(
     if array.ndim != 2:
         raise ValueError(
             f"{name} has shape {array.shape}; expected two dimensions (n_samples, n_features). "
-            + (
-                f"Images and the like: {name}.reshape(len({name}), -1)."
-                if array.ndim > 2
-                else f"One sample: {name}.reshape(1, -1); one feature: {name}.reshape(-1, 1)."
-            )
+            + _two_dimensions(name, array)
         )
     if 0 in array.shape:
         raise ValueError(f"{name} is empty: its shape is {array.shape}")
@@ -229,6 +225,15 @@ def feature_array(
         array = np.array(array, order="C")
     _refuse_nonfinite(name, array, dtype)
     return array
+
+
+def _two_dimensions(name: str, array: Array) -> str:
+    """How to give an array of another number of dimensions two."""
+    if array.ndim == 0:
+        return f"A single number: {name}=[[{array.item()!r}]]."
+    if array.ndim == 1:
+        return f"One sample: {name}.reshape(1, -1); one feature: {name}.reshape(-1, 1)."
+    return f"Images and the like: {name}.reshape(len({name}), -1)."
 
 
 def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:

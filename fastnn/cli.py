@@ -1,10 +1,13 @@
 """The command line: its options, its help, and what it makes of errors."""
 
 import argparse
+import io
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from fastnn import __version__
@@ -18,6 +21,8 @@ from fastnn.commands import (
 )
 from fastnn.training import MINIBATCH
 
+MOST_DIGITS = 18  # of a whole number: such ones fit in 64 bits
+
 # ---- options ------------------------------------------------------------------------------------
 
 
@@ -26,14 +31,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(2, f"fastnn: error: {message}\n")
+        self.exit(2, f"fastnn: error: {_one_line(message)}\n")
 
 
 def _whole(example: int, minimum: int = 1) -> Callable[[str], int]:
     def convert(text: str) -> int:
-        if not text.isdecimal() or int(text) < minimum:
+        if not (text.isdecimal() and len(text) <= MOST_DIGITS and int(text) >= minimum):
             raise argparse.ArgumentTypeError(
-                f"got {text!r}; expected a whole number of at least {minimum}, such as {example}"
+                f"got {text!r}; expected a whole number of at least {minimum} and "
+                f"{MOST_DIGITS} digits at most, such as {example}"
             )
         return int(text)
 
@@ -63,7 +69,7 @@ def _share(text: str) -> float:
 
 def _widths(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+    if not all(part.isdecimal() and len(part) <= MOST_DIGITS and int(part) for part in parts):
         raise argparse.ArgumentTypeError(
             f"got {text!r}; expected the units of each hidden layer, such as 16,8"
         )
@@ -216,27 +222,64 @@ TRAIN_OPTIONS: dict[str, dict[str, Any]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 2 after an error, 130 after Ctrl-C."""
+    try:
+        _prepare_output()
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()  # here, where a full disk is an error like others
+    except KeyboardInterrupt:
+        print("fastnn: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has enough of it, such as `| head`
+        _give_up_output()
+        return 0
+    except Exception as error:
+        print(f"fastnn: error: {_one_line(_error_text(error))}", file=sys.stderr)
+        _give_up_output()
+        return 2
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if "run" not in options:
         parser.print_help(sys.stderr)
         return 2
+    code: int = options.run(options)
+    return code
+
+
+def _prepare_output() -> None:
+    if sys.stdout is None:
+        raise ValueError("standard output is closed; send it somewhere, such as > result.txt")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that this terminal cannot show must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _give_up_output() -> None:
+    """Let nothing be written at exit that cannot be written now."""
     try:
-        code: int = options.run(options)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        print("fastnn: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has enough of it, such as `| head`
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        print(f"fastnn: error: {_error_text(error)}", file=sys.stderr)
-        return 2
 
 
 def _error_text(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'standard output'}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory. {error}".rstrip()
+    if isinstance(error, ValueError | OSError | ImportError | ArithmeticError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"unexpected {type(error).__name__}: {error} ({Path(place.filename).name}, line "
+        f"{place.lineno}); most likely a fault of fastnn itself, please report it"
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())

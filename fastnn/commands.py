@@ -2,17 +2,21 @@
 
 import argparse
 import csv
+import errno
+import math
+import os
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
-from fastnn import SGD, Dense, Normalization, Sequential, load, show_config, tables
+from fastnn import SGD, Dense, History, Normalization, Sequential, load, show_config, tables
 from fastnn._validation import Array
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -38,19 +42,34 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Schema:
-    """What a table must hold for a model; kept in the model's metadata."""
+    """What a table must hold for a model; kept in the model's metadata.
+
+    In a regression the model itself predicts (target - target_mean) / target_deviation, so that
+    one learning rate suits targets of any size. Mean and deviation are no part of the weights:
+    float32 would round a target far from 0 to a few digits.
+    """
 
     features: list[str]
     target: str
     task: str
     classes: list[str]  # none in a regression
     delimiter: str
+    target_mean: float = 0.0
+    target_deviation: float = 1.0  # 0 if the training rows have one target only
 
-    def __post_init__(self) -> None:
-        """Raise TypeError if a file has something else there."""
-        texts = [self.target, self.task, self.delimiter, *self.features, *self.classes]
-        if not all(isinstance(text, str) for text in texts) or len(self.delimiter) != 1:
-            raise TypeError(f"{self} is not what a table must hold")
+    def standardised(self, y: Array) -> Array:
+        """Targets as the model learns them."""
+        if self.task != "regression":
+            return y
+        # Halves, for the difference of two numbers may be twice the largest one.
+        halves: Array = (y / 2 - self.target_mean / 2) / (self.target_deviation / 2 or 0.5)
+        return halves
+
+    def in_own_units(self, outputs: Array) -> Array:
+        """Outputs of a regression as targets, in float64."""
+        with np.errstate(over="ignore"):
+            targets: Array = self.target_mean + self.target_deviation * outputs.astype(np.float64)
+        return targets
 
     def output(self) -> tuple[Dense, str, list[str]]:
         """The output layer, the loss and the metrics for such a target."""
@@ -72,17 +91,11 @@ class Rows(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is to be learned, and from which rows.
-
-    In a regression y is (target - centre) / scale, so that one learning rate suits targets of any
-    size; `_undo_scale` gives the model the target's own units back.
-    """
+    """What is to be learned, and from which rows; y is in the target's own units."""
 
     schema: Schema
     training: Rows
     held_out: Rows  # of no rows if none are
-    centre: float
-    scale: float
 
 
 def _problem(options: argparse.Namespace) -> Problem:
@@ -91,19 +104,28 @@ def _problem(options: argparse.Namespace) -> Problem:
     )
     task, classes = _task(table, options.task)
     schema = Schema(table.features, options.target, task, classes, options.delimiter)
-    y = _target(table, schema, options.dtype)
+    y = _target(table, schema)
     border = _hold_out(options.validation, options.seed, table.X, y)
-    centre, scale = (0.0, 1.0) if classes else (float(y[:border].mean()), float(y[:border].std()))
-    scale = scale or 1.0  # all targets are equal
-    y = y if classes else (y - centre) / scale
+    if task == "regression":
+        mean, deviation = _mean_and_deviation(y[:border])
+        schema = replace(schema, target_mean=mean, target_deviation=deviation)
     training, held_out = Rows(table.X[:border], y[:border]), Rows(table.X[border:], y[border:])
-    return Problem(schema, training, held_out, centre, scale)
+    return Problem(schema, training, held_out)
 
 
-def _target(table: tables.Table, schema: Schema, dtype: str) -> Array:
-    """y as the loss takes it: numbers, or the positions of the labels in `schema.classes`."""
+def _mean_and_deviation(y: Array) -> tuple[float, float]:
+    """Of numbers of any size: no square overflows or vanishes."""
+    if y.min() == y.max():
+        return float(y[0]), 0.0
+    power = math.frexp(np.abs(y).max())[1]
+    part = np.ldexp(y, -power)  # between -1 and 1, exactly as many digits
+    return math.ldexp(part.mean(), power), math.ldexp(part.std(), power)
+
+
+def _target(table: tables.Table, schema: Schema) -> Array:
+    """y: numbers in float64, or the positions of the labels in `schema.classes`."""
     if schema.task == "regression":
-        return tables.target_numbers(table, dtype)
+        return tables.target_numbers(table)
     return tables.label_numbers(table, schema.classes)
 
 
@@ -159,12 +181,12 @@ def _describe(problem: Problem) -> None:
 
 
 class Run(NamedTuple):
-    """One training, how it ended, and its result in the target's own units."""
+    """One training, how it ended, and what `_scores` says of its final weights."""
 
     mode: str
     model: Sequential
     interrupted: bool
-    training: dict[str, float]  # loss and metrics of the final weights
+    training: dict[str, float]
     held_out: dict[str, float]  # empty if no rows are held out
 
 
@@ -181,9 +203,11 @@ def train(options: argparse.Namespace) -> int:
         if runs[-1].interrupted:
             break
     _print_results(runs)
-    _save_best(runs, options.out)
+    best = min(runs, key=lambda run: (run.held_out or run.training)["size"])
+    _warn_if_useless(best, problem)
+    _save(best, problem, options.out, one_of_several=len(runs) > 1)
     if options.plot:
-        _plot([run for run in runs if run.model.history.epoch], options.plot)
+        _plot(runs, problem.schema, options.plot)
     if runs[-1].interrupted:
         print("fastnn: interrupted; the model has the weights reached by then", file=sys.stderr)
         return INTERRUPTED
@@ -192,20 +216,53 @@ def train(options: argparse.Namespace) -> int:
 
 def _check_files(options: argparse.Namespace) -> None:
     """Raise before the training if its results could not be written after it."""
-    for path, endings in ((options.out, (".npz",)), (options.plot, PICTURES)):
-        if path and Path(path).suffix not in endings:
-            raise ValueError(f"{path}: expected a name that ends in {' or '.join(endings)}")
-        if path and not Path(path).parent.is_dir():
-            raise ValueError(
-                f"{path}: there is no folder {str(Path(path).parent)!r}; make it first"
-            )
-    if options.plot and find_spec("matplotlib") is None:
-        raise ImportError("--plot needs matplotlib: pip install matplotlib")
+    if options.out:
+        _check_ending("--out", options.out, (".npz",))
+        # `save` writes beside the old file and takes its place: it is the folder that matters.
+        _check_place("--out", options.out, [options.table], in_place=False)
+    if options.plot:
+        _check_ending("--plot", options.plot, PICTURES)
+        _check_place("--plot", options.plot, [options.table, options.out])
+        if find_spec("matplotlib") is None:
+            raise ImportError("--plot needs matplotlib: pip install matplotlib")
     if options.batch_size and options.mode not in ("minibatch", "all"):
         raise ValueError(
             f"--batch-size is for minibatches, but --mode is {options.mode}; "
             f"leave one of the two out"
         )
+
+
+def _check_ending(option: str, path: str, endings: tuple[str, ...]) -> None:
+    if Path(path).suffix not in endings:
+        raise ValueError(
+            f"{option} {path}: expected a name that ends in {' or '.join(endings)}, "
+            f"such as {option} file{endings[0]}"
+        )
+
+
+def _check_place(option: str, path: str, sources: Sequence[str], *, in_place: bool = True) -> None:
+    """Raise unless a file can be written there that takes the place of none of the sources."""
+    place = Path(os.path.realpath(path))
+    if not place.parent.is_dir():
+        raise ValueError(
+            f"{option} {path}: there is no folder {str(Path(path).parent)!r}; make it first"
+        )
+    if place.is_dir():
+        raise ValueError(f"{option} {path} is a folder; expected the name of a file")
+    for source in filter(os.path.exists, filter(None, sources)):
+        if place.exists() and place.samefile(source):
+            raise ValueError(f"{option} {path} would overwrite {source}; take another name")
+    try:
+        if in_place and place.exists():
+            if not os.access(place, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        else:
+            tempfile.NamedTemporaryFile(prefix=f".{place.name}.", dir=place.parent).close()
+    except OSError as error:
+        raise ValueError(
+            f"{option} {path}: no file can be written there ({error.strerror}); "
+            f"name one in a folder of your own"
+        ) from None
 
 
 def _run(mode: str, problem: Problem, front: Normalization, options: argparse.Namespace) -> Run:
@@ -227,10 +284,9 @@ def _run(mode: str, problem: Problem, front: Normalization, options: argparse.Na
             f"training in {mode} mode diverged: the loss is no longer finite. Most likely the "
             f"steps were too large; try --learning-rate {rate / 10:g}"
         ) from None
-    training, held_out = _scores(model, problem, problem.training), {}
+    training, held_out = _scores(model, problem.schema, problem.training), {}
     if len(problem.held_out.X):
-        held_out = _scores(model, problem, problem.held_out)
-    _undo_scale(model, problem)
+        held_out = _scores(model, problem.schema, problem.held_out)
     return Run(mode, model, interrupted, training, held_out)
 
 
@@ -247,22 +303,35 @@ def _new_model(
 
 
 def _fit(model: Sequential, problem: Problem, **settings: Any) -> None:
-    held_out = problem.held_out if len(problem.held_out.X) else None
-    model.fit(*problem.training, validation_data=held_out, **settings)
+    learned, held_out = [
+        Rows(rows.X, problem.schema.standardised(rows.y))
+        for rows in (problem.training, problem.held_out)
+    ]
+    model.fit(*learned, validation_data=held_out if len(held_out.X) else None, **settings)
 
 
-def _scores(model: Sequential, problem: Problem, rows: Rows) -> dict[str, float]:
-    scores = model.evaluate(*rows, return_dict=True)
-    return scores | {"loss": scores["loss"] * problem.scale**2}
+def _scores(model: Sequential, schema: Schema, rows: Rows) -> dict[str, float]:
+    """Loss and metrics of the model's answers, in the target's own units.
+
+    The table of results and `fastnn evaluate` both come from here. "size" is what decides between
+    two models: the loss, or its root, which a float holds for targets of any size.
+    """
+    if schema.task != "regression":
+        scores = model.evaluate(rows.X, rows.y, return_dict=True)
+        return scores | {"size": scores["loss"]}
+    answers = schema.in_own_units(model.predict(rows.X)[:, 0])
+    root = _root_mean_square(answers, rows.y)
+    return {"loss": root * root, "size": root}
 
 
-def _undo_scale(model: Sequential, problem: Problem) -> None:
-    """Make the linear output layer, and the history, those of the target itself."""
-    *others, W, b = model.get_weights()
-    model.set_weights([*others, W * problem.scale, b * problem.scale + problem.centre])
-    for name in {"loss", "val_loss"} & model.history.history.keys():
-        losses = model.history.history[name]
-        model.history.history[name] = [loss * problem.scale**2 for loss in losses]
+def _root_mean_square(answers: Array | float, y: Array) -> float:
+    """The root of the mean squared error; no square overflows or vanishes."""
+    with np.errstate(over="ignore"):
+        errors = np.abs(answers - y)
+    largest = float(errors.max())
+    if largest in (0.0, math.inf):
+        return largest
+    return largest * math.sqrt(np.mean((errors / largest) ** 2))
 
 
 # ---- train: the results -------------------------------------------------------------------------
@@ -288,26 +357,89 @@ def _result_columns(run: Run) -> dict[str, str]:
         "samples/s": rate,
         "training loss": f"{run.training['loss']:.4g}",
     }
-    held_out = {f"held-out {name}": f"{value:.4g}" for name, value in run.held_out.items()}
-    return columns | held_out
+    held_out = {name: value for name, value in run.held_out.items() if name != "size"}
+    return columns | {f"held-out {name}": f"{value:.4g}" for name, value in held_out.items()}
 
 
-def _save_best(runs: Sequence[Run], path: str | None) -> None:
-    best = min(runs, key=lambda run: (run.held_out or run.training)["loss"])
-    kind = "held-out" if best.held_out else "training"
-    reason = f", which has the lowest {kind} loss" if len(runs) > 1 else ""
-    if path:
-        best.model.save(path)
-        print(f"\nsaved {path}: the {best.mode} model{reason}")
+def _warn_if_useless(run: Run, problem: Problem) -> None:
+    """Print a line if the same answer for every row would do as well as the model."""
+    schema, usual = problem.schema, problem.training.y
+    kind, rows = ("held-out", problem.held_out) if run.held_out else ("training", problem.training)
+    scores = run.held_out or run.training
+    if schema.task == "regression":
+        size = _root_mean_square(schema.target_mean, rows.y)
+        useless, name, simple = scores["size"] >= size, "loss", size * size
+        answer = f"the mean of the training rows, {schema.target_mean:.6g}"
     else:
+        label = np.bincount(usual).argmax()
+        name, simple = "accuracy", float(np.mean(rows.y == label))
+        useless = scores[name] <= simple
+        answer = f"the most frequent label, {schema.classes[label]!r}"
+    if useless:
+        print(
+            f"\nthe model is of no use yet: its {kind} {name} of {scores[name]:.4g} is no better "
+            f"than the {simple:.4g} of always answering {answer}; {_remedy(rows.y)}"
+        )
+
+
+def _remedy(y: Array) -> str:
+    if (y == y[0]).all():
+        return "these rows have one target only: rows with others are needed to learn, and to judge"
+    return "try more --epochs, another --learning-rate, or columns that say more about the target"
+
+
+def _save(run: Run, problem: Problem, path: str | None, *, one_of_several: bool) -> None:
+    kind = "held-out" if run.held_out else "training"
+    reason = f", which has the lowest {kind} loss" if one_of_several else ""
+    if not path:
         print("\nthe model is not saved; --out model.npz would")
+        return
+    with _errors_name(path):
+        run.model.save(path)
+    print(f"\nsaved {path}: the {run.mode} model{reason}")
+    schema = problem.schema
+    if schema.task == "regression":
+        print(
+            f"in Python, {schema.target} is {schema.target_mean!r} + {schema.target_deviation!r} "
+            f"* fastnn.load({path!r}).predict(X).astype(float)"
+        )
 
 
-def _plot(runs: Sequence[Run], path: str) -> None:
+def _plot(runs: Sequence[Run], schema: Schema, path: str) -> None:
     from fastnn.plots import loss_curves
 
-    loss_curves({run.mode: run.model.history for run in runs}, path)
+    histories = {run.mode: run.model.history for run in runs if run.model.history.epoch}
+    if not histories:
+        print(f"{path} is not drawn: no epoch was finished")
+        return
+    if schema.task == "regression":
+        histories = {mode: _in_own_units(record, schema) for mode, record in histories.items()}
+    with _errors_name(path):
+        loss_curves(histories, path)
     print(f"saved {path}: the loss over epochs and over seconds")
+
+
+def _in_own_units(history: History, schema: Schema) -> History:
+    """The same epochs, with the losses that the table of results shows, if a float holds them."""
+    square = schema.target_deviation * schema.target_deviation
+    if not 0 < square < math.inf:
+        return history
+    losses = {
+        name: [value * square for value in values] if name in ("loss", "val_loss") else values
+        for name, values in history.history.items()
+    }
+    return replace(history, history=losses)
+
+
+@contextmanager
+def _errors_name(path: str) -> Iterator[None]:
+    """Give the file's name to errors of a write that is under way, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), path) from None
 
 
 # ---- predict and evaluate -----------------------------------------------------------------------
@@ -317,19 +449,30 @@ def _load(path: str) -> tuple[Sequential, Schema]:
     model = load(path)
     try:
         schema = Schema(**model.metadata)
-        if schema.output()[0].units != getattr(model.layers[-1], "units", None):
-            raise TypeError("outputs for other classes")
-        return model, schema
-    except (TypeError, ValueError):
+        units = getattr(model.layers[-1], "units", 0)
+        fits = _is_whole(schema) and units == schema.output()[0].units
+    except TypeError:
+        fits = False
+    if not fits:
         raise ValueError(
             f"{path} does not say which columns it takes, since `fastnn train` did not write it; "
             f"in Python: fastnn.load({path!r}).predict(X)"
-        ) from None
+        )
+    return model, schema
+
+
+def _is_whole(schema: Schema) -> bool:
+    """Whether metadata of unknown origin holds what it should; other mistakes are TypeErrors."""
+    names = [schema.target, schema.task, schema.delimiter, *schema.features, *schema.classes]
+    numbers = math.isfinite(schema.target_mean) and math.isfinite(schema.target_deviation)
+    known = len(schema.delimiter) == 1 and (schema.task == "regression" or len(schema.classes) > 1)
+    return all(isinstance(name, str) for name in names) and numbers and known
 
 
 def predict(options: argparse.Namespace) -> int:
     """Write the predictions for the rows of a table."""
-    _refuse_to_overwrite(options)
+    if options.out:
+        _check_place("--out", options.out, [options.model, options.table])
     model, schema = _load(options.model)
     table = tables.read(
         options.table,
@@ -338,33 +481,24 @@ def predict(options: argparse.Namespace) -> int:
         dtype=model.dtype,
     )
     outputs = model.predict(table.X)
-    with ExitStack() as stack:
+    with _errors_name(options.out or "standard output"), ExitStack() as stack:
         file: TextIO = sys.stdout
         if options.out:
             file = stack.enter_context(open(options.out, "w", encoding="utf-8", newline=""))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["prediction", *(f"probability_{label}" for label in schema.classes)])
         for start in range(0, len(outputs), PRINTED_ROWS):
-            writer.writerows(_printed(outputs[start : start + PRINTED_ROWS], schema.classes))
+            writer.writerows(_printed(outputs[start : start + PRINTED_ROWS], schema))
     return 0
 
 
-def _refuse_to_overwrite(options: argparse.Namespace) -> None:
-    """The predictions must not take the place of what they are made from."""
-    out = options.out and Path(options.out)
-    for source in (options.model, options.table):
-        if out and out.exists() and Path(source).exists() and out.samefile(source):
-            raise ValueError(f"--out {options.out} would overwrite {source}; take another name")
-
-
-def _printed(outputs: Array, classes: list[str]) -> Iterable[Sequence[str]]:
+def _printed(outputs: Array, schema: Schema) -> Iterable[Sequence[str]]:
     """The lines for some outputs of the model."""
-    if not classes:
-        texts: list[list[str]] = outputs.astype(str).tolist()
-        return texts
+    if schema.task == "regression":
+        return ([repr(answer)] for answer in schema.in_own_units(outputs[:, 0]).tolist())
     if outputs.shape[1] == 1:
         outputs = np.hstack([1 - outputs, outputs])
-    winners = [classes[number] for number in outputs.argmax(axis=1)]
+    winners = [schema.classes[number] for number in outputs.argmax(axis=1)]
     return zip(winners, *outputs.T.astype(str).tolist(), strict=True)
 
 
@@ -378,10 +512,11 @@ def evaluate(options: argparse.Namespace) -> int:
         delimiter=options.delimiter or schema.delimiter,
         dtype=model.dtype,
     )
-    y = _target(table, schema, model.dtype)
-    scores = model.evaluate(table.X, y, return_dict=True)
+    y = _target(table, schema)
+    scores = _scores(model, schema, Rows(table.X, y))
+    size = scores.pop("size")
     if schema.task == "regression":
-        scores = {"mean squared error": scores["loss"], "root of it": scores["loss"] ** 0.5}
+        scores = {"mean squared error": scores["loss"], "root of it": size}
     print(f"{'rows':<20}{len(y)}")
     for name, value in scores.items():
         print(f"{name:<20}{value:.4g}")

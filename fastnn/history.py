@@ -101,7 +101,15 @@ class History:
         return f"<table>{head}{''.join(lines)}</table>"
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw the loss over epochs and over seconds into an image file; needs matplotlib."""
+        """Draw the loss over epochs and over seconds into an image file; needs matplotlib.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If there are no epochs yet, or matplotlib does not know the suffix.
+        """
         from fastnn.plots import loss_curves
 
         loss_curves({self.params.get("mode", "training"): self}, path)

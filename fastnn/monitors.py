@@ -8,6 +8,7 @@ from fastnn._validation import Array, finite_number, flag, lookup, number_betwee
 from fastnn.hooks import Callback, Logs
 from fastnn.optimizers import BELOW_1
 
+NEAR = 1e-9  # relative, of two learning rates that differ by rounding
 SIGNS = {"min": 1.0, "max": -1.0}
 
 Direction = Literal["auto", "min", "max"]
@@ -307,7 +308,11 @@ class ReduceLROnPlateau(Monitor):
     def _reduce(self) -> None:
         optimizer = self.model.optimizer
         rate = optimizer.learning_rate
-        if isinstance(rate, float) and rate > self.min_lr:
-            optimizer.learning_rate = max(rate * self.factor, self.min_lr)
+        lowest = self.min_lr
+        # What is near enough to the lowest to be printed alike is the lowest.
+        if isinstance(rate, float) and rate > lowest * (1 + NEAR):
+            lower = rate * self.factor
+            optimizer.learning_rate = lower = lower if lower > lowest * (1 + NEAR) else lowest
             self._worse, self._resting = 0, self.cooldown
-            self.say(f"learning rate {rate:g} reduced to {optimizer.learning_rate:g}")
+            last = ", the lowest" * (lower == lowest)
+            self.say(f"learning rate {rate:g} reduced to {lower:g}{last}")

@@ -1,7 +1,8 @@
 """Pictures of training; needs matplotlib, which is imported only here."""
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,14 @@ def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) 
     ImportError
         If matplotlib is not installed.
     ValueError
-        If matplotlib does not know the suffix.
+        If a history has no epochs, or matplotlib does not know the suffix.
     """
+    for name, history in histories.items():
+        if not history.epoch:
+            raise ValueError(
+                f"the history of {name!r} holds no epochs, so there is nothing to draw; train "
+                f"first, e.g. history = model.fit(X, y, epochs=10)"
+            )
     figure = _figure()
     over_epochs, over_seconds = figure.subplots(1, 2, sharey=True)
     for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
@@ -46,14 +53,27 @@ def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) 
         _draw(over_epochs, np.arange(1, len(seconds) + 1), history, name, colour)
         _draw(over_seconds, seconds, history, name, colour)
     for axes, label in ((over_epochs, "epochs"), (over_seconds, "seconds of training")):
-        axes.set(xlabel=label, xscale="log", yscale="log")
+        axes.set(xlabel=label, xscale="log")
         _plain_ticks(axes.xaxis, (1,))
-        _plain_ticks(axes.yaxis, (1, 2, 5))
+        if _all_positive(histories.values()):
+            axes.set(yscale="log")
+            _plain_ticks(axes.yaxis, (1, 2, 5))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     over_epochs.set_ylabel("loss (solid: training, dashed: validation)")
     over_epochs.legend(frameon=False)
     figure.savefig(path)
+
+
+def _all_positive(histories: Iterable[History]) -> bool:
+    """Whether a logarithmic axis shows every loss that a linear one does."""
+    losses = [
+        loss
+        for history in histories
+        for name in ("loss", "val_loss")
+        for loss in history.history.get(name, [])
+    ]
+    return min(losses, default=0.0) > 0 and max(losses) < math.inf
 
 
 def _plain_ticks(axis: Any, digits: tuple[int, ...]) -> None:

@@ -1,18 +1,20 @@
 """Tables in CSV files: one pass over the file, arrays out. Needs pyarrow.
 
-The table comes in blocks of rows, every column as text first. So a column is judged as a whole,
-never block by block, and a cell that is not a number can be shown with its row and column. Memory
-stays near that of the resulting array.
+The file is cut into blocks of whole rows, every column as text first. So nothing depends on where
+a block ends, a column is judged as a whole, and a cell that is not a number can be shown with its
+row and column. Memory stays near that of the resulting array.
 """
 
 import csv
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import chain, pairwise
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -24,7 +26,19 @@ SHOWN_NAMES = 20  # how many columns or labels an error lists
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 INTEGER = re.compile(r"[+-]?[0-9]+")
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
+DOTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?")  # 1.234,56
+COMMAS_AND_DOT = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")  # 1,234.56
+MINUS_SIGNS = "\u2212\u2010\u2011\u2012\u2013"  # beside "-": the minus sign, hyphens, a dash
+SPACES = " \t\n\r\v\f"  # what is cut off around a cell
 DELIMITERS = {",": '","', ";": '";"', "\t": "tab", "|": '"|"'}  # as a shell takes them
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+OTHER_FORMATS = {  # by their first bytes
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"\x1f\x8b": "gzip data, to be unpacked first",
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"PAR1": "a Parquet table",
+}
 
 
 class Place(NamedTuple):
@@ -103,6 +117,8 @@ def _errors_name(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
+    except OSError as error:  # in reading, which knows no name
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def _read(
@@ -113,23 +129,24 @@ def _read(
     delimiter: str,
     dtype: str,
 ) -> Table:
-    header = _header(file, delimiter)
+    _refuse_other_formats(file)
+    blocks = _row_blocks(file, delimiter)
+    header, first_rows = _header(blocks, delimiter)
     if features is None:
         features = [name for name in header if name != target]
-    wanted = [*features, *([] if target is None else [target])]
-    _check_columns(header, wanted, delimiter)
+    _check_columns(header, [*features, *([] if target is None else [target])], delimiter)
     if not features:
         raise ValueError(f"there is no column beside the target {target!r} to learn from")
-    rows, texts = _Rows(len(features)), []
-    for block in _blocks(file, header, wanted, delimiter):
-        places = [Place(name, rows.count) for name in wanted]
-        if target is not None:
-            texts.append(_cleaned_text(block.pop(), places.pop()))
-        rows.add([_numbers(*cells, dtype) for cells in zip(block, places, strict=True)])
-    if not rows.count:
+    content = _Content(header, features, target, delimiter, dtype)
+    try:
+        for block in chain([first_rows], blocks):
+            content.add(block)
+    except _RowError as error:
+        raise ValueError(f"row {content.rows.count + 1} (the header not counted) {error}") from None
+    if not content.rows.count:
         raise ValueError("the table has a header, but no rows below it")
-    text = _pyarrow().chunked_array(texts) if texts else None
-    return Table(path, list(features), rows.taken(), target, text)
+    text = _pyarrow().chunked_array(content.texts) if content.texts else None
+    return Table(path, list(features), content.rows.taken(), target, text)
 
 
 def _pyarrow() -> Any:
@@ -142,30 +159,129 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
+# ---- whole rows -------------------------------------------------------------------------------
+
+
+class _RowError(ValueError):
+    """What is wrong with the row that comes next; its number is added by who counts the rows."""
+
+
+def _row_blocks(file: BufferedReader, delimiter: str) -> Iterator[bytes]:
+    """The file in blocks of whole rows; raises _RowError at a quotation mark out of place."""
+    data, more = file.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK), True
+    while more:
+        chunk = file.read(max(BLOCK_BYTES, len(data)))  # a row of many blocks takes few steps
+        data, more = data + chunk, bool(chunk)
+        end, problem = _last_row_end(data, delimiter, more)
+        if end:
+            yield data[:end]
+        if problem:
+            raise _RowError(problem)
+        data = data[end:]
+
+
+def _token(delimiter: str) -> bytes:
+    """A pattern of line ends, and of fields in quotation marks, whose closing one is group 1."""
+    begin = rb"(?<![^\r\n%b])" % re.escape(delimiter.encode())  # elsewhere a mark is mere text
+    return begin + rb'"[^"]*+(?:""[^"]*+)*+("?)|\r\n|\n|\r'
+
+
+def _plain_rows(delimiter: str) -> bytes:
+    """A pattern of many rows at a time, whose quoted fields hold neither line ends nor marks."""
+    between = re.escape(delimiter.encode())
+    field = rb'(?:"[^"\r\n]*+"|[^"\r\n%b]*+)' % between
+    return rb"(?<![^\r\n])(?:%b(?:%b%b)*+\r?\n)++" % (field, between, field)
+
+
+def _last_row_end(data: bytes, delimiter: str, more: bool) -> tuple[int, str]:
+    """Where the last whole row ends, and what is wrong with the next one, if anything.
+
+    `more` says whether the file goes on after `data`, which begins with a row.
+    """
+    certain = len(data) - more  # a "\r" at the very end may be half of "\r\n"
+    if b'"' not in data:
+        end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, certain)) + 1
+        return (end if more else len(data)), ""
+    end, allowed = 0, b"\r\n" + delimiter.encode()
+    for match in re.finditer(_plain_rows(delimiter) + b"|" + _token(delimiter), data):
+        if match[1] is None:
+            end = match.end() if match.end() <= certain or data.endswith(b"\n") else end
+        elif match.end() == len(data):
+            if not more and not match[1]:
+                return end, _stray_mark("is opened and never closed", match[0])
+        elif data[match.end()] not in allowed:
+            return end, _stray_mark("closes in the middle of a field", match[0])
+    return (end if more else len(data)), ""
+
+
+def _stray_mark(problem: str, text: bytes) -> str:
+    shown = _shortened(text[:1000].decode(errors="replace"))
+    return (
+        f"cannot be read: a quotation mark {problem}, at {shown}; take it out, or close it at the "
+        f'end of its field; inside a quoted field write "" for one'
+    )
+
+
+def _rows_of(block: bytes, delimiter: str) -> list[bytes]:
+    """Row by row, blank lines among them."""
+    tokens = re.finditer(_token(delimiter), block)
+    ends = [token.end() for token in tokens if token[1] is None]
+    return [block[i:j] for i, j in pairwise([0, *ends, len(block)]) if i < j]
+
+
+def _hides_rows(row: bytes, delimiter: str, width: int) -> bool:
+    """Whether a row, with line ends in quotation marks, looks like several rows of the table.
+
+    So it does if each of its lines has a field for every column, and a number wherever the first
+    line has one.
+    """
+    lines = [line.decode(errors="replace") for line in row.splitlines() if line]
+    cells = [[cell.strip(SPACES) for cell in line.split(delimiter)] for line in lines]
+    if len(cells) < 2 or any(len(line) != width for line in cells):
+        return False
+    numeric = [column for column, cell in enumerate(cells[0]) if NUMBER.fullmatch(cell)]
+    return all(NUMBER.fullmatch(line[column]) for line in cells[1:] for column in numeric)
+
+
 # ---- the header -------------------------------------------------------------------------------
 
 
-def _header(file: BufferedReader, delimiter: str) -> list[str]:
-    """The names of the columns; leaves the file at the first row."""
+def _refuse_other_formats(file: BufferedReader) -> None:
+    beginning = file.peek(4)
+    for magic, kind in OTHER_FORMATS.items():
+        if beginning.startswith(magic):
+            raise ValueError(
+                f"the first line is not UTF-8 text: the file holds {kind}; save the table as CSV "
+                f"in UTF-8"
+            )
+
+
+def _header(blocks: Iterator[bytes], delimiter: str) -> tuple[list[str], bytes]:
+    """The names of the columns, and the rows behind them in the same block."""
     try:
-        for fields in csv.reader(_text_lines(file), delimiter=delimiter):
-            if fields:
-                return [name.strip() for name in fields]
+        for block in blocks:
+            lines = block.splitlines(keepends=True)
+            reader = csv.reader((line.decode() for line in lines), delimiter=delimiter)
+            names = next(filter(None, reader), None)
+            if names:
+                return _checked_names(names), b"".join(lines[reader.line_num :])
     except UnicodeDecodeError:
         raise ValueError(
             "the first line is not UTF-8 text; save the table as CSV in UTF-8"
         ) from None
+    except _RowError as error:
+        raise ValueError(f"the header line {error}") from None
     except csv.Error as error:
         raise ValueError(f"the header line cannot be read: {error}") from None
     raise ValueError("the file is empty; expected a line with the names of the columns, then rows")
 
 
-def _text_lines(file: BufferedReader) -> Iterator[str]:
-    """Line by line as asked for, so that the rows are left to pyarrow."""
-    encoding = "utf-8-sig"
-    while line := file.readline():
-        yield line.decode(encoding)
-        encoding = "utf-8"
+def _checked_names(names: list[str]) -> list[str]:
+    if any("\0" in name for name in names):
+        raise ValueError(
+            "the first line holds NUL bytes, as UTF-16 text does; save the table as CSV in UTF-8"
+        )
+    return [name.strip() for name in names]
 
 
 def _check_columns(header: list[str], wanted: Sequence[str], delimiter: str) -> None:
@@ -243,40 +359,91 @@ class _Rows:
         return self._array
 
 
-def _blocks(
-    file: BufferedReader, header: list[str], wanted: Sequence[str], delimiter: str
-) -> Iterator[list[Any]]:
-    """The wanted columns as text, block after block."""
+class _Content:
+    """The rows so far: the numbers of the features, the text of the target."""
+
+    def __init__(
+        self,
+        header: list[str],
+        features: Sequence[str],
+        target: str | None,
+        delimiter: str,
+        dtype: str,
+    ) -> None:
+        self._header, self._features, self._target = header, features, target
+        self._delimiter, self._dtype = delimiter, dtype
+        self.rows, self.texts = _Rows(len(features)), list[Any]()
+
+    def add(self, block: bytes) -> None:
+        """Append the rows of a block. Raises ValueError at the first row that is wrong."""
+        if not block or (len(self._header) > 1 and not block.strip(b"\r\n")):
+            return
+        try:
+            numbers, text = self._parsed(block)
+        except ValueError:
+            rows = _rows_of(block, self._delimiter)
+            if len(rows) == 1:
+                raise
+            half = len(rows) // 2  # the first error need not be that of the first such row
+            self.add(b"".join(rows[:half]))
+            self.add(b"".join(rows[half:]))
+            return
+        self.rows.add(numbers)
+        self.texts += text
+
+    def _parsed(self, block: bytes) -> tuple[list[Array], list[Any]]:
+        """Columns of numbers, and the text of the target if there is one."""
+        wanted = [*self._features, *([] if self._target is None else [self._target])]
+        columns = _columns(block, self._header, wanted, self._delimiter)
+        self._count_lines(block, len(columns[0]))
+        places = [Place(name, self.rows.count) for name in wanted]
+        text = []
+        if self._target is not None:
+            text = [_cleaned_text(columns.pop(), places.pop())]
+        cells = zip(columns, places, strict=True)
+        return [_numbers(column, place, self._dtype) for column, place in cells], text
+
+    def _count_lines(self, block: bytes, n_rows: int) -> None:
+        """Raise if quotation marks hide rows: if there are more lines than rows, and they do."""
+        if b'"' not in block or n_rows >= max(block.count(b"\n"), block.count(b"\r")):
+            return
+        for row in _rows_of(block, self._delimiter):
+            if _hides_rows(row, self._delimiter, len(self._header)):
+                beginning = row[row.index(b'"') :]
+                n_lines = len(row.splitlines())
+                raise _RowError(
+                    _stray_mark(f"takes {n_lines} lines that look like rows for one", beginning)
+                )
+
+
+def _columns(block: bytes, header: list[str], wanted: Sequence[str], delimiter: str) -> list[Any]:
+    """The wanted columns of a block of rows, as text."""
     pa = _pyarrow()
-    ragged: list[Any] = []
-    if not file.peek(1):  # pyarrow calls no rows at all an error
-        return
+    if block.startswith(BYTE_ORDER_MARK):  # of a cell: pyarrow drops one, so it gets another
+        block = BYTE_ORDER_MARK + block
     try:
-        with pa.csv.open_csv(file, **_options(header, wanted, delimiter, ragged)) as reader:
-            for batch in reader:
-                if len(batch):
-                    yield batch.columns
+        table = pa.csv.read_csv(
+            pa.py_buffer(block), **_options(header, wanted, delimiter, len(block))
+        )
     except pa.ArrowInvalid as error:
-        raise ValueError(_parse_error(error, ragged, header, delimiter)) from None
+        raise _RowError(_parse_error(error, block, len(header), delimiter)) from None
+    return [column.combine_chunks() for column in table.columns]
 
 
 def _options(
-    header: list[str], wanted: Sequence[str], delimiter: str, ragged: list[Any]
+    header: list[str], wanted: Sequence[str], delimiter: str, n_bytes: int
 ) -> dict[str, Any]:
-    """What pyarrow is to do. Columns go by number; a row of another length lands in `ragged`."""
+    """What pyarrow is to do with one block. Columns go by number, for names may be there twice."""
     settings = _pyarrow().csv
     numbers = [str(number) for number in range(len(header))]
     return {
         "read_options": settings.ReadOptions(
-            column_names=numbers,
-            use_threads=False,  # with threads, rows of another length have no number
-            block_size=max(BLOCK_BYTES, 64 * sum(map(len, header))),
+            column_names=numbers, use_threads=False, block_size=n_bytes + 1
         ),
         "parse_options": settings.ParseOptions(
             delimiter=delimiter,
             newlines_in_values=True,
             ignore_empty_lines=len(header) > 1,  # in a single column it is an empty cell
-            invalid_row_handler=lambda row: _kept(row, ragged),
         ),
         "convert_options": settings.ConvertOptions(
             column_types=dict.fromkeys(numbers, _pyarrow().string()),
@@ -286,23 +453,17 @@ def _options(
     }
 
 
-def _kept(row: Any, ragged: list[Any]) -> str:
-    ragged.append(row)
-    return "error"
-
-
-def _parse_error(error: Exception, ragged: list[Any], header: list[str], delimiter: str) -> str:
-    if not ragged:
-        return (
-            f"the rows cannot be read: {error}. Most likely a quotation mark is opened and never "
-            f"closed; write a quotation mark inside a quoted field twice"
-        )
-    row = ragged[0]
-    fields = "1 field" if row.actual_columns == 1 else f"{row.actual_columns} fields"
+def _parse_error(error: Exception, row: bytes, width: int, delimiter: str) -> str:
+    """What is wrong with a row that pyarrow does not take."""
+    n_fields = re.sub(_token(delimiter), b"", row).count(delimiter.encode()) + 1
+    if n_fields == width:
+        return f"cannot be read: {error}"
+    fields = "1 field" if n_fields == 1 else f"{n_fields} fields"
+    text = row.strip(b"\r\n").decode(errors="backslashreplace")
     return (
-        f"row {row.number} (the header not counted) has {fields}, but the header names "
-        f"{len(header)} columns: {_shortened(row.text)}; put a field for every column, with "
-        f'quotation marks around one that holds {delimiter!r}, like "a{delimiter}b"'
+        f"has {fields}, but the header names {width} columns: {_shortened(text)}; put a field for "
+        f"every column, with quotation marks around one that holds {delimiter!r}, like "
+        f'"a{delimiter}b"'
     )
 
 
@@ -362,21 +523,58 @@ def _first_failure(column: Any, check: Callable[[Any], object]) -> int:
 
 def _refuse_cell(column: Any, row: int, place: Place, dtype: str) -> NoReturn:
     """Say why the text in that row is not a number that `dtype` can hold."""
-    text = column[row].as_py().strip()
+    text = column[row].as_py().strip(SPACES)
+    if NUMBER.fullmatch(text) and np.isfinite(float(text)):
+        problem = f"is too large for {dtype}; train with --dtype float64"
+    elif NUMBER.fullmatch(text):
+        problem = "is too large for a number of 64 bits; put a smaller one"
+    elif text.lower().strip("+-") in ("nan", "inf", "infinity"):
+        problem = "is not a finite number; put one, or leave the row or the column out"
+    else:
+        problem = f"is not a number; {_advice(text, place.column)}"
+    _refuse(place, row, f"is {_shortened(text)}, which {problem}")
+
+
+def _advice(text: str, column: str) -> str:
+    """What to write in place of a text that is not a number."""
     if DECIMAL_COMMA.fullmatch(text):
-        problem = (
-            f"is not a number; write {text.replace(',', '.')} if the comma marks decimals, "
+        return (
+            f"write {text.replace(',', '.')} if the comma marks decimals, "
             f"{text.replace(',', '')} if it marks thousands"
         )
-    elif not NUMBER.fullmatch(text) and text.lower().strip("+-") in ("nan", "inf", "infinity"):
-        problem = "is not a finite number; put one, or leave the row or the column out"
-    elif not NUMBER.fullmatch(text):
-        problem = "is not a number; write text as numbers, or leave the column out"
-    elif np.isfinite(float(text)):
-        problem = f"is too large for {dtype}; train with --dtype float64"
-    else:
-        problem = "is too large for a number of 64 bits; put a smaller one"
-    _refuse(place, row, f"is {_shortened(text)}, which {problem}")
+    if text == column:
+        return "leave out the line that repeats the header"
+    if text.lower() in ("true", "false"):
+        return "write 1 for true and 0 for false"
+    number = _plain_number(text)
+    if not number:
+        return "write text as numbers, or leave the column out"
+    odd = next((character for character in text if not character.isascii()), "")
+    held = f"it holds {unicodedata.name(odd, 'a character')} (U+{ord(odd):04X}), " if odd else ""
+    return f"{held}write {number}"
+
+
+def _plain_number(text: str) -> str:
+    """The number behind other signs and spaces, as in "\u22121.234,56 %"; "" if there is none."""
+    plain = "".join(map(_plain_character, text))
+    if DOTS_AND_COMMA.fullmatch(plain):
+        plain = plain.replace(".", "").replace(",", ".")
+    elif COMMAS_AND_DOT.fullmatch(plain):
+        plain = plain.replace(",", "")
+    elif DECIMAL_COMMA.fullmatch(plain):
+        plain = plain.replace(",", ".")
+    return plain if NUMBER.fullmatch(plain) else ""
+
+
+def _plain_character(character: str) -> str:
+    """A digit or a minus sign of ASCII; "" for a space, a currency, a percent sign."""
+    if character in MINUS_SIGNS:
+        return "-"
+    if character.isspace() or character in "%_'\u2019":
+        return ""
+    if unicodedata.category(character) in ("Sc", "Cf"):  # currencies; signs that nobody sees
+        return ""
+    return str(unicodedata.decimal(character, character))
 
 
 def _refuse(place: Place, row: int, problem: str) -> NoReturn:
@@ -417,10 +615,10 @@ def label_numbers(table: Table, known: Sequence[str]) -> Array:
     return numbers
 
 
-def target_numbers(table: Table, dtype: str) -> Array:
-    """The target as float64. Raises ValueError at a cell that is not a number `dtype` can hold."""
+def target_numbers(table: Table) -> Array:
+    """The target as float64. Raises ValueError at a cell that is not such a number."""
     with _errors_name(table.path):
-        shared = _numbers(table.target, _target_place(table), dtype)
+        shared = _numbers(table.target, _target_place(table), "float64")
     return shared.copy()  # pyarrow's own memory is read-only
 
 

@@ -233,6 +233,8 @@ def test_two_classes(fastnn_main, two_classes):
         "task": "classification",
         "classes": ["no", "yes"],
         "delimiter": ",",
+        "target_mean": 0.0,
+        "target_deviation": 1.0,
     }
     code, output, _ = fastnn_main("predict", "model.npz", two_classes)
     assert code == 0
@@ -288,6 +290,102 @@ def test_regression_in_the_units_of_the_target(fastnn_main, numbers, mode, dtype
     assert list(printed) == ["rows", "mean squared error", "root of it"]
     assert float(printed["mean squared error"]) == pytest.approx(error, rel=1e-3)
     assert float(printed["root of it"]) == pytest.approx(error**0.5, rel=1e-3)
+
+
+def scores_of(fastnn_main, table):
+    output = fastnn_main("evaluate", "model.npz", table)[1]
+    return {name: float(value) for name, value in re.findall(r"^(.*\S) +(\S+)$", output, re.M)}
+
+
+TARGETS = {  # of a row (a, b)
+    "times": lambda a, b: 1.7e9 + 100 * (2 * a - b),
+    "prices": lambda a, b: 1e9 * (1 + 0.5 * a - 0.2 * b),
+    "tiny": lambda a, b: 1e-30 * (a - b),
+    "large": lambda a, b: 1e300 * (a - b),
+    "largest": lambda a, b: 1.2e308 * np.sign(a - b),
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_scores_are_those_of_the_saved_file(fastnn_main, tmp_path, kind, mode, dtype):
+    """However far from 0 the targets are, `evaluate` says the same of the training rows."""
+    X = np.random.default_rng(1).normal(size=(100, 2))
+    y = TARGETS[kind](*X.T)
+    path = write_table(tmp_path / "t.csv", X, y)
+    code, output, errors = fastnn_main(
+        *("train", path, "--target", "y", "--task", "regression", "--mode", mode, "--epochs", 60),
+        *("--dtype", dtype, "--validation", 0, "--out", "model.npz", "--plot", "p.png"),
+    )
+    assert (code, errors) == (0, "")
+    scores = scores_of(fastnn_main, path)
+    shown = rows_of_results(output)[mode]["training loss"]
+    assert float(shown) == scores["mean squared error"]
+    answers = read_csv(fastnn_main("predict", "model.npz", path)[1])
+    predicted = np.array([float(answer["prediction"]) for answer in answers])
+    scale = np.abs(y).max()
+    root = scale * np.sqrt(np.mean((predicted / scale - y / scale) ** 2))
+    assert scores["root of it"] == pytest.approx(root, rel=1e-3)
+    assert root < 0.5 * scale * (y / scale).std()
+    assert all(answer["prediction"] == repr(float(answer["prediction"])) for answer in answers)
+
+
+def test_python_gets_the_target_from_mean_and_deviation(fastnn_main, tmp_path):
+    """As the line behind "saved" says, to the last digit."""
+    X = RNG.normal(size=(50, 2))
+    path = write_table(tmp_path / "t.csv", X, TARGETS["times"](*X.T))
+    arguments = ["train", path, "--target", "y", "--task", "regression", "--out", "model.npz"]
+    output = fastnn_main(*arguments)[1]
+    formula = re.search(r"^in Python, y is (.*)$", output, re.M)[1]
+    answers = eval(formula, {"fastnn": fastnn, "X": X})[:, 0]
+    predicted = read_csv(fastnn_main("predict", "model.npz", path)[1])
+    np.testing.assert_array_equal(answers, [float(row["prediction"]) for row in predicted])
+    metadata = fastnn.load("model.npz").metadata
+    assert formula.startswith(f"{metadata['target_mean']} + {metadata['target_deviation']} * ")
+
+
+def test_a_constant_target_is_answered_exactly(fastnn_main, tmp_path):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(40, 2)), [0.1] * 40)
+    code, output, _ = fastnn_main(
+        *("train", path, "--target", "y", "--task", "regression", "--out", "model.npz"),
+        *("--epochs", 2, "--plot", "p.png"),
+    )
+    assert code == 0
+    assert "of no use yet" in output and "these rows have one target only" in output
+    answers = read_csv(fastnn_main("predict", "model.npz", path)[1])
+    assert {answer["prediction"] for answer in answers} == {"0.1"}
+
+
+def test_models_whose_weights_hold_the_scale_still_predict(fastnn_main, numbers):
+    """Metadata without mean and deviation: the outputs are the target."""
+    fastnn_main("train", numbers, "--target", "y", "--task", "regression", "--out", "model.npz")
+    model = fastnn.load("model.npz")
+    del model.metadata["target_mean"], model.metadata["target_deviation"]
+    model.save("model.npz")
+    answers = read_csv(fastnn_main("predict", "model.npz", numbers)[1])
+    outputs = model.predict(tables.read(numbers, target="y").X)[:, 0]
+    np.testing.assert_array_equal([float(row["prediction"]) for row in answers], outputs)
+
+
+@pytest.mark.parametrize("options", [[], ["--validation", "0"]])
+@pytest.mark.parametrize(("task", "word"), [("regression", "mean"), ("classification", "label")])
+def test_a_useless_model_is_called_so(fastnn_main, tmp_path, options, task, word):
+    X = np.random.default_rng(5).normal(size=(60, 2))
+    noise = np.random.default_rng(6).permutation(np.repeat([0, 1], [50, 10]))
+    path = write_table(tmp_path / "t.csv", X, noise)
+    arguments = ["train", path, "--target", "y", "--task", task, *options]
+    _, output, _ = fastnn_main(*arguments, "--epochs", "1", "--learning-rate", "1e-9", "--seed", 0)
+    assert "no better than the" in output and "always answering the m" in output
+    assert word in output.split("always answering")[1]
+    kind = "training" if options else "held-out"
+    assert f"its {kind} {'loss' if task == 'regression' else 'accuracy'} of" in output
+
+
+def test_a_useful_model_is_not_called_useless(fastnn_main, two_classes, numbers):
+    for path, task in ((two_classes, "classification"), (numbers, "regression")):
+        _, output, _ = fastnn_main("train", path, "--target", "y", "--task", task)
+        assert "of no use" not in output
 
 
 def test_the_history_is_in_the_units_of_the_target(fastnn_main, numbers, monkeypatch):
@@ -448,9 +546,9 @@ def test_targets_that_cannot_be_learned(fastnn_main, tmp_path, targets, options,
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--out", "model"], "model: expected a name that ends in .npz"),
-        (["--out", "no/model.npz"], "no/model.npz: there is no folder 'no'"),
-        (["--plot", "curves.txt"], "curves.txt: expected a name that ends in .png or .svg or .pdf"),
+        (["--out", "model"], "--out model: expected a name that ends in .npz"),
+        (["--out", "no/model.npz"], "--out no/model.npz: there is no folder 'no'"),
+        (["--plot", "curves.txt"], "--plot curves.txt: expected a name that ends in .png or .svg"),
         (["--batch-size", "8", "--mode", "batch"], "--batch-size is for minibatches"),
         (["--batch-size", "0"], "argument --batch-size: got '0'; expected a whole number"),
         (["--epochs", "0"], "argument --epochs: got '0'; expected a whole number"),
@@ -474,6 +572,122 @@ def test_options_that_do_not_fit(fastnn_main, two_classes, options, expected):
     assert refusal(fastnn_main, "train", two_classes, "--target", "y", *options).startswith(
         expected
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "expected"),
+    [
+        ("--out", "/proc/model.npz", "no file can be written there"),
+        ("--out", "x" * 300 + ".npz", "no file can be written there|File name too long"),
+        ("--out", "folder.npz", "is a folder"),
+        ("--out", "two.npz", "would overwrite .*two.npz"),
+        ("--plot", "/proc/curves.png", "no file can be written there"),
+        ("--plot", "two.npz/curves.png", "there is no folder 'two.npz'"),
+    ],
+)
+def test_files_that_cannot_be_written(fastnn_main, two_classes, tmp_path, option, path, expected):
+    """Before any training."""
+    (tmp_path / "folder.npz").mkdir()
+    table = two_classes.rename(tmp_path / "two.npz")
+    code, output, errors = fastnn_main("train", table, "--target", "y", option, path)
+    assert (code, output) == (2, "")
+    assert len(errors.splitlines()) == 1
+    assert re.search(expected, errors)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["folder.npz", "two.npz"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--epochs", "9" * 30], "argument --epochs: got '9999.* 18 digits at most"),
+        (["--seed", "9" * 5000], "argument --seed: got '9999.* 18 digits at most"),
+        (["--hidden", "9" * 30], "argument --hidden: got"),
+        (["--hidden", "9" * 12], "not enough memory"),
+    ],
+)
+def test_numbers_without_end(fastnn_main, two_classes, options, expected):
+    assert re.match(expected, refusal(fastnn_main, "train", two_classes, "--target", "y", *options))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), "not enough memory."),
+        (OverflowError("too\nlarge"), "too large"),
+        (UnicodeDecodeError("utf-8", b"x", 0, 1, "odd"), "'utf-8' codec can't decode"),
+        (OSError(28, "No space left on device"), "standard output: No space left on device"),
+        (RecursionError("deep"), "unexpected RecursionError: deep (test_cli.py, line"),
+        (csv.Error("bad"), "unexpected Error: bad (test_cli.py, line"),
+    ],
+)
+def test_whatever_is_raised_is_one_line(fastnn_main, two_classes, monkeypatch, error, expected):
+    def raises(*arguments, **settings):
+        raise error
+
+    monkeypatch.setattr(tables, "read", raises)
+    assert refusal(fastnn_main, "train", two_classes, "--target", "y").startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("FASTNN_ISA", "v9"), ("FASTNN_NUM_THREADS", "none")]
+)
+@pytest.mark.parametrize("as_module", [True, False])
+def test_a_wrong_environment_is_one_line(tmp_path, variable, value, as_module):
+    script = tmp_path / "fastnn"
+    script.write_text("import sys\nfrom fastnn.cli import main\nsys.exit(main())\n")
+    command = ["-m", "fastnn"] if as_module else [str(script)]
+    finished = subprocess.run(
+        [sys.executable, *command, "show-config"],
+        cwd=tmp_path,
+        env=environment(tmp_path) | {variable: value},
+        capture_output=True,
+        text=True,
+    )
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr.startswith(f"fastnn: error: {variable}='{value}'")
+    assert len(finished.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+def test_a_full_disk(process, two_classes, tmp_path):
+    process("train", two_classes, "--target", "y", "--out", "model.npz", "--epochs", "1")
+    for out in ("/dev/full", "/dev/stdout"):
+        with open("/dev/full", "w") as full:
+            finished = subprocess.run(
+                [*COMMAND, "predict", "model.npz", str(two_classes), "--out", out],
+                cwd=tmp_path,
+                env=environment(tmp_path),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        assert finished.returncode == 2
+        assert finished.stderr == f"fastnn: error: {out}: No space left on device\n"
+
+
+def test_a_closed_output(two_classes, tmp_path):
+    finished = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m fastnn show-config >&-"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("fastnn: error: standard output is closed")
+
+
+def test_a_label_that_the_terminal_cannot_show(tmp_path):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(20, 2)), ["\u00e9", "\u2192"] * 10)
+    finished = subprocess.run(
+        [*COMMAND, "train", str(path), "--target", "y", "--epochs", "1"],
+        cwd=tmp_path,
+        env=environment(tmp_path) | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "2 classes: '\\xe9', '\\u2192'" in finished.stdout
 
 
 def test_matplotlib_missing(fastnn_main, two_classes, monkeypatch):
@@ -593,28 +807,32 @@ def test_files_that_are_no_models(fastnn_main, two_classes, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "changes",
     [
+        {"features": 3},
+        {"features": ["x0", 1, "x2"]},
+        {"classes": ["no"]},
+        {"classes": ["no", "yes", "maybe"]},
+        {"target_mean": None},
+        {"target_deviation": float("nan")},
         {"features": None},
-        {"features": [1, [2]]},
         {"target": 3},
         {"classes": None},
         {"classes": [["no"], {}]},
-        {"classes": ["a", "b", "c"]},
+        {"delimiter": 5},
         {"delimiter": ""},
-        {"delimiter": None},
         {"task": ["regression"]},
-        {"colour": "red"},
+        {"unknown": 1},
     ],
     ids=str,
 )
-def test_a_model_of_another_table_than_it_says(fastnn_main, model, two_classes, tmp_path, wrong):
-    loaded = fastnn.load(tmp_path / model)
-    loaded.metadata |= wrong
-    loaded.save(tmp_path / "wrong.npz")
+def test_metadata_of_another_kind(fastnn_main, model, two_classes, changes):
+    changed = fastnn.load(model)
+    changed.metadata |= changes
+    changed.save(model)
     for command in ("predict", "evaluate"):
-        message = refusal(fastnn_main, command, "wrong.npz", two_classes)
-        assert message.startswith("wrong.npz does not say which columns it takes")
+        message = refusal(fastnn_main, command, model, two_classes)
+        assert message.startswith("model.npz does not say which columns it takes")
 
 
 def test_a_learning_rate_of_0_is_not_the_default(fastnn_main, two_classes):

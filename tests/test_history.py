@@ -86,3 +86,19 @@ def test_an_epoch_within_one_tick_of_the_clock_has_a_rate(optimizer, monkeypatch
     model.compile(optimizer, "mse")
     history = model.fit([[1.0], [2.0]], [1.0, 3.0], mode="batch").history
     assert history["seconds"][0] == 0 and np.isfinite(history["samples_per_second"][0])
+
+
+# ---- plot ---------------------------------------------------------------------------------------
+
+
+def test_no_epochs_are_no_picture(tmp_path):
+    with pytest.raises(ValueError, match=r"'minibatch' holds no epochs, .* model.fit\(X, y"):
+        trained(epochs=0).plot(tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("losses", [[0.0, 0.0], [1.0, 0.0], [-1.0, -2.0], [1.0, float("inf")]])
+def test_losses_that_have_no_logarithm_are_drawn(tmp_path, losses):
+    history = History({}, [0, 1], {"loss": losses, "seconds": [1.0, 1.0]})
+    history.plot(tmp_path / "curves.svg")
+    assert "</svg>" in (tmp_path / "curves.svg").read_text()

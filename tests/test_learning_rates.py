@@ -258,6 +258,23 @@ def test_a_plateau_worked_out_by_hand():
     assert rates_of(callback, "loss", values) == expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        # 0.1 * 0.1 is a little more than 0.01
+        ({"min_lr": 0.01}, ["1 reduced to 0.1", "0.1 reduced to 0.01, the lowest"]),
+        ({"min_lr": 1.0}, []),
+        ({"min_lr": 0.9999999999}, []),
+        ({"factor": 0.0}, ["1 reduced to 0, the lowest"]),
+    ],
+)
+def test_a_plateau_says_what_it_changes(settings, lines, capsys):
+    callback = ReduceLROnPlateau("loss", patience=1, verbose=1, **settings)
+    rates = rates_of(callback, "loss", [1.0] * 8)
+    assert capsys.readouterr().out.splitlines() == [f"learning rate {line}" for line in lines]
+    assert rates[-1] == max(settings.get("min_lr", 0), 2.2250738585072014e-308) or not lines
+
+
 def test_a_plateau_lowers_the_rate_of_a_fit():
     model = model_for(SGD(0.1))
     callback = ReduceLROnPlateau("loss", factor=0.5, patience=2, min_delta=100)

@@ -103,7 +103,7 @@ def test_many_blocks_are_one_table(read, monkeypatch):
     monkeypatch.setattr(tables, "BLOCK_BYTES", 256)
     table = read("a,t\n" + "".join(f"{i},{i % 7}\n" for i in range(3000)), target="t")
     np.testing.assert_array_equal(table.X[:, 0], np.arange(3000))
-    np.testing.assert_array_equal(tables.target_numbers(table, "float32"), np.arange(3000) % 7)
+    np.testing.assert_array_equal(tables.target_numbers(table), np.arange(3000) % 7)
 
 
 def test_a_column_is_not_judged_block_by_block(read, monkeypatch):
@@ -169,7 +169,7 @@ def test_labels_and_their_numbers(read, cells, expected):
 
 
 def test_the_target_numbers_can_be_written_to(read):
-    numbers = tables.target_numbers(read("a,t\n0,1.5\n0,-2\n", target="t"), "float32")
+    numbers = tables.target_numbers(read("a,t\n0,1.5\n0,-2\n", target="t"))
     numbers += 1
     np.testing.assert_array_equal(numbers, [2.5, -1])
 
@@ -178,7 +178,7 @@ def test_the_target_numbers_can_be_written_to(read):
     ("take", "expected"),
     [
         (lambda table: tables.label_numbers(table, ["1", "2"]), "'x'; the model knows .* '1', '2'"),
-        (lambda table: tables.target_numbers(table, "float32"), "'x', which is not a number"),
+        (lambda table: tables.target_numbers(table), "'x', which is not a number"),
         (lambda table: tables.labels(table), "'NaN': put a label"),
     ],
 )
@@ -189,6 +189,68 @@ def test_a_target_that_does_not_fit(read, monkeypatch, take, expected):
     pattern = rf"table.csv: row 101 \(the header not counted\), column 't' is {expected}"
     with pytest.raises(ValueError, match=pattern):
         take(table)
+
+
+# ---- nothing depends on where a block ends -------------------------------------------------------
+
+TABLES = [
+    b'a,b,t\n1,2,"no\r\nmore"\r\n3,4,"no\r\nmore"\r\n5,6,yes\r\n',
+    b'a,b,t\r1,2,x\r3,4,"y\rz"\r5,6,x\r',
+    b"a,b,t\n1,2,x\r\n3,4,y\r5,6,z\n\r\n\r7,8,x",
+    b'\xef\xbb\xbf"a","b\n(cm)","t"\n"1","2","say ""no"""\n3,4,5" wide\n',
+    b"a,b,t\n1,2,x\n\xef\xbb\xbf3,4,y\n",
+    b"a,b,t\n1,2,x\n1,2\n,2,x\n",
+    b"a,b,t\n1,2,x\n1,,x\n1,2\n",
+    b"a,b,t\n1,2,x\n1,2,\xff\n1,2\xff\n1,2\n",
+    b'a,b,t\n1,2,x\n3,x,y\nx,6,"z\n7,8,x\n',
+    b'a,b,t\n1,2,x\n3,4,"y"z\n',
+    b'a,b,t\n1,2,x\n3,4,"y\n5,6,z"\n7,8,x\n',
+    b'a,b,t\n1,2,"x,\nx,x"\n3,4,"5\n6"\n',
+    b'a,"b,t\n1,2,x\n',
+]
+
+
+@pytest.mark.parametrize("content", TABLES)
+def test_every_block_size_reads_the_same(read, monkeypatch, content):
+    """Arrays, labels and errors."""
+
+    def outcome(size):
+        monkeypatch.setattr(tables, "BLOCK_BYTES", size)
+        features = None if b"b" in content.split(b"\n")[0] else ["a"]
+        try:
+            table = read(content, features=features, target="t")
+        except ValueError as error:
+            return str(error)
+        return table.features, table.X.tolist(), table.target.to_pylist()
+
+    whole = outcome(1 << 20)
+    for size in range(1, len(content) + 1):
+        assert outcome(size) == whole
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        (b"a,t\r1,x\r2,y\r", ["x", "y"]),
+        (b"a,t\n1,x\r2,y\r\n\n3,z", ["x", "y", "z"]),
+        (b"a,t\r\n1,x\r\r\n2,y\r\r\n", ["x", "y"]),
+        (b'a,t\n1,"x\ny"\n2,"x\r\ny, z"\n', ["x\ny", "x\r\ny, z"]),
+        (b'a,t\n1,"Smith\nDoe, Jane"\n', ["Smith\nDoe, Jane"]),
+        (b'a,t\n1,5" wide\n2,6"\n', ['5" wide', '6"']),
+        (b"a,t\n1,x\x1a\n2,y\x00\n", ["x\x1a", "y\x00"]),
+    ],
+)
+def test_no_row_vanishes(read, content, labels):
+    table = read(content, target="t")
+    np.testing.assert_array_equal(table.X[:, 0], np.arange(1, len(labels) + 1))
+    assert table.target.to_pylist() == labels
+
+
+def test_a_row_of_many_blocks(read, monkeypatch):
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 16)
+    text = "long, \n" * 5000
+    table = read(f'a,note\n1,"{text}"\n2,x\n', features=["a"])
+    np.testing.assert_array_equal(table.X, [[1], [2]])
 
 
 # ---- what is refused ----------------------------------------------------------------------------
@@ -261,6 +323,75 @@ def test_a_quotation_mark_that_stays_open(read, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("row", "rest", "problem"),
+    [
+        ('1,"no', "2,yes\n", "is opened and never closed"),
+        ('"1,no', "2,yes\n", "is opened and never closed"),
+        ('1,"no', '2,"yes"\n', "closes in the middle of a field"),
+        ('1,"no', '2,yes"\n', "takes 21 lines that look like rows for one"),
+        ('1,"no"x', "2,yes\n", "closes in the middle of a field"),
+    ],
+)
+def test_quotation_marks_that_hide_rows(read, row, rest, problem):
+    content = "a,t\n" + "1,x\n" * 7 + f"{row}\n" + "1,x\n" * 19 + rest + "1,x\n" * 5
+    message = refusal(read, content, target="t")
+    assert message.startswith("row 8 (the header not counted) cannot be read: a quotation mark ")
+    assert problem in message and 'write "" for one' in message
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (b",", "row 2 (the header not counted), column 'b' is empty"),
+        (b",,", "row 2 (the header not counted) has 3 fields"),
+        (b"1,2,", "row 2 (the header not counted) has 3 fields"),
+        (b"\x1a", "row 2 (the header not counted) has 1 field, but"),
+        (b"# a, b", "row 2 (the header not counted), column 'a' is '# a', which is not a number"),
+        (b"a,x", "row 2 (the header not counted), column 'a' is 'a', which is not a number; leave"),
+        (b"1\xff", "row 2 (the header not counted) has 1 field, but the header names 2 columns: "),
+    ],
+)
+def test_lines_that_are_no_rows(read, row, expected):
+    assert refusal(read, b"a,b\n1,x\n" + row + b"\n2,y\n", target="b").startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ("\u00a00.5", "it holds NO-BREAK SPACE (U+00A0), write 0.5"),
+        ("1\u202f234", "it holds NARROW NO-BREAK SPACE (U+202F), write 1234"),
+        ("\u22125", "it holds MINUS SIGN (U+2212), write -5"),
+        ("\u0663\u0664", "it holds ARABIC-INDIC DIGIT THREE (U+0663), write 34"),
+        ("5 %", "write 5"),
+        ("$5", "write 5"),
+        ("1.234,56", "write 1234.56"),
+        ("1,234,567.8", "write 1234567.8"),
+        ("1.234.567 \u20ac", "it holds EURO SIGN (U+20AC), write 1234567"),
+        ("True", "write 1 for true and 0 for false"),
+        ("5\u00b2", "write text as numbers, or leave the column out"),
+    ],
+)
+def test_numbers_spelled_in_another_way(read, cell, advice):
+    message = refusal(read, f'a,b\n1,"{cell}"\n')
+    assert message.endswith(f"which is not a number; {advice}")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"PK\x03\x04....", "Excel"),
+        (b"PAR1....", "Parquet"),
+        ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "UTF-16"),
+    ],
+)
+def test_files_of_another_kind(read, content, kind):
+    message = refusal(read, content)
+    assert kind in message and "save the table as CSV in UTF-8" in message
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         ("", "the file is empty"),
@@ -272,7 +403,6 @@ def test_a_quotation_mark_that_stays_open(read, monkeypatch):
         ("a,\n1,2\n", "column 2 has no name"),
         ("a,b\n1,2\n".encode("utf-16"), "the first line is not UTF-8 text"),
         (b"a,\xe9\n1,2\n", "the first line is not UTF-8 text"),
-        ("a,b\r1,2\r", "the header line cannot be read"),
     ],
 )
 def test_no_table(read, content, expected):

@@ -1135,3 +1135,10 @@ def test_a_column_whose_variance_would_underflow_is_refused():
     X[:, 1] *= 1e150
     layer.adapt(X)  # the last column never varies
     np.testing.assert_allclose(layer.variance[:2], [0.25, 1e-100])
+
+
+def test_a_number_is_no_matrix():
+    model = Sequential([Dense(1)])
+    model.build(1)
+    with pytest.raises(ValueError, match=r"X has shape \(\); .* A single number: X=\[\[3.0\]\]\."):
+        model.predict(np.array(3.0))
