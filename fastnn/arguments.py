@@ -1,14 +1,14 @@
 """Checks of arguments that only models take."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from fastnn import metrics
+from fastnn._backend import DTYPES, DType
 from fastnn._validation import Data, flag, items, lookup, whole_number
 from fastnn.hooks import Callback
 from fastnn.inputs import Inputs
@@ -19,10 +19,19 @@ from fastnn.own_metric import MetricFunction, OwnMetric
 from fastnn.sources import EXAMPLE, AllRows, Chunks, Source
 from fastnn.training import Plan
 
-MEASURED = {"running": False, "end": True}  # whether with the weights that an epoch ends with
-MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
+# What arguments may be, for editors and type checkers.
+Mode = Literal["stochastic", "minibatch", "batch"]
+Measured = Literal["running", "end"]
+Verbose = int | Literal["auto"]
+ClassWeight = Mapping[int, float] | Literal["balanced"]
+ModelDType = (
+    DType | type[np.float32] | type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]
+)
 
-MetricArgument = str | metrics.Metric | MetricFunction
+MEASURED: dict[str, bool] = {"running": False, "end": True}  # with an epoch's last weights?
+MODES: dict[str, Mode] = {name: name for name in get_args(Mode)}
+
+MetricLike = metrics.MetricName | metrics.Metric | MetricFunction
 
 
 def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
@@ -45,13 +54,13 @@ def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
     return checked
 
 
-def checked_dtype(dtype: npt.DTypeLike) -> str:
+def checked_dtype(dtype: object) -> str:
     """The name of a number type that networks compute in."""
     try:
-        name = "None" if dtype is None else np.dtype(dtype).name
+        name = "None" if dtype is None else np.dtype(dtype).name  # type: ignore[call-overload]
     except TypeError:
         name = repr(dtype)
-    if name not in ("float32", "float64"):
+    if name not in DTYPES:
         raise ValueError(f"dtype={name}: expected 'float32' or 'float64'")
     return name
 

@@ -1,5 +1,7 @@
 """The callbacks that come with fastnn; those that look at one number are in `monitors.py`."""
 
+from __future__ import annotations
+
 import csv
 import inspect
 import math

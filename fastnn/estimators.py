@@ -1,10 +1,12 @@
 """MLPClassifier and MLPRegressor: drop-in for scikit-learn's of these names, on fastnn's engine."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
@@ -16,12 +18,13 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn._validation import Array, room_for
+from fastnn.arguments import Mode
 from fastnn.hooks import Callback
 from fastnn.layers import Dense
 from fastnn.losses import CategoricalLogLoss, LogLoss, Loss
 from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
-from fastnn.parameters import Activations
+from fastnn.parameters import Activations, ActivationWord, LossWord, RateRule, SolverName
 from fastnn.perceptron import BaseMLP
 from fastnn.schedules import Schedule
 
@@ -167,10 +170,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: Activations = "relu",
         *,
-        solver: str | Optimizer = "adam",
+        solver: SolverName | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str | Schedule = "constant",
+        learning_rate: RateRule | Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -188,12 +191,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        loss: str | Loss = "log_loss",
-        out_activation: str | None = None,
+        loss: LossWord | Loss = "log_loss",
+        out_activation: ActivationWord | None = None,
         dropout: float | Sequence[float] = 0.0,
         class_weight: Any = None,
         scoring: str | Callable[..., float] | None = None,
-        mode: str | None = None,
+        mode: Mode | None = None,
         average: bool = False,
         callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
@@ -449,14 +452,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def __init__(
         self,
-        loss: str | Loss = "squared_error",
+        loss: LossWord | Loss = "squared_error",
         hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: Activations = "relu",
         *,
-        solver: str | Optimizer = "adam",
+        solver: SolverName | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str | Schedule = "constant",
+        learning_rate: RateRule | Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -474,10 +477,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        out_activation: str | None = None,
+        out_activation: ActivationWord | None = None,
         dropout: float | Sequence[float] = 0.0,
         scoring: str | Callable[..., float] | None = None,
-        mode: str | None = None,
+        mode: Mode | None = None,
         average: bool = False,
         callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
@@ -548,7 +551,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
 
 def estimator_of(
-    model: Sequential, classes: npt.ArrayLike | None, parameters: dict[str, Any]
+    model: Sequential, classes: ArrayLike | None, parameters: dict[str, Any]
 ) -> MLPClassifier | MLPRegressor:
     """What `Sequential.as_estimator` returns."""
     loss, n_outputs = model._compiled_loss(), model._dense_layers[-1].units

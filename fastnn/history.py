@@ -1,5 +1,7 @@
 """What a fit did, epoch by epoch."""
 
+from __future__ import annotations
+
 import html
 import os
 from collections.abc import Iterable, Mapping

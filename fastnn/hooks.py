@@ -1,5 +1,7 @@
 """The hooks that run beside training and evaluation, with Keras's names."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol

@@ -1,12 +1,17 @@
 """What a layer is: Dense, the Dropout that may stand before one, and the Normalization in front."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn import activations, initializers, regularizers
 from fastnn._validation import Array, feature_array, flag, number_between, whole_number
+from fastnn.activations import ActivationName
+from fastnn.initializers import Initial
+from fastnn.regularizers import Regularizer, RegularizerLike
 
 LARGEST_RATE = 1 - 2.0**-20  # of dropout, which counts in steps of 2^-32
 BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
@@ -54,11 +59,11 @@ class Dense:
     """
 
     units: int
-    activation: str = "linear"
+    activation: ActivationName | None = "linear"
     use_bias: bool = True
-    kernel_initializer: initializers.Initializer | npt.ArrayLike = "glorot_uniform"
-    bias_initializer: initializers.Initializer | npt.ArrayLike = "zeros"
-    kernel_regularizer: regularizers.Regularizer | str | None = None
+    kernel_initializer: Initial = "glorot_uniform"
+    bias_initializer: Initial = "zeros"
+    kernel_regularizer: RegularizerLike | None = None
     trainable: bool = True
     learning_rate_multiplier: float = 1.0
 
@@ -91,19 +96,19 @@ class Dense:
     def l1(self) -> float:
         """The factor of sum_ij abs(W_ij) in the loss."""
         regularizer = self.kernel_regularizer
-        return regularizer.l1 if isinstance(regularizer, regularizers.Regularizer) else 0.0
+        return regularizer.l1 if isinstance(regularizer, Regularizer) else 0.0
 
     @property
     def l2(self) -> float:
         """The factor of sum_ij W_ij^2 in the loss."""
         regularizer = self.kernel_regularizer
-        return regularizer.l2 if isinstance(regularizer, regularizers.Regularizer) else 0.0
+        return regularizer.l2 if isinstance(regularizer, Regularizer) else 0.0
 
     @property
     def alpha(self) -> float:
         """The factor of 1/2 sum_ij W_ij^2 / m, for the m rows of a batch, in the loss."""
         regularizer = self.kernel_regularizer
-        return regularizer.alpha if isinstance(regularizer, regularizers.Regularizer) else 0.0
+        return regularizer.alpha if isinstance(regularizer, Regularizer) else 0.0
 
 
 @dataclass(frozen=True)
@@ -165,9 +170,7 @@ class Normalization:
     (array([ 2., 20.]), array([  1., 100.]))
     """
 
-    def __init__(
-        self, mean: npt.ArrayLike | None = None, variance: npt.ArrayLike | None = None
-    ) -> None:
+    def __init__(self, mean: ArrayLike | None = None, variance: ArrayLike | None = None) -> None:
         self._variance: Array | None = None
         self._table = np.empty((0, 0))  # (2, n_features): mean, 1 / deviation
         if (mean is None) != (variance is None):
@@ -185,7 +188,7 @@ class Normalization:
         """The variance of each column, float64; None before `adapt`."""
         return self._variance
 
-    def adapt(self, X: npt.ArrayLike) -> None:
+    def adapt(self, X: ArrayLike) -> None:
         """Learn mean and variance (divided by n) of X, shape (n_samples, n_features).
 
         One pass over blocks of rows, in float64; memory does not grow with the rows. A model that

@@ -5,16 +5,26 @@ Below, y_j and a_j are target and output j of one row, k is the number of output
 layer before its activation.
 """
 
+from __future__ import annotations
+
 import math
 from copy import copy
 from dataclasses import InitVar, dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number
 
-REDUCTIONS = {name: name for name in ("sum_over_batch_size", "mean_with_sample_weight")}
+# What arguments may be, for editors and type checkers: the names of LOSSES and of REDUCTIONS.
+LossName = Literal[
+    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy",
+    "mean_squared_error", "mse", "mean_absolute_error", "mae", "huber", "poisson", "hinge",
+    "squared_hinge", "log_loss", "categorical_log_loss", "half_squared_error",
+    "half_poisson_deviance",
+]  # fmt: skip
+Reduction = Literal["sum_over_batch_size", "mean_with_sample_weight"]
+REDUCTIONS: dict[str, Reduction] = {name: name for name in get_args(Reduction)}
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Loss:
     is_sum: ClassVar[bool] = False  # over the outputs, in place of their mean
     is_bounded: ClassVar[bool] = False  # as scikit-learn's log loss
 
-    reduction: str = field(default="sum_over_batch_size", kw_only=True, repr=False)
+    reduction: Reduction = field(default="sum_over_batch_size", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reduction", lookup("reduction", self.reduction, REDUCTIONS))
@@ -38,7 +48,7 @@ class Loss:
         """Whether L is sum_i w_i l_i / sum_i w_i, and not 1/n sum_i w_i l_i."""
         return self.reduction == "mean_with_sample_weight"
 
-    def averaged(self) -> "Loss":
+    def averaged(self) -> Loss:
         """The same loss with L = sum_i w_i l_i / sum_i w_i."""
         twin = copy(self)
         object.__setattr__(twin, "reduction", "mean_with_sample_weight")
@@ -83,7 +93,7 @@ class Loss:
         """An output layer that fits."""
         return f"Dense({units}, {self.outputs[0]!r})"
 
-    def check_output(self, activation: str, units: int) -> None:
+    def check_output(self, activation: str | None, units: int) -> None:
         """Raise if the output layer cannot give what the loss needs."""
         if self.outputs and activation not in self.outputs:
             raise ValueError(
@@ -436,7 +446,7 @@ class CategoricalCrossentropy(Crossentropy):
         kernel[0] = self.labels_code if y.shape[1] == 1 else self.code
         return kernel
 
-    def check_output(self, activation: str, units: int) -> None:
+    def check_output(self, activation: str | None, units: int) -> None:
         super().check_output(activation, units)
         if units < 2:
             raise ValueError(

@@ -6,16 +6,26 @@ sum_i w_i m_i / sum_i w_i with the sample weights w_i, as in Keras; else they do
 all w_i are 0 it is 0. A metric's `name` is its key in the history.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
 from fastnn._backend import core
 from fastnn._validation import Array, TargetKind, flag, lookup, number_between, whole_number
 from fastnn.losses import Loss
+
+# What the argument may be, for editors and type checkers: the names of METRICS.
+MetricName = Literal[
+    "accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy",
+    "top_k_accuracy", "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy",
+    "mean_absolute_error", "mae", "mean_squared_error", "mse", "root_mean_squared_error", "rmse",
+    "r2_score",
+]  # fmt: skip
 
 BLOCK_ROWS = 16384  # whose errors are in memory at once
 TAKEN = "loss", "seconds", "samples_per_second", "learning_rate", "clipped_steps"  # in the history
@@ -163,7 +173,7 @@ class Metric:
                 f"val_..., and none of {', '.join(TAKEN)}; e.g. name='top_3'"
             )
 
-    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> "Metric":
+    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
         """The metric to use with this loss and so many outputs; ValueError if it does not fit."""
         if loss.targets not in self.targets:
             raise ValueError(

@@ -1,16 +1,18 @@
 """Sequential: the engine in Keras's words."""
 
+from __future__ import annotations
+
 import copy
 import math
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from fastnn import evaluation, files, lbfgs, losses, metrics, optimizers
+from fastnn import evaluation, files, lbfgs, losses, optimizers
 from fastnn._validation import (
     Array,
     Data,
@@ -24,9 +26,14 @@ from fastnn._validation import (
     whole_number,
 )
 from fastnn.arguments import (
-    MetricArgument,
+    ClassWeight,
+    Measured,
+    MetricLike,
+    Mode,
+    ModelDType,
     Prepared,
     Rows,
+    Verbose,
     check_idle,
     checked_callbacks,
     checked_dtype,
@@ -42,15 +49,19 @@ from fastnn.history import History
 from fastnn.hooks import Callback, tell
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
 from fastnn.network import Network, dropout_key, weight_shapes
 from fastnn.online import FewRows, OneRow
-from fastnn.own_loss import LossFunction, OwnLoss
+from fastnn.optimizers import Optimizer, OptimizerLike
+from fastnn.own_loss import LossLike, OwnLoss
 from fastnn.own_metric import OwnMetric
 from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths
 from fastnn.progress import progress
 from fastnn.rate_search import LearningRateCurve, range_test
 from fastnn.saving import named_arrays, restored_state, sorted_arrays
+from fastnn.sources import RowChunks
 from fastnn.steps import adopt_average, apply_gradient
 from fastnn.summary import layer_lines, training_lines
 from fastnn.training import (
@@ -117,7 +128,7 @@ class Sequential:
         self,
         layers: Sequence[Layer],
         *,
-        dtype: npt.DTypeLike = "float32",
+        dtype: ModelDType = "float32",
         seed: int | None = None,
     ) -> None:
         self.layers = tuple(checked_layers(layers))
@@ -131,9 +142,9 @@ class Sequential:
         self.stop_training = False
         self._fitting = False
         self._network: Network | None = None
-        self._loss: losses.Loss | None = None
-        self._optimizer: optimizers.Optimizer = optimizers.SGD()
-        self._metrics: list[metrics.Metric] = []
+        self._loss: Loss | None = None
+        self._optimizer: Optimizer = optimizers.SGD()
+        self._metrics: list[Metric] = []
         self._state: optimizers.State | None = None
         # What single steps keep between calls. None if the weights have changed otherwise since:
         self._watch: DivergenceWatch | None = None
@@ -197,10 +208,10 @@ class Sequential:
 
     def compile(
         self,
-        optimizer: str | optimizers.Optimizer = "SGD",
-        loss: str | losses.Loss | LossFunction | None = None,
-        metrics: Sequence[MetricArgument] | None = None,
-        weighted_metrics: Sequence[MetricArgument] | None = None,
+        optimizer: OptimizerLike = "SGD",
+        loss: LossLike | None = None,
+        metrics: Sequence[MetricLike] | None = None,
+        weighted_metrics: Sequence[MetricLike] | None = None,
     ) -> None:
         """Say what to minimise, and how. The weights stay as they are; the optimiser starts anew.
 
@@ -265,11 +276,11 @@ class Sequential:
         """
         vars(self).update(_watch=None, _one_row=None, _pass=None, **parts)
 
-    def _loss_for(self, loss: object) -> losses.Loss | None:
+    def _loss_for(self, loss: object) -> Loss | None:
         """The loss of that name, or the loss itself; it fits the output layer."""
         if loss is None:
             return None
-        if callable(loss) and not isinstance(loss, type | losses.Loss):
+        if callable(loss) and not isinstance(loss, type | Loss):
             return OwnLoss(loss)
         found, output = losses.get(loss), self._dense_layers[-1]
         found.check_output(output.activation, output.units)
@@ -279,25 +290,25 @@ class Sequential:
 
     def fit(
         self,
-        X: npt.ArrayLike | Iterable[Sequence[npt.ArrayLike]],
-        y: npt.ArrayLike | None = None,
+        X: ArrayLike | RowChunks,
+        y: ArrayLike | None = None,
         *,
         epochs: int = 1,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
-        mode: str | None = None,
+        mode: Mode | None = None,
         batch_size: int | None = None,
-        validation_data: tuple[npt.ArrayLike, ...] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         validation_split: float = 0.0,
         validation_freq: int = 1,
         shuffle: bool = True,
-        sample_weight: npt.ArrayLike | None = None,
-        class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
-        verbose: int | Literal["auto"] = 0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
+        verbose: Verbose = 0,
         callbacks: Sequence[Callback] | None = None,
         seed: int | None = None,
         threads: int | None = None,
-        train_metrics: Literal["running", "end"] = "running",
+        train_metrics: Measured = "running",
     ) -> History:
         """Train the model by gradient descent; a second call goes on where the first ended.
 
@@ -436,10 +447,10 @@ class Sequential:
 
     def train_on_batch(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
         """One update with the rows of X as one batch: for rows that come one after the other.
@@ -535,9 +546,9 @@ class Sequential:
 
     def test_on_batch(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        sample_weight: npt.ArrayLike | None = None,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
         """Loss and metrics over the rows of X: `evaluate`, by Keras's other name.
@@ -557,7 +568,7 @@ class Sequential:
         scores = self.evaluate(X, y, sample_weight=sample_weight, return_dict=True)
         return self._as_asked(scores, return_dict)
 
-    def predict_on_batch(self, X: npt.ArrayLike) -> Array:
+    def predict_on_batch(self, X: ArrayLike) -> Array:
         """The outputs for every row of X: `predict`, by Keras's other name.
 
         Examples
@@ -607,15 +618,15 @@ class Sequential:
 
     def find_learning_rate(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
         lowest: float = 1e-6,
         highest: float = 10.0,
         n_steps: int = 100,
-        mode: str | None = None,
+        mode: Mode | None = None,
         batch_size: int | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         threads: int | None = None,
     ) -> LearningRateCurve:
         """Try learning rates that grow from step to step, on a copy: this model stays as it is.
@@ -780,17 +791,17 @@ class Sequential:
                 f"makes random; take the Dropout layers out, or another optimiser"
             )
 
-    def _adopt_optimizer(self, other: "Sequential") -> None:
+    def _adopt_optimizer(self, other: Sequential) -> None:
         """Go on with another model's optimiser and what it keeps; the weights are as many."""
         self._replace(_optimizer=other._optimizer, _state=other._state, _batch=None)
 
     @property
-    def optimizer(self) -> optimizers.Optimizer:
+    def optimizer(self) -> Optimizer:
         """The model's own optimiser; its `learning_rate` may be set, in callbacks too."""
         return self._optimizer
 
     @optimizer.setter
-    def optimizer(self, optimizer: optimizers.Optimizer) -> None:
+    def optimizer(self, optimizer: Optimizer) -> None:
         raise AttributeError(
             f"the optimiser comes with compile: model.compile({optimizer!r}, loss=...)"
         )
@@ -800,7 +811,7 @@ class Sequential:
             self._state = new_state(network, self._optimizer)
         return self._state
 
-    def _compiled_loss(self) -> losses.Loss:
+    def _compiled_loss(self) -> Loss:
         if self._loss is None:
             raise ValueError(
                 "the model is not compiled with a loss; first call "
@@ -817,9 +828,9 @@ class Sequential:
 
     def predict(
         self,
-        X: npt.ArrayLike,
+        X: ArrayLike,
         batch_size: int | None = None,
-        verbose: int | Literal["auto"] = 0,
+        verbose: Verbose = 0,
         *,
         callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
@@ -879,12 +890,12 @@ class Sequential:
     @overload
     def evaluate(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         batch_size: int | None = ...,
-        verbose: int | Literal["auto"] = ...,
+        verbose: Verbose = ...,
         *,
-        sample_weight: npt.ArrayLike | None = ...,
+        sample_weight: ArrayLike | None = ...,
         callbacks: Sequence[Callback] | None = ...,
         return_dict: Literal[False] = ...,
         threads: int | None = ...,
@@ -892,24 +903,24 @@ class Sequential:
     @overload
     def evaluate(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         batch_size: int | None = ...,
-        verbose: int | Literal["auto"] = ...,
+        verbose: Verbose = ...,
         *,
-        sample_weight: npt.ArrayLike | None = ...,
+        sample_weight: ArrayLike | None = ...,
         callbacks: Sequence[Callback] | None = ...,
         return_dict: Literal[True],
         threads: int | None = ...,
     ) -> dict[str, float]: ...
     def evaluate(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         batch_size: int | None = None,
-        verbose: int | Literal["auto"] = 0,
+        verbose: Verbose = 0,
         *,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Callback] | None = None,
         return_dict: bool = False,
         threads: int | None = None,
@@ -949,10 +960,10 @@ class Sequential:
 
     def gradient(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         threads: int | None = None,
     ) -> dict[str, Array]:
         """Backpropagation alone: the gradient of L = 1/n sum_i w_i l_i. No weight moves.
@@ -997,7 +1008,7 @@ class Sequential:
             flat = network.gradient(data, loss, team)
         return _named(network, flat)
 
-    def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
+    def forward(self, X: ArrayLike, *, training: bool = False) -> Array:
         """The outputs for every row of X, which then wait for `backward`.
 
         With `backward` and `apply` the three steps of gradient descent, for losses that are
@@ -1048,7 +1059,7 @@ class Sequential:
         self._pass = passed
         return outputs.copy()
 
-    def backward(self, dL_dy: npt.ArrayLike, *, inputs: bool = False) -> dict[str, Array]:
+    def backward(self, dL_dy: ArrayLike, *, inputs: bool = False) -> dict[str, Array]:
         """Backpropagation from dL/dy of the rows that `forward` took. No weight moves.
 
         Parameters
@@ -1088,7 +1099,7 @@ class Sequential:
         found = _named(network, flat)
         return found if dL_dX is None else found | {"dL/dX": dL_dX}
 
-    def apply(self, gradient: Mapping[str, npt.ArrayLike]) -> None:
+    def apply(self, gradient: Mapping[str, ArrayLike]) -> None:
         """One step of the optimiser along a gradient, whatever it is the gradient of.
 
         Parameters
@@ -1139,7 +1150,7 @@ class Sequential:
         network = self._built()
         return list(network.views(network.parameters).values())
 
-    def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Put weights in place of the model's, in the order of `get_weights`.
 
         Raises ValueError, and changes nothing, if their number, a shape or a value does not fit.
@@ -1189,8 +1200,8 @@ class Sequential:
                 print(line)
 
     def as_estimator(
-        self, *, classes: npt.ArrayLike | None = None, **parameters: Any
-    ) -> "MLPClassifier | MLPRegressor":
+        self, *, classes: ArrayLike | None = None, **parameters: Any
+    ) -> MLPClassifier | MLPRegressor:
         """A fitted scikit-learn estimator around this model, whose weights the two then share.
 
         For pipelines, searches and scores. Its `partial_fit` trains this model; its `fit` makes a

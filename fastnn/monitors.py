@@ -1,5 +1,7 @@
 """Callbacks that look at one number of the history."""
 
+from __future__ import annotations
+
 import math
 import os
 import sys
@@ -13,6 +15,7 @@ SMALLEST = sys.float_info.min  # a learning rate is more than nothing
 SIGNS = {"min": 1.0, "max": -1.0}
 
 Direction = Literal["auto", "min", "max"]
+DIRECTIONS: dict[str, str] = {"auto": "", "min": "min", "max": "max"}
 
 
 class Monitor(Callback):
@@ -22,7 +25,7 @@ class Monitor(Callback):
         if not isinstance(monitor, str):
             raise TypeError(f"monitor={monitor!r}: expected a name, e.g. monitor='val_loss'")
         self.monitor, self.verbose = monitor, whole_number("verbose", verbose, minimum=0)
-        self.mode = lookup("mode", mode, {"auto": "", "min": "min", "max": "max"})
+        self.mode = lookup("mode", mode, DIRECTIONS)
         self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
 
     def check(self) -> None:

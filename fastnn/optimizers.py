@@ -1,15 +1,23 @@
 """Optimisers: how a gradient moves the weights. The kernels are in `fastnn/kernels/update.pxd`."""
 
+from __future__ import annotations
+
 import math
 from copy import copy
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastnn._validation import Array, flag, lookup, number_between, real_number, whole_number
 from fastnn.schedules import Schedule
+
+# What the argument may be, for editors and type checkers: the names of OPTIMIZERS, in any case.
+OptimizerName = Literal[
+    "sgd", "adam", "adamw", "rmsprop", "adagrad", "lbfgs",
+    "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "LBFGS",
+]  # fmt: skip
 
 BELOW_1 = math.nextafter(1, 0)
 SMALLEST_EPSILON = 1e-35
@@ -152,7 +160,7 @@ class Optimizer:
         If an argument is not as said above.
     """
 
-    learning_rate: float | Schedule | str = 0.001
+    learning_rate: float | Schedule | Literal["auto"] = 0.001
     weight_decay: float = field(default=0.0, kw_only=True)
     clipvalue: float | None = field(default=None, kw_only=True)
     clipnorm: float | None = field(default=None, kw_only=True)
@@ -359,7 +367,7 @@ class SGD(Optimizer):
     SGD(learning_rate=0.1, momentum=0.9)
     """
 
-    learning_rate: float | Schedule | str = 0.01
+    learning_rate: float | Schedule | Literal["auto"] = 0.01
     momentum: float = 0.0
     nesterov: bool = False
 
@@ -418,6 +426,7 @@ class Adam(Optimizer):
     0.999
     """
 
+    learning_rate: float | Schedule = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
@@ -490,6 +499,7 @@ class RMSprop(Optimizer):
     0.9
     """
 
+    learning_rate: float | Schedule = 0.001
     rho: float = 0.9
     momentum: float = 0.0
     epsilon: float = 1e-7
@@ -533,6 +543,7 @@ class Adagrad(Optimizer):
     0.1
     """
 
+    learning_rate: float | Schedule = 0.001
     initial_accumulator_value: float = 0.1
     epsilon: float = 1e-7
 
@@ -586,7 +597,7 @@ class LBFGS(Optimizer):
     10
     """
 
-    learning_rate: float | Schedule | str = field(default=1.0, init=False)
+    learning_rate: float | Schedule = field(default=1.0, init=False)
     weight_decay: float = field(default=0.0, init=False)
     clipvalue: float | None = field(default=None, init=False)
     clipnorm: float | None = field(default=None, init=False)
@@ -660,6 +671,8 @@ def _too_large(rate: float, momentum: float) -> tuple[str, str]:
         smaller += f", momentum={min(momentum, 0.9):g}"
     return cause, smaller
 
+
+OptimizerLike = OptimizerName | Optimizer  # what `compile` takes
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, LBFGS)

@@ -1,5 +1,7 @@
 """A loss of the user's own: a function of a whole block of outputs."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._validation import Array, TargetKind, real_number
-from fastnn.losses import Loss
+from fastnn.losses import Loss, LossName
 
 LossFunction = Callable[[Any, Array], tuple[float, Any]]
+LossLike = LossName | Loss | LossFunction  # what `compile` takes
 
 EXAMPLE = "def loss(y_true, y_pred): e = y_pred - y_true; return (e**2).mean(), 2 * e / e.size"
 

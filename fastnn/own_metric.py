@@ -1,5 +1,7 @@
 """A metric of the user's own, such as one of scikit-learn's: a function of all rows of an epoch."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar

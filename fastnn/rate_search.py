@@ -1,5 +1,7 @@
 """Which learning rate to take: a run with rates that grow from step to step."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,8 +1,14 @@
 """Regularisers: what is added to the loss so that the weights stay small; formulas are Keras's."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from fastnn._validation import lookup, number_between
+
+# What the argument may be, for editors and type checkers: the names of REGULARIZERS.
+RegularizerName = Literal["l1", "l2", "l1_l2", "shared_l2"]
 
 
 class Regularizer:
@@ -134,6 +140,8 @@ class SharedL2(Regularizer):
 
     alpha: float = 0.0001
 
+
+RegularizerLike = Regularizer | RegularizerName  # what a layer takes
 
 REGULARIZERS: dict[str, Regularizer] = {
     "l1": L1(),

@@ -4,6 +4,8 @@ A step is one update of the optimiser: in stochastic mode a row, in minibatch mo
 mode an epoch. The first one is step 0. Names, defaults and formulas are Keras's where it has them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
