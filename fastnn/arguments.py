@@ -156,6 +156,8 @@ class Rows:
         """
         if self.validation_data is not None and self.validation_split:
             raise ValueError("give validation_data or validation_split, not both")
+        if not self.in_chunks:
+            inputs().columns.ordered(self.X)  # whose names come before those of validation rows
         validation = None
         if self.validation_data is not None:
             validation = inputs().validation(self.validation_data)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastnn._validation import (
     Array,
@@ -14,6 +14,7 @@ from fastnn._validation import (
     targets,
 )
 from fastnn.class_weights import class_weights
+from fastnn.columns import Columns
 from fastnn.layers import Normalization
 from fastnn.losses import Loss
 from fastnn.own_loss import OwnLoss
@@ -28,9 +29,11 @@ class Inputs:
     n_outputs: int
     n_features: int | None = None
     normalization: Normalization | None = None
+    columns: Columns = field(default_factory=Columns)  # learns the names of the first frame
 
     def data(self, X: object, y: object, weight: object | None, name: str = "") -> Data:
         """Check rows that are to be trained on or evaluated; `name` says whose they are."""
+        X = self.columns.ordered(X, f"{name}X")
         rows = features(X, self.dtype, n_features=self.n_features, name=f"{name}X")
         if self.normalization is not None:
             self.normalization.table_for(rows.n_features)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from fastnn import activations, initializers, regularizers
 from fastnn._validation import Array, feature_array, flag, number_between, whole_number
 from fastnn.activations import ActivationName
+from fastnn.columns import Columns
 from fastnn.initializers import Initial
 from fastnn.regularizers import Regularizer, RegularizerLike
 
@@ -156,6 +157,11 @@ class Normalization:
     mean, variance : array of shape (n_features,), optional
         The statistics, if they are known already; float64.
 
+    Attributes
+    ----------
+    feature_names : tuple of str, optional
+        The names of the columns of the frame that `adapt` got; None of an array.
+
     Raises
     ------
     ValueError
@@ -169,6 +175,8 @@ class Normalization:
     >>> layer.mean, layer.variance
     (array([ 2., 20.]), array([  1., 100.]))
     """
+
+    feature_names: tuple[str, ...] | None = None
 
     def __init__(self, mean: ArrayLike | None = None, variance: ArrayLike | None = None) -> None:
         self._variance: Array | None = None
@@ -194,7 +202,8 @@ class Normalization:
         One pass over blocks of rows, in float64; memory does not grow with the rows. A model that
         has this layer uses the new statistics from now on.
         """
-        rows = feature_array(X, "float64")
+        columns = Columns()
+        rows = feature_array(columns.ordered(X), "float64")
         block = max(1, BLOCK_NUMBERS // rows.shape[1])
         n, mean, squares = _moments(rows[:block])
         for start in range(block, len(rows), block):
@@ -211,6 +220,7 @@ class Normalization:
                 f"X[:, {column}] holds numbers whose squares are too large for float64; scale them"
             )
         self._set(mean, squares / n)
+        self.feature_names = columns.names
 
     def table_for(self, n_features: int) -> Array:
         """Mean and 1 / deviation as rows; ValueError if there are none for so many columns."""

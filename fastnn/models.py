@@ -42,6 +42,7 @@ from fastnn.arguments import (
     checked_plan,
     checked_threads,
 )
+from fastnn.columns import Columns
 from fastnn.configs import KINDS, from_config, to_config
 from fastnn.descent import Descent, new_state
 from fastnn.divergence import DivergenceWatch
@@ -105,6 +106,11 @@ class Sequential:
         How many epochs all calls of `fit` have finished.
     metadata : dict
         Anything that JSON can hold; saved and loaded with the model.
+    feature_names : tuple of str, optional
+        The names of the columns, if a frame was the first to give some, to `fit`, `train_on_batch`
+        or `Normalization.adapt`; saved and loaded with the model. From then on frames may have
+        their columns in another order, which is put right; a frame that lacks one, or has
+        another, is refused. Arrays have no names: their columns are taken as they come.
 
     Raises
     ------
@@ -151,6 +157,7 @@ class Sequential:
         self._one_row: OneRow | None = None
         self._pass: Pass | None = None  # made by `forward`
         self._batch: Descent | None = None  # made by `train_on_batch`
+        self._columns = Columns()
         self._by_thread = threading.local()  # what `predict` keeps for few rows
 
     # ---- building and compiling -------------------------------------------------------------
@@ -173,6 +180,23 @@ class Sequential:
     def _normalization(self) -> Normalization | None:
         first = self.layers[0]
         return first if isinstance(first, Normalization) else None
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns, None as long as rows came without."""
+        return self._known_columns().names
+
+    def _known_columns(self) -> Columns:
+        """What is known of the columns, to check rows against; may learn without the model."""
+        known, layer = self._columns.names, self._normalization
+        adapted = None if layer is None else layer.feature_names
+        if known is not None and adapted not in (None, known):
+            raise ValueError(
+                "the Normalization layer was adapted to other columns than the model was trained "
+                "on, or in another order; adapt it to these: model.layers[0].adapt(X["
+                f"{list(known)!r}])"
+            )
+        return Columns(known or adapted)
 
     @property
     def built(self) -> bool:
@@ -425,7 +449,8 @@ class Sequential:
         """Check all that is left to check, then train in the optimiser's way."""
         if rows.in_chunks:
             self._check_chunks(plan)
-        source, validation = rows.checked(self._inputs, len(plan.numbers))
+        columns = self._known_columns()
+        source, validation = rows.checked(lambda: self._inputs(columns), len(plan.numbers))
         first, size = source.first, plan.size(source.first.n_rows)
         self._check_mode(size, first.n_rows)
         numbers = recorded(self._optimizer, self._metrics, validated=validation is not None)
@@ -434,6 +459,7 @@ class Sequential:
         tell(callbacks, "check")
         self._disturb()
         self.build(first.n_features)
+        self._columns = columns
         self.stop_training = False
         descent = self._descent(first, size, plan.threads, plan.seed)
         fit = Fit(self, descent, source, plan, self._metrics, validation, callbacks, history)
@@ -496,10 +522,11 @@ class Sequential:
             loss = None if self._metrics else self._learn_row_with_penalty(X, y)
             if loss is not None:
                 return loss
-        data = self._inputs().data(X, np.atleast_1d(y), sample_weight)
+        columns = self._known_columns()
+        data = self._inputs(columns).data(X, np.atleast_1d(y), sample_weight)
         self._check_optimizer("minibatch")
         self.build(data.n_features)
-        self._pass = None
+        self._columns, self._pass = columns, None
         descent = self._batch_descent(data)
         try:
             scores = train_batch(descent, self._steps_watch(), self._metrics)
@@ -731,11 +758,12 @@ class Sequential:
             return scores
         return list(scores.values()) if self._metrics else scores["loss"]
 
-    def _inputs(self) -> Inputs:
+    def _inputs(self, columns: Columns | None = None) -> Inputs:
         """What the model asks of rows to train on or to evaluate."""
+        columns = columns or self._known_columns()
         n_features = self._network.n_features if self._network else None
         loss, units = self._compiled_loss(), self._dense_layers[-1].units
-        return Inputs(self.dtype, loss, units, n_features, self._normalization)
+        return Inputs(self.dtype, loss, units, n_features, self._normalization, columns)
 
     def _descent(
         self, data: Data, batch_size: int, threads: int | None, seed: int | None = None
@@ -870,7 +898,8 @@ class Sequential:
                 return outputs
         check_idle(batch_size, verbose)
         network, wanted = self._built(), checked_threads(threads)
-        rows = features(X, self.dtype, n_features=network.n_features)
+        given = self._known_columns().ordered(X)
+        rows = features(given, self.dtype, n_features=network.n_features)
         if out is not None:
             out = room_for("out", out, (len(rows.X), network.n_outputs), self.dtype)
         watchers = self._watchers(callbacks, len(rows.X))
@@ -1049,7 +1078,8 @@ class Sequential:
                [4.]], dtype=float32)
         """
         network = self._built()
-        rows = features(X, self.dtype, n_features=network.n_features)
+        given = self._known_columns().ordered(X)
+        rows = features(given, self.dtype, n_features=network.n_features)
         noise = 0, 0
         if flag("training", training):
             noise = dropout_key(self.seed, self._optimizer_state(network).step), 0
@@ -1280,6 +1310,7 @@ class Sequential:
             "dtype": self.dtype,
             "seed": self.seed,
             "epochs_trained": self.epochs_trained,
+            "feature_names": self.feature_names,
             "layers": [
                 {"kind": "Normalization"} if isinstance(layer, Normalization) else layer
                 for layer in self.layers
@@ -1319,6 +1350,7 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     layers = [from_config(entry, kinds) for entry in config["layers"]]
     model = Sequential(layers, dtype=config["dtype"], seed=config["seed"])
     n_features = config["n_features"]
+    _restore_columns(model, config.get("feature_names"), n_features)
     shapes = {} if n_features is None else weight_shapes(n_features, model._dense_layers)
     if shapes != {name: array.shape for name, array in weights.items()}:
         raise ValueError("the arrays are not those of its layers")
@@ -1332,6 +1364,18 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     model.compile(optimizer, loss, [from_config(entry) for entry in compiled["metrics"]])
     model._state = restored_state(model._network, model._optimizer, compiled, slots)
     return model
+
+
+def _restore_columns(model: Sequential, names: Any, n_features: int | None) -> None:
+    """Give a model the names of its columns again; older files have none."""
+    if names is None:
+        return
+    are_text = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not are_text or n_features not in (None, len(names)):
+        raise ValueError(f"feature_names={names!r} are not those of {n_features} columns")
+    model._columns = Columns(names)
+    if model._normalization is not None and model._normalization.mean is not None:
+        model._normalization.feature_names = model._columns.names
 
 
 def _named(network: Network, flat: Array) -> dict[str, Array]:

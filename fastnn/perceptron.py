@@ -28,6 +28,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fastnn._validation import Array, checked_features, features, layer_weights, room_for
 from fastnn.arguments import Prepared, checked_callbacks, checked_plan
+from fastnn.columns import Columns
 from fastnn.convergence import Convergence, Record
 from fastnn.divergence import Diverged
 from fastnn.drawn import DrawnPlan, Orders, initial_weights
@@ -280,6 +281,7 @@ class BaseMLP(Parameters):
         model = Sequential(layers, dtype=dtype, seed=0)
         model.compile(self._new_optimizer(), loss)
         model.build(rows.X.shape[1])
+        model._columns = Columns(getattr(self, "feature_names_in_", None))
         if first:
             sizes = [rows.X.shape[1], *self._hidden_sizes, n_outputs]
             hidden = self._hidden_activations(len(sizes) - 2)
@@ -578,6 +580,8 @@ class BaseMLP(Parameters):
         estimator._begin_scores()
         estimator.model_, estimator._made_of = model, estimator._words
         estimator.n_features_in_ = model._built().n_features
+        if model.feature_names is not None:
+            estimator.feature_names_in_ = np.array(model.feature_names, object)
         estimator.n_iter_ = model.epochs_trained
         return estimator
 
