@@ -1305,12 +1305,13 @@ class Sequential:
 
     def _config(self) -> dict[str, Any]:
         """All but the arrays: layers, loss and optimiser as they are."""
-        return {
+        names = self.feature_names
+        named = {} if names is None else {"feature_names": names}
+        return named | {
             "n_features": self._network.n_features if self._network else None,
             "dtype": self.dtype,
             "seed": self.seed,
             "epochs_trained": self.epochs_trained,
-            "feature_names": self.feature_names,
             "layers": [
                 {"kind": "Normalization"} if isinstance(layer, Normalization) else layer
                 for layer in self.layers

@@ -230,6 +230,6 @@ def test_estimators_and_models_hand_the_names_on():
     estimator = MLPRegressor(
         hidden_layer_sizes=(4,), max_iter=2, tol=0, n_iter_no_change=5, random_state=0
     )
-    estimator.fit(pandas_frame(NAMES, X.astype(float)), y)
+    estimator.partial_fit(pandas_frame(NAMES, X.astype(float)), y)
     assert estimator.model_.feature_names == NAMES
     assert list(trained().as_estimator().feature_names_in_) == list(NAMES)
