@@ -16,6 +16,7 @@ from fastnn.callbacks import (
     StopAt,
     TerminateOnNaN,
 )
+from fastnn.divergence import Diverged
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.losses import (
@@ -57,6 +58,7 @@ __all__ = [
     "CategoricalCrossentropy",
     "CategoricalLogLoss",
     "Dense",
+    "Diverged",
     "Dropout",
     "HalfPoissonDeviance",
     "HalfSquaredError",
@@ -84,6 +86,8 @@ if TYPE_CHECKING:
     from fastnn.estimators import MLPRegressor as MLPRegressor
 
 ESTIMATORS = "MLPClassifier", "MLPRegressor"  # which need scikit-learn, and load it when asked for
+MODULES = ["activations", "callbacks", "initializers", "layers", "losses", "metrics", "models"]
+MODULES += ["optimizers", "own_loss", "own_metric", "regularizers", "schedules"]  # the public ones
 
 
 def __getattr__(name: str) -> Any:
@@ -101,4 +105,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *ESTIMATORS])
+    return sorted([*__all__, *ESTIMATORS, *MODULES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -43,6 +44,17 @@ class Callback:
     model: Model
     params: dict[str, Any]
     verbose: int = 0  # whether `say` says it
+
+    def __repr__(self) -> str:
+        """What it was made with, as far as it keeps that under the same names."""
+        given = [
+            f"{name}={value!r}"
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+            if (value := vars(self).get(name, parameter.default)) is not parameter.default
+            and isinstance(value, str | int | float)
+            and value != parameter.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
 
     def on_train_begin(self, logs: Logs) -> None:
         """Called once, before the first epoch; `logs` is empty."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ LARGEST_RATE = 1 - 2.0**-20  # of dropout, which counts in steps of 2^-32
 BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dense:
     """A dense layer: a = f(x W + b).
 
@@ -87,6 +87,15 @@ class Dense:
         name = "learning_rate_multiplier"
         factor = number_between(name, self.learning_rate_multiplier, 0, None, example=0.1)
         object.__setattr__(self, name, factor)
+
+    def __repr__(self) -> str:
+        """Units, activation, and what else is not the default."""
+        others = [
+            f", {field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)[2:]
+            if getattr(self, field.name) != field.default
+        ]
+        return f"Dense({self.units}, {self.activation!r}{''.join(others)})"
 
     @property
     def rate_factor(self) -> float:
@@ -185,6 +194,11 @@ class Normalization:
             raise ValueError("Normalization takes mean and variance together, or neither")
         if mean is not None and variance is not None:
             self._set(np.array(mean, np.float64), np.array(variance, np.float64))
+
+    def __repr__(self) -> str:
+        if self._variance is None:
+            return "Normalization(not adapted)"
+        return f"Normalization(adapted to {len(self._variance)} columns)"
 
     @property
     def mean(self) -> Array | None:

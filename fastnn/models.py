@@ -78,6 +78,7 @@ from fastnn.training import (
 if TYPE_CHECKING:
     from fastnn.estimators import MLPClassifier, MLPRegressor
 
+SHOWN_LAYERS = 6  # in a line
 OWN_LOSS_NEEDS_BATCHES = (
     "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
 )
@@ -159,6 +160,14 @@ class Sequential:
         self._batch: Descent | None = None  # made by `train_on_batch`
         self._columns = Columns()
         self._by_thread = threading.local()  # what `predict` keeps for few rows
+
+    def __repr__(self) -> str:
+        shown = [repr(layer) for layer in self.layers]
+        if len(shown) > SHOWN_LAYERS:
+            shown[3:-2] = ["..."]
+        about = [] if self._network is None else [f"{self._network.n_features} features"]
+        about += [f"{self.epochs_trained} epochs trained"] * (self.epochs_trained > 0)
+        return f"{type(self).__name__}([{', '.join(shown)}]){', '.join(['', *about])}"
 
     # ---- building and compiling -------------------------------------------------------------
 
@@ -412,8 +421,9 @@ class Sequential:
             If an argument is not as said above. The model is then as it was; after a chunk that
             is not, and whatever the iterable itself raises, it keeps what it has learned from
             those before, and `model.history` the finished epochs.
-        FloatingPointError
-            If training diverges. The model keeps its last finite weights.
+        Diverged
+            If training diverges; it is a FloatingPointError. The model keeps its last finite
+            weights.
         KeyboardInterrupt
             On Ctrl-C, within a second. The model keeps the weights of the last finished slice of
             the epoch, and `model.history` the finished epochs.
@@ -505,8 +515,8 @@ class Sequential:
         ------
         TypeError, ValueError
             If the model is not compiled, or X, y do not fit it. The model is then as it was.
-        FloatingPointError
-            If loss or weights are no longer finite. The model goes back to finite weights, and what
+        Diverged
+            A FloatingPointError, if loss or weights are no longer finite. The model goes back to finite weights, and what
             the optimiser kept with them, of at most 64 steps before.
 
         Examples
@@ -1143,8 +1153,8 @@ class Sequential:
         TypeError, ValueError
             If an array is missing, or not finite, or has another shape. The model is then as it
             was.
-        FloatingPointError
-            If weights are no longer finite. The model goes back to finite weights, and what the
+        Diverged
+            A FloatingPointError, if weights are no longer finite. The model goes back to finite weights, and what the
             optimiser kept with them, of at most 64 steps before.
         """
         network, optimizer = self._built(), self._optimizer

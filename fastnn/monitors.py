@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from typing import Literal
+from typing import Literal, get_args
 
 from fastnn._validation import Array, finite_number, flag, lookup, number_between, whole_number
 from fastnn.hooks import Callback, Logs
@@ -15,7 +15,7 @@ SMALLEST = sys.float_info.min  # a learning rate is more than nothing
 SIGNS = {"min": 1.0, "max": -1.0}
 
 Direction = Literal["auto", "min", "max"]
-DIRECTIONS: dict[str, str] = {"auto": "", "min": "min", "max": "max"}
+DIRECTIONS: dict[str, Direction] = {name: name for name in get_args(Direction)}
 
 
 class Monitor(Callback):
@@ -43,8 +43,8 @@ class Monitor(Callback):
 
     @property
     def _direction(self) -> str:
-        direction: str = self.mode or self.params["metrics"][self.monitor]
-        return direction
+        known: str = self.params["metrics"][self.monitor]
+        return known if self.mode == "auto" else self.mode
 
     def on_train_begin(self, logs: Logs) -> None:
         self._sign = SIGNS[self._direction]

@@ -14,7 +14,17 @@ from networks import padding_of
 
 import fastnn
 from fastnn import (
-    SGD, Adagrad, Adam, Callback, Dense, Dropout, Normalization, RMSprop, Sequential, SharedL2, load,
+    SGD,
+    Adagrad,
+    Adam,
+    Callback,
+    Dense,
+    Dropout,
+    Normalization,
+    RMSprop,
+    Sequential,
+    SharedL2,
+    load,
 )  # fmt: skip
 from fastnn.divergence import KEPT_EVERY, DivergenceWatch
 from fastnn.schedules import Schedule
@@ -336,8 +346,14 @@ def calls(model, rng, folder):
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_padding_stays_zero_whatever_is_called(optimizer, dtype, dropout, tmp_path):
     rng = np.random.default_rng([len(str(optimizer)), dropout > 0])
-    layers = [Dense(9, "tanh", kernel_regularizer=SharedL2(0.5)), Dropout(dropout), Dense(3, "relu")]
-    model = Sequential([Normalization(np.zeros(5), np.full(5, 4.0)), *layers, Dense(1)], dtype=dtype, seed=0)
+    layers = [
+        Dense(9, "tanh", kernel_regularizer=SharedL2(0.5)),
+        Dropout(dropout),
+        Dense(3, "relu"),
+    ]
+    model = Sequential(
+        [Normalization(np.zeros(5), np.full(5, 4.0)), *layers, Dense(1)], dtype=dtype, seed=0
+    )
     model.compile(optimizer, "mse")
     model.build(5)
     for _ in range(30):
@@ -354,7 +370,11 @@ def test_an_average_after_loading_goes_on_as_before(tmp_path):
         one.compile(Adagrad(0.01, use_ema=True), "mse")
         one.fit(X, Y, mode=mode)
         one.save(tmp_path / "m.npz")
-        for other in (load(tmp_path / "m.npz"), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        for other in (
+            load(tmp_path / "m.npz"),
+            copy.deepcopy(one),
+            pickle.loads(pickle.dumps(one)),
+        ):
             assert [one_of.fit(X, Y, epochs=2, mode=mode).history["loss"] for one_of in
                     (copy.deepcopy(one), other)][0] == other.history.history["loss"]  # fmt: skip
 
