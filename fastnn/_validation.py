@@ -7,6 +7,7 @@ expected, and a line that would work.
 import difflib
 import math
 import operator
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -39,6 +40,8 @@ NUMBER_TYPES = {
     for name in names
 }
 ITEM_SIZES = {code: number_type.itemsize for number_type, code in NUMBER_TYPES.items()}
+LARGEST_WHOLE = 2**63 - 1  # what the core counts with
+SHOWN = 60  # characters of a value in a message
 CHECKED_BYTES = 1 << 26  # how much of X is checked between two chances for Ctrl-C
 
 
@@ -81,46 +84,64 @@ class Data(NamedTuple):
 # ---- names and numbers ------------------------------------------------------------------------
 
 
+def shown(value: object) -> str:
+    """What a message says of a value; of a very long one its beginning."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole numbers of thousands of digits
+        return f"a number of more than {sys.get_int_max_str_digits()} digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def lookup(kind: str, name: object, known: Mapping[str, T]) -> T:
     """The entry of that name, in any case; an unknown name gets the known ones and the nearest."""
     if not isinstance(name, str):
-        raise TypeError(f"{kind}={name!r}: expected a name, one of {', '.join(known)}")
+        raise TypeError(f"{kind}={shown(name)}: expected a name, one of {', '.join(known)}")
     found = known.get(name.lower())
     if found is None:
         near = difflib.get_close_matches(name.lower(), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{kind}={name!r} is unknown; known are {', '.join(known)}.{hint}")
+        raise ValueError(f"{kind}={shown(name)} is unknown; known are {', '.join(known)}.{hint}")
     return found
 
 
-def whole_number(name: str, value: object, *, minimum: int) -> int:
-    """`value` as an int that is at least `minimum`."""
+def whole_number(name: str, value: object, *, minimum: int, maximum: int = LARGEST_WHOLE) -> int:
+    """`value` as an int from `minimum` to `maximum`."""
     try:
         if isinstance(value, bool | np.bool):
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(
-            f"{name}={value!r}: expected a whole number, e.g. {name}={max(minimum, 1)}"
+            f"{name}={shown(value)}: expected a whole number, e.g. {name}={max(minimum, 1)}"
         ) from None
     if number < minimum:
-        raise ValueError(f"{name}={number}: expected at least {minimum}")
+        raise ValueError(f"{name}={shown(number)}: expected at least {minimum}")
+    if number > maximum:
+        raise ValueError(f"{name}={shown(number)}: expected at most {maximum}")
     return number
 
 
 def real_number(name: str, value: object, *, above: float) -> float:
     """`value` as a finite float greater than `above`."""
     try:
-        if isinstance(value, bool | np.bool | str | bytes):
+        if isinstance(value, bool | str | bytes) or not _may_be_real(value):
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except OverflowError:
         number = math.inf
     except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}=0.01") from None
+        raise TypeError(f"{name}={shown(value)}: expected a number, e.g. {name}=0.01") from None
     if not (math.isfinite(number) and number > above):
         raise ValueError(f"{name}={number}: expected a finite number greater than {above:g}")
     return number
+
+
+def _may_be_real(value: object) -> bool:
+    """Not so of NumPy's arrays with dimensions, texts, dates, and complex numbers."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return True
+    return value.ndim == 0 and value.dtype.kind in "fiuO"
 
 
 def number_between(
@@ -130,7 +151,9 @@ def number_between(
     try:
         number = real_number(name, value, above=-math.inf)
     except TypeError:
-        raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}={example:g}") from None
+        raise TypeError(
+            f"{name}={shown(value)}: expected a number, e.g. {name}={example:g}"
+        ) from None
     except ValueError:
         number = math.nan
     if not low <= number <= (math.inf if high is None else high):
@@ -138,7 +161,9 @@ def number_between(
         if high is not None:
             below = "below " * (float(f"{high:g}") > high)
             expected = f"from {low:g} to {below}{high:g}"
-        raise ValueError(f"{name}={value}: expected a number {expected}, e.g. {name}={example:g}")
+        raise ValueError(
+            f"{name}={shown(value)}: expected a number {expected}, e.g. {name}={example:g}"
+        )
     return number
 
 
@@ -148,14 +173,14 @@ def finite_number(name: str, value: object, *, example: float) -> float:
         return real_number(name, value, above=-math.inf)
     except ValueError:
         raise ValueError(
-            f"{name}={value}: expected a finite number, e.g. {name}={example:g}"
+            f"{name}={shown(value)}: expected a finite number, e.g. {name}={example:g}"
         ) from None
 
 
 def flag(name: str, value: object) -> bool:
     """`value`, which must be True or False."""
     if not isinstance(value, bool | np.bool):
-        raise TypeError(f"{name}={value!r}: expected True or False")
+        raise TypeError(f"{name}={shown(value)}: expected True or False")
     return bool(value)
 
 
@@ -179,7 +204,11 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
             if any(isinstance(value, str | bytes) for value in array.flat):
                 raise TypeError
             array = array.astype(np.float64)
-        except (TypeError, ValueError, OverflowError):
+        except OverflowError:
+            raise ValueError(
+                f"{name} holds numbers too large for float64; scale them down"
+            ) from None
+        except (TypeError, ValueError):
             raise TypeError(f"{name} holds values that are not numbers; {remedy}") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers. {remedy}")
@@ -420,10 +449,14 @@ def room_for(name: str, out: object, shape: tuple[int, ...], dtype: npt.DTypeLik
     return out
 
 
+def float64_array(name: str, values: object, remedy: str) -> Array:
+    """A copy of `values` as float64 numbers, which need not be finite."""
+    return np.array(_numeric_array(name, values, remedy), np.float64)
+
+
 def initial_values(name: str, values: object) -> Array:
     """Check an array that weights are to begin with; a float64 copy that nobody can change."""
-    numbers = _numeric_array(name, values, f"Pass numbers, e.g. {name}=np.zeros((3, 2)).")
-    array = np.array(numbers, np.float64)
+    array = float64_array(name, values, f"Pass numbers, e.g. {name}=np.zeros((3, 2)).")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
     array.flags.writeable = False
@@ -433,5 +466,5 @@ def initial_values(name: str, values: object) -> Array:
 def items(name: str, values: object, example: str) -> list[Any]:
     """The members of a list or another sequence that is not text."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name}={values!r}: expected a list, e.g. {name}={example}")
+        raise TypeError(f"{name}={shown(values)}: expected a list, e.g. {name}={example}")
     return list(values)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import metrics
 from fastnn._backend import DTYPES, DType
-from fastnn._validation import Data, flag, items, lookup, whole_number
+from fastnn._validation import Data, flag, items, lookup, shown, whole_number
 from fastnn.hooks import Callback
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
@@ -40,7 +40,7 @@ def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
     for number, layer in enumerate(checked):
         if not isinstance(layer, Dense | Dropout | Normalization):
             raise TypeError(
-                f"layers[{number}] is {layer!r}; expected Dense, Dropout or Normalization, "
+                f"layers[{number}] is {shown(layer)}; expected Dense, Dropout or Normalization, "
                 f"e.g. Sequential([Dense(8, 'relu'), Dense(1, 'sigmoid')])"
             )
         if number and isinstance(layer, Normalization):
@@ -58,8 +58,8 @@ def checked_dtype(dtype: object) -> str:
     """The name of a number type that networks compute in."""
     try:
         name = "None" if dtype is None else np.dtype(dtype).name  # type: ignore[call-overload]
-    except TypeError:
-        name = repr(dtype)
+    except (TypeError, ValueError):
+        name = shown(dtype)
     if name not in DTYPES:
         raise ValueError(f"dtype={name}: expected 'float32' or 'float64'")
     return name
@@ -124,7 +124,7 @@ def checked_plan(
         mode=None if mode is None else lookup("mode", mode, MODES),
         batch_size=batch_size,
         shuffle=flag("shuffle", shuffle),
-        seed=whole_number("seed", seed, minimum=0),
+        seed=checked_seed(seed),
         threads=checked_threads(threads),
         validation_freq=whole_number("validation_freq", validation_freq, minimum=1),
         initial_epoch=whole_number("initial_epoch", initial_epoch, minimum=0),
@@ -175,8 +175,8 @@ class Rows:
     def _arrays(self, inputs: Inputs, validation: Data | None) -> tuple[Source, Data | None]:
         if self.steps_per_epoch is not None:
             raise ValueError(
-                f"steps_per_epoch={self.steps_per_epoch} counts chunks, but X and y are arrays, of "
-                f"which an epoch takes all rows; leave it out"
+                f"steps_per_epoch={shown(self.steps_per_epoch)} counts chunks, but X and y are "
+                f"arrays, of which an epoch takes all rows; leave it out"
             )
         data = inputs.data(self.X, self.y, self.sample_weight)
         if self.validation_split:
@@ -238,7 +238,7 @@ def checked_verbose(verbose: object) -> int:
     known = {"auto": 0, 0: 0, 1: 1, 2: 2}
     if not isinstance(verbose, str | int | np.integer) or verbose not in known:
         raise ValueError(
-            f"verbose={verbose!r}: expected 0 or 'auto' (silent), 1 (progress) or 2 (lines)"
+            f"verbose={shown(verbose)}: expected 0 or 'auto' (silent), 1 (progress) or 2 (lines)"
         )
     return known[verbose]
 
@@ -248,6 +248,11 @@ def check_idle(batch_size: object, verbose: object) -> None:
     if batch_size is not None:
         whole_number("batch_size", batch_size, minimum=1)
     checked_verbose(verbose)
+
+
+def checked_seed(seed: object) -> int:
+    """A seed, up to the entropy of NumPy's SeedSequence."""
+    return whole_number("seed", seed, minimum=0, maximum=2**128 - 1)
 
 
 def checked_threads(threads: object) -> int | None:
@@ -260,5 +265,7 @@ def checked_callbacks(callbacks: object) -> list[Callback]:
     checked = items("callbacks", () if callbacks is None else callbacks, "[Callback()]")
     for callback in checked:
         if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks holds {callback!r}; expected objects of fastnn.Callback")
+            raise TypeError(
+                f"callbacks holds {shown(callback)}; expected objects of fastnn.Callback"
+            )
     return checked

@@ -233,16 +233,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _weights_of_classes(self, y: Array) -> Array | None:
         if self.class_weight is None:
             return None
-        if self._is_multilabel:
-            weights: Array = compute_sample_weight(self.class_weight, y)
-        else:  # of all labels, since a chunk need not have every one of them
-            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-            weights = of_class[self._coded(y)]
+        try:
+            weights = self._computed_weights(y)
+        except OverflowError as error:
+            raise ValueError(f"class_weight holds numbers too large for float64: {error}") from None
         if (weights < 0).any() or not weights.any():
             raise ValueError(
                 f"class_weight={self.class_weight!r}: expected weights >= 0, one of them above 0"
             )
         return weights
+
+    def _computed_weights(self, y: Array) -> Array:
+        """scikit-learn's; of all labels, since a chunk need not have every one of them."""
+        if self._is_multilabel:
+            weights: Array = compute_sample_weight(self.class_weight, y)
+            return weights
+        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return np.asarray(of_class)[self._coded(y)]
 
     @property
     def _is_multilabel(self) -> bool:

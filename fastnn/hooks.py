@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from fastnn._validation import Array
+from fastnn._validation import Array, shown
 from fastnn.history import History
 from fastnn.optimizers import Optimizer
 
@@ -48,7 +48,7 @@ class Callback:
     def __repr__(self) -> str:
         """What it was made with, as far as it keeps that under the same names."""
         given = [
-            f"{name}={value!r}"
+            f"{name}={shown(value)}"
             for name, parameter in inspect.signature(type(self)).parameters.items()
             if (value := vars(self).get(name, parameter.default)) is not parameter.default
             and isinstance(value, str | int | float)

@@ -16,6 +16,7 @@ from fastnn._validation import (
     lookup,
     number_between,
     real_number,
+    shown,
 )
 
 # The standard deviation of a standard normal distribution cut off at two standard deviations.
@@ -394,7 +395,7 @@ def get(name: str, value: object) -> Initializer:
         found = Values(initial_values(name, value))
     if not isinstance(found, Initializer):
         raise TypeError(
-            f"{name}={value!r}: expected a name, an initialiser or an array, "
+            f"{name}={shown(value)}: expected a name, an initialiser or an array, "
             f"e.g. {name}='random_normal'"
         )
     if isinstance(found, Orthogonal) and name == "bias_initializer":

@@ -88,7 +88,7 @@ class Inputs:
     def split(self, data: Data, share: object) -> tuple[Data, Data]:
         """The rows to train on, and the last ones, that share of all, to validate with."""
         share = real_number("validation_split", share, above=0)
-        border = int(data.n_rows * (1 - share))
+        border = int(data.n_rows * (1 - min(share, 1.0)))
         if not 0 < border < data.n_rows:
             raise ValueError(
                 f"validation_split={share:g} of {data.n_rows} rows leaves no rows on one side; "

@@ -8,13 +8,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import activations, initializers, regularizers
-from fastnn._validation import Array, feature_array, flag, number_between, whole_number
+from fastnn._validation import (
+    Array,
+    feature_array,
+    flag,
+    float64_array,
+    number_between,
+    whole_number,
+)
 from fastnn.activations import ActivationName
 from fastnn.columns import Columns
 from fastnn.initializers import Initial
 from fastnn.regularizers import Regularizer, RegularizerLike
 
 LARGEST_RATE = 1 - 2.0**-20  # of dropout, which counts in steps of 2^-32
+EACH_COLUMN = "Pass a number for each column, e.g. Normalization(mean=[0.0], variance=[1.0])."
 BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
 
 
@@ -193,7 +201,10 @@ class Normalization:
         if (mean is None) != (variance is None):
             raise ValueError("Normalization takes mean and variance together, or neither")
         if mean is not None and variance is not None:
-            self._set(np.array(mean, np.float64), np.array(variance, np.float64))
+            self._set(
+                float64_array("Normalization mean", mean, EACH_COLUMN),
+                float64_array("Normalization variance", variance, EACH_COLUMN),
+            )
 
     def __repr__(self) -> str:
         if self._variance is None:

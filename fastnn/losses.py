@@ -8,13 +8,16 @@ layer before its activation.
 from __future__ import annotations
 
 import math
+import sys
 from copy import copy
 from dataclasses import InitVar, dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number
+from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number, shown
+
+LARGEST = sys.float_info.max
 
 # What arguments may be, for editors and type checkers: the names of LOSSES and of REDUCTIONS.
 LossName = Literal[
@@ -82,8 +85,8 @@ class Loss:
     def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
         """The least and the largest single target of a row, and whether it must be whole."""
         return {
-            "numbers": (-math.inf, math.inf, False),
-            "counts": (0, math.inf, False),
+            "numbers": (-LARGEST, LARGEST, False),
+            "counts": (0, LARGEST, False),
             "signs": (-1, 1, True),
             "probabilities": (0, 1, False),
             "classes": (0, n_outputs - 1, True),
@@ -512,7 +515,7 @@ def get(loss: object) -> Loss:
         return loss
     if not isinstance(loss, str):
         raise TypeError(
-            f"loss={loss!r}: expected a name or a loss, e.g. loss='binary_crossentropy' or "
+            f"loss={shown(loss)}: expected a name or a loss, e.g. loss='binary_crossentropy' or "
             f"loss=Huber(delta=2)"
         )
     return lookup("loss", loss, LOSSES)()

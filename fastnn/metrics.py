@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 
 from fastnn._backend import core
-from fastnn._validation import Array, TargetKind, flag, lookup, number_between, whole_number
+from fastnn._validation import Array, TargetKind, flag, lookup, number_between, shown, whole_number
 from fastnn.losses import Loss
 
 # What the argument may be, for editors and type checkers: the names of METRICS.
@@ -166,7 +166,7 @@ class Metric:
     def __post_init__(self) -> None:
         flag("weighted", self.weighted)
         if not isinstance(self.name, str):
-            raise TypeError(f"name={self.name!r}: expected text, e.g. name='top_3'")
+            raise TypeError(f"name={shown(self.name)}: expected text, e.g. name='top_3'")
         if not self.name or self.name in TAKEN or self.name.startswith("val_"):
             raise ValueError(
                 f"name={self.name!r}: expected a key of the history that is free, not empty, not "
@@ -536,7 +536,7 @@ def get(metric: object, loss: Loss, units: int, argument: str = "metrics") -> Me
         metric = lookup(argument, metric, METRICS)(name=metric.lower())
     if not isinstance(metric, Metric):
         raise TypeError(
-            f"{argument}=[{metric!r}]: expected a name or a metric, e.g. {argument}=['accuracy'] "
-            f"or {argument}=[TopKAccuracy(k=3)]"
+            f"{argument}=[{shown(metric)}]: expected a name or a metric, "
+            f"e.g. {argument}=['accuracy'] or {argument}=[TopKAccuracy(k=3)]"
         )
     return metric.fitted(loss, units, argument)

@@ -40,6 +40,7 @@ from fastnn.arguments import (
     checked_layers,
     checked_metrics,
     checked_plan,
+    checked_seed,
     checked_threads,
 )
 from fastnn.columns import Columns
@@ -78,6 +79,7 @@ from fastnn.training import (
 if TYPE_CHECKING:
     from fastnn.estimators import MLPClassifier, MLPRegressor
 
+LARGEST_MEMORY = 2**47  # bytes that a program can address
 SHOWN_LAYERS = 6  # in a line
 OWN_LOSS_NEEDS_BATCHES = (
     "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
@@ -142,7 +144,7 @@ class Sequential:
         self.dtype = checked_dtype(dtype)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self.seed = whole_number("seed", seed, minimum=0)
+        self.seed = checked_seed(seed)
         self.history = History()
         self.epochs_trained = 0
         self.metadata: dict[str, Any] = {}
@@ -220,14 +222,28 @@ class Sequential:
         """
         n_features = whole_number("n_features", n_features, minimum=1)
         if self._network is None:
-            network = self._new_network(n_features)
-            network.initialize(self.seed)
-            self._network = network
+            self._network = self._fresh_network(n_features)
         elif self._network.n_features != n_features:
             raise ValueError(
                 f"n_features={n_features}, but the model was built for "
                 f"{self._network.n_features}; make a new Sequential for other data"
             )
+
+    def _fresh_network(self, n_features: int) -> Network:
+        """A network with initial weights; ValueError if there is no memory for it."""
+        shapes = weight_shapes(n_features, self._dense_layers).values()
+        n_bytes = sum(map(math.prod, shapes)) * np.dtype(self.dtype).itemsize
+        try:
+            if n_bytes > LARGEST_MEMORY:
+                raise MemoryError
+            network = self._new_network(n_features)
+            network.initialize(self.seed)
+        except MemoryError:
+            raise ValueError(
+                f"n_features={n_features}: the weights of such a network take {n_bytes / 1e9:.3g} "
+                f"GB, more than there is; take fewer features or units"
+            ) from None
+        return network
 
     def _new_network(self, n_features: int) -> Network:
         self._check_normalization(n_features)
@@ -516,8 +532,8 @@ class Sequential:
         TypeError, ValueError
             If the model is not compiled, or X, y do not fit it. The model is then as it was.
         Diverged
-            A FloatingPointError, if loss or weights are no longer finite. The model goes back to finite weights, and what
-            the optimiser kept with them, of at most 64 steps before.
+            A FloatingPointError, if loss or weights are no longer finite. The model goes back to
+            finite weights, and what the optimiser kept with them, of at most 64 steps before.
 
         Examples
         --------
@@ -646,8 +662,7 @@ class Sequential:
         self._refuse_within_fit("reset", "its weights are at work")
         network = None
         if self._network is not None:
-            network = self._new_network(self._network.n_features)
-            network.initialize(self.seed)
+            network = self._fresh_network(self._network.n_features)
         self._replace(
             _network=network, _state=None, _batch=None, history=History(), epochs_trained=0,
             stop_training=False,
@@ -668,7 +683,9 @@ class Sequential:
     ) -> LearningRateCurve:
         """Try learning rates that grow from step to step, on a copy: this model stays as it is.
 
-        The copy is a deep one, with history and metadata.
+        The copy is a deep one, with history and metadata. Weights must be those that training
+        begins with: a model that has made steps is refused, since its loss would not show which
+        rate new weights need; `reset` makes it new.
 
         Parameters
         ----------
@@ -678,8 +695,8 @@ class Sequential:
             The rates of the first and the last step; each is a constant factor above the one
             before.
         n_steps : int
-            How many rates to try, at least 2; fewer if the loss explodes. Each is tried for a
-            step or, of batches shorter than 32 rows, for as many as make 32 rows.
+            How many rates to try, from 2 to a million; fewer if the loss explodes. Each is tried
+            for a step or, of batches shorter than 32 rows, for as many as make 32 rows.
 
         Returns
         -------
@@ -690,8 +707,9 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If the model is not compiled with a loss, its optimiser has no learning rate, an
-            argument is not as said above, or the loss falls at none of the rates.
+            If the model is trained already or not compiled with a loss, its optimiser has no
+            learning rate, an argument is not as said above, or the loss falls at none of the
+            rates.
 
         Examples
         --------
@@ -704,9 +722,10 @@ class Sequential:
         >>> 0.001 < curve.suggestion < 1
         True
         """
+        self._refuse_trained()
         low = real_number("lowest", lowest, above=0)
         high = real_number("highest", highest, above=low)
-        rates = np.geomspace(low, high, whole_number("n_steps", n_steps, minimum=2))
+        rates = np.geomspace(low, high, whole_number("n_steps", n_steps, minimum=2, maximum=10**6))
         twin = copy.deepcopy(self)
         twin._optimizer.learning_rate = low
         data = twin._inputs().data(X, y, sample_weight)
@@ -720,6 +739,16 @@ class Sequential:
         with descent.team:
             return range_test(
                 descent, np.arange(data.n_rows) if order is None else order, size, rates
+            )
+
+    def _refuse_trained(self) -> None:
+        """Raise if the weights have moved: near a minimum the loss tells no good rate."""
+        steps = 0 if self._state is None else self._state.step
+        if self.epochs_trained or steps:
+            raise ValueError(
+                "the model is trained already, and where training has been the loss no longer "
+                "shows which learning rate new weights need; try it on new ones: "
+                "fresh = copy.deepcopy(model); fresh.reset(); fresh.find_learning_rate(X, y)"
             )
 
     def _refuse_within_fit(self, method: str, why: str) -> None:
@@ -1154,8 +1183,8 @@ class Sequential:
             If an array is missing, or not finite, or has another shape. The model is then as it
             was.
         Diverged
-            A FloatingPointError, if weights are no longer finite. The model goes back to finite weights, and what the
-            optimiser kept with them, of at most 64 steps before.
+            A FloatingPointError, if weights are no longer finite. The model goes back to finite
+            weights, and what the optimiser kept with them, of at most 64 steps before.
         """
         network, optimizer = self._built(), self._optimizer
         if optimizer.needs_all_rows:

@@ -7,7 +7,15 @@ import os
 import sys
 from typing import Literal, get_args
 
-from fastnn._validation import Array, finite_number, flag, lookup, number_between, whole_number
+from fastnn._validation import (
+    Array,
+    finite_number,
+    flag,
+    lookup,
+    number_between,
+    shown,
+    whole_number,
+)
 from fastnn.hooks import Callback, Logs
 from fastnn.optimizers import BELOW_1
 
@@ -23,7 +31,7 @@ class Monitor(Callback):
 
     def __init__(self, monitor: str, *, verbose: int, mode: Direction, min_delta: float) -> None:
         if not isinstance(monitor, str):
-            raise TypeError(f"monitor={monitor!r}: expected a name, e.g. monitor='val_loss'")
+            raise TypeError(f"monitor={shown(monitor)}: expected a name, e.g. monitor='val_loss'")
         self.monitor, self.verbose = monitor, whole_number("verbose", verbose, minimum=0)
         self.mode = lookup("mode", mode, DIRECTIONS)
         self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastnn._validation import Array, flag, lookup, number_between, real_number, whole_number
+from fastnn._validation import Array, flag, lookup, number_between, real_number, shown, whole_number
 from fastnn.schedules import Schedule
 
 # What the argument may be, for editors and type checkers: the names of OPTIMIZERS, in any case.
@@ -21,6 +21,7 @@ OptimizerName = Literal[
 
 BELOW_1 = math.nextafter(1, 0)
 SMALLEST_EPSILON = 1e-35
+MOST_GRADIENTS = 1000  # that L-BFGS remembers: SciPy's memory grows with the square
 
 METHODS = {  # codes of `fastnn/kernels/update.pxd`, and how many numbers each keeps for a weight
     "plain": (0, 0),
@@ -577,7 +578,7 @@ class LBFGS(Optimizer):
     Parameters
     ----------
     history_size : int
-        How many gradients to remember, at least 1.
+        How many gradients to remember, from 1 to 1000.
     cost_tolerance : float
         The search ends where an iteration lowers L by no more than this share of max(abs(L), 1).
     gradient_tolerance : float
@@ -610,7 +611,10 @@ class LBFGS(Optimizer):
     max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
-        self._set("history_size", whole_number("history_size", self.history_size, minimum=1))
+        self._set(
+            "history_size",
+            whole_number("history_size", self.history_size, minimum=1, maximum=MOST_GRADIENTS),
+        )
         self._check(1e-9, "cost_tolerance", "gradient_tolerance", high=None)
         if self.max_evaluations is not None:
             limit = whole_number("max_evaluations", self.max_evaluations, minimum=1)
@@ -685,7 +689,7 @@ def get(optimizer: object) -> Optimizer:
         return copy(optimizer)
     if not isinstance(optimizer, str):
         raise TypeError(
-            f"optimizer={optimizer!r}: expected a name or an optimiser, "
+            f"optimizer={shown(optimizer)}: expected a name or an optimiser, "
             f"e.g. optimizer=SGD(learning_rate=0.1)"
         )
     return lookup("optimizer", optimizer, OPTIMIZERS)()

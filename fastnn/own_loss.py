@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind, real_number
+from fastnn._validation import Array, TargetKind, initial_values, real_number
 from fastnn.losses import Loss, LossName
 
 LossFunction = Callable[[Any, Array], tuple[float, Any]]
@@ -42,7 +42,7 @@ class OwnLoss(Loss):
         try:
             value, gradient = self.function(y_true, y_pred.copy())
             value, gradient = float(value), np.asarray(gradient, y_pred.dtype)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"loss={self.label} failed, or did not return (L, dL/dy_pred): {error}; e.g. "
                 f"{EXAMPLE}"
@@ -102,7 +102,7 @@ def check_loss(
     """
     loss, y_true = OwnLoss(function), np.asarray(y_true)
     tolerance = real_number("tolerance", tolerance, above=0)
-    y_pred = np.array(y_pred, np.float64)
+    y_pred = initial_values("y_pred", y_pred)
     if y_pred.size == 0:
         raise ValueError(f"y_pred is empty: its shape is {y_pred.shape}")
     _, gradient = loss.value_and_gradient(y_true, y_pred)

@@ -40,6 +40,7 @@ ACTIVATION_WORDS: dict[str, ActivationName] = {
 }
 LOSS_WORDS = {"squared_error": "half_squared_error", "poisson": "half_poisson_deviance"}
 OWN_WORDS: dict[str, str] = {word: name for name, word in ACTIVATION_WORDS.items()}
+LARGEST = sys.float_info.max
 AUTO_BATCH = 200  # rows at most in a batch of "auto"
 
 
@@ -93,16 +94,16 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({*get_args(ActivationName), *ACTIVATION_WORDS}), list, tuple],
         "solver": [StrOptions(set(OPTIMIZERS)), Optimizer],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, LARGEST, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions(set(get_args(RateRule))), Schedule],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
+        "learning_rate_init": [Interval(Real, 0, LARGEST, closed="right")],
+        "power_t": [Interval(Real, 0, LARGEST, closed="both")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({*LOSSES, *LOSS_WORDS}), Loss],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, LARGEST, closed="both")],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="both")],
@@ -111,7 +112,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "epsilon": [Interval(Real, 0, LARGEST, closed="right")],
         "n_iter_no_change": [
             Interval(Integral, 1, None, closed="left"),
             Options(Real, {np.inf}),
