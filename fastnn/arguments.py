@@ -13,7 +13,7 @@ from fastnn._validation import Data, flag, items, lookup, shown, whole_number
 from fastnn.hooks import Callback
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
-from fastnn.losses import Loss
+from fastnn.losses import LOSSES, Loss
 from fastnn.own_loss import OwnLoss
 from fastnn.own_metric import MetricFunction, OwnMetric
 from fastnn.sources import EXAMPLE, AllRows, Chunks, Source
@@ -66,15 +66,15 @@ def checked_dtype(dtype: object) -> str:
 
 
 def checked_metrics(
-    wanted: object, weighted: object, loss: Loss | None, units: int
+    wanted: object, weighted: object, loss: Loss | None, output: Dense
 ) -> list[metrics.Metric]:
     """`metrics` and `weighted_metrics` of `compile`; the latter count the sample weights.
 
     A weighted metric whose name is taken is called "weighted_" and its name, as in Keras.
     """
-    found = _fitted("metrics", wanted, loss, units)
+    found = _fitted("metrics", wanted, loss, output)
     taken = {metric.name for metric in found}
-    for metric in _fitted("weighted_metrics", weighted, loss, units):
+    for metric in _fitted("weighted_metrics", weighted, loss, output):
         name = f"weighted_{metric.name}" if metric.name in taken else metric.name
         found.append(dataclasses.replace(metric, name=name, weighted=True))
     if len({metric.name for metric in found}) < len(found):
@@ -86,17 +86,34 @@ def checked_metrics(
     return found
 
 
-def _fitted(argument: str, wanted: object, loss: Loss | None, units: int) -> list[metrics.Metric]:
+def _fitted(
+    argument: str, wanted: object, loss: Loss | None, output: Dense
+) -> list[metrics.Metric]:
     given = items(argument, () if wanted is None else wanted, "['accuracy']")
     own = [OwnMetric(one) if _is_function(one) else one for one in given]
     if loss is None and own:
-        raise ValueError(f"{argument}={given!r}: metrics need a loss, e.g. loss='mse'")
+        raise ValueError(
+            f"{argument}={given!r}: metrics need a loss, e.g. loss={fitting_loss(output, own)!r}"
+        )
     if isinstance(loss, OwnLoss) and not all(isinstance(one, OwnMetric) for one in own):
         raise ValueError(
             f"{argument}={given!r}: names need a loss of fastnn's, which says what a target means; "
             f"give a function of y_true and y_pred"
         )
-    return [] if loss is None else [metrics.get(one, loss, units, argument) for one in own]
+    return [] if loss is None else [metrics.get(one, loss, output.units, argument) for one in own]
+
+
+def fitting_loss(output: Dense, wanted: Sequence[object] = ()) -> str:
+    """The name of a loss that goes with the output layer and these metrics, for messages."""
+    for name in ("binary_crossentropy", "categorical_crossentropy", "mean_squared_error", "hinge"):
+        loss = LOSSES[name]()
+        try:
+            loss.check_output(output.activation, output.units)
+            [metrics.get(one, loss, output.units) for one in wanted]
+        except (TypeError, ValueError):
+            continue
+        return name
+    return "mean_squared_error"
 
 
 def _is_function(metric: object) -> bool:

@@ -1,7 +1,7 @@
 """Rows as a model takes them: checked against its layers and its loss, split, weighed."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastnn._validation import (
@@ -77,13 +77,21 @@ class Inputs:
             return data
         if len(data.sample_weight):
             raise ValueError(
-                "give sample_weight or class_weight, not both; e.g. multiply them yourself: "
-                "sample_weight = sample_weight * np.array([1.0, 5.0])[y]"
+                f"give sample_weight or class_weight, not both; e.g. multiply them yourself: "
+                f"sample_weight = sample_weight * np.array({self._example_weights(class_weight)})"
+                f"[np.asarray(y, int)]"
             )
         weights = class_weights(
             class_weight, data.y, self.dtype, kind=self.loss.targets, n_outputs=self.n_outputs
         )
         return data._replace(sample_weight=weights)
+
+    def _example_weights(self, class_weight: object) -> list[float]:
+        """Weights of all classes: those given, otherwise some."""
+        n_classes = self.n_outputs if self.loss.targets == "classes" else 2
+        if not isinstance(class_weight, Mapping):
+            return [1.0] * (n_classes - 1) + [5.0]
+        return [class_weight.get(number, 1.0) for number in range(n_classes)]
 
     def split(self, data: Data, share: object) -> tuple[Data, Data]:
         """The rows to train on, and the last ones, that share of all, to validate with."""

@@ -324,7 +324,7 @@ class Crossentropy(Loss):
                 f"from_logits=True: in fastnn the output layer has the {activation}, and the loss "
                 f"is computed from what goes into it, as exactly as from logits; to put the "
                 f"{activation} on twice is an error. End with "
-                f"{self.example(2 if activation == 'softmax' else 1)} and leave from_logits out: "
+                f"{self.example(1)} and leave from_logits out: "
                 f"loss={type(self).__name__}()"
             )
         smoothing = number_between("label_smoothing", self.label_smoothing, 0, 1, example=0.1)
@@ -443,6 +443,9 @@ class CategoricalCrossentropy(Crossentropy):
     targets: ClassVar[TargetKind] = "classes"
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
     is_sum: ClassVar[bool] = True
+
+    def example(self, units: int) -> str:
+        return super().example(max(units, 2))
 
     def kernel(self, y: Array) -> Array:
         kernel = super().kernel(y)

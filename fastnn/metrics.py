@@ -155,8 +155,6 @@ class Metric:
 
     needs: ClassVar[str]
     targets: ClassVar[tuple[TargetKind, ...]]  # of the losses that it fits
-    instead: ClassVar[str]  # what to do with others
-
     streamed: ClassVar[bool] = True  # whether it may be asked for between two slices
     better: ClassVar[str] = "max"  # in which direction it gets better; "" if nobody knows
 
@@ -176,9 +174,12 @@ class Metric:
     def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
         """The metric to use with this loss and so many outputs; ValueError if it does not fit."""
         if loss.targets not in self.targets:
+            of_two = f", or for targets 0 and 1 {argument}=['binary_accuracy']"
             raise ValueError(
                 f"{argument}=[{self.name!r}] needs {self.needs}, but loss={loss.name!r} is for "
-                f"{loss.targets}; {self.instead}"
+                f"{loss.targets}; e.g. {argument}=[{_fitting(loss)!r}]"
+                + of_two
+                * (loss.targets == "numbers")
             )
         return self
 
@@ -211,9 +212,6 @@ class Accuracy(Metric):
 
     needs: ClassVar[str] = "classes"
     targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "classes")
-    instead: ClassVar[str] = (
-        "e.g. metrics=['mae'], or say how classes are told, metrics=['binary_accuracy']"
-    )
 
     name: str = "accuracy"
 
@@ -256,7 +254,6 @@ class BinaryAccuracy(Metric):
 
     needs: ClassVar[str] = "targets of two values"
     targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "numbers")
-    instead: ClassVar[str] = "e.g. metrics=['accuracy'] for classes, metrics=['mae'] for counts"
 
     threshold: float = 0.5
     name: str = field(default="binary_accuracy", kw_only=True)
@@ -298,7 +295,6 @@ class CategoricalAccuracy(Metric):
 
     needs: ClassVar[str] = "classes"
     targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "numbers", "classes")
-    instead: ClassVar[str] = "e.g. metrics=['mae']"
 
     name: str = "categorical_accuracy"
 
@@ -363,7 +359,7 @@ class TopKAccuracy(CategoricalAccuracy):
         if self.k > units:
             raise ValueError(
                 f"{argument}=[{self.name!r}] looks at the {self.k} largest outputs, but the output "
-                f"layer has {units} units; e.g. metrics=[TopKAccuracy(k={max(units - 1, 1)})]"
+                f"layer has {units} units; e.g. {argument}=[TopKAccuracy(k={max(units - 1, 1)})]"
             )
         return self
 
@@ -380,7 +376,6 @@ class NumberMetric(Metric):
 
     needs: ClassVar[str] = "numbers"
     targets: ClassVar[tuple[TargetKind, ...]] = ("numbers", "counts", "probabilities")
-    instead: ClassVar[str] = "e.g. metrics=['accuracy']"
     better: ClassVar[str] = "min"
 
 
@@ -529,14 +524,29 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 
+def _fitting(loss: Loss) -> str:
+    """The name of a metric that fits."""
+    return "accuracy" if loss.targets in Accuracy.targets else "mae"
+
+
+def _by_name(name: str, loss: Loss, argument: str) -> Metric:
+    try:
+        return lookup(argument, name, METRICS)(name=name.lower())
+    except ValueError as error:
+        own = "A function of y_true and y_pred is a metric, too"
+        if loss.targets == "probabilities":
+            own += f", e.g. {argument}=[sklearn.metrics.roc_auc_score]"
+        raise ValueError(f"{error} {own}") from None
+
+
 def get(metric: object, loss: Loss, units: int, argument: str = "metrics") -> Metric:
     """The metric of that name, which becomes its key, or the metric itself, for a model with this
     loss and so many outputs."""
     if isinstance(metric, str):
-        metric = lookup(argument, metric, METRICS)(name=metric.lower())
+        metric = _by_name(metric, loss, argument)
     if not isinstance(metric, Metric):
         raise TypeError(
             f"{argument}=[{shown(metric)}]: expected a name or a metric, "
-            f"e.g. {argument}=['accuracy'] or {argument}=[TopKAccuracy(k=3)]"
+            f"e.g. {argument}=[{_fitting(loss)!r}]"
         )
     return metric.fitted(loss, units, argument)

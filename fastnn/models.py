@@ -42,6 +42,7 @@ from fastnn.arguments import (
     checked_plan,
     checked_seed,
     checked_threads,
+    fitting_loss,
 )
 from fastnn.columns import Columns
 from fastnn.configs import KINDS, from_config, to_config
@@ -84,6 +85,24 @@ SHOWN_LAYERS = 6  # in a line
 OWN_LOSS_NEEDS_BATCHES = (
     "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
 )
+
+
+class Elsewhere:
+    """A name of Keras that a model has elsewhere: an error says where, and nothing is set."""
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: object, owner: type) -> Any:
+        if model is None:
+            return self
+        raise AttributeError(f"a model has no {self._name}; {self._remedy}")
+
+    def __set__(self, model: object, value: object) -> None:
+        raise AttributeError(f"a model has no {self._name}; {self._remedy}")
 
 
 class Sequential:
@@ -132,6 +151,12 @@ class Sequential:
     >>> model.predict(X).round().ravel()
     array([0., 1., 1., 0.], dtype=float32)
     """
+
+    learning_rate = lr = Elsewhere("it is the optimiser's: model.optimizer.learning_rate = 0.1")
+    momentum = Elsewhere("it is the optimiser's: model.compile(optimizer=SGD(0.1, momentum=0.9))")
+    loss = Elsewhere("it is an argument of model.compile(optimizer, loss, metrics)")
+    metrics = Elsewhere("they are an argument of model.compile(optimizer, loss, metrics)")
+    weights = Elsewhere("take model.get_weights() and model.set_weights(weights)")
 
     def __init__(
         self,
@@ -312,8 +337,8 @@ class Sequential:
         self._refuse_within_fit("compile", "set model.optimizer.learning_rate to change it")
         new_loss = self._loss_for(loss)
         new_optimizer = optimizers.get(optimizer)
-        units = self._dense_layers[-1].units
-        new_metrics = checked_metrics(metrics, weighted_metrics, new_loss, units)
+        output = self._dense_layers[-1]
+        new_metrics = checked_metrics(metrics, weighted_metrics, new_loss, output)
         self._replace(
             _loss=new_loss, _optimizer=new_optimizer, _metrics=new_metrics, _state=None, _batch=None
         )
@@ -833,7 +858,8 @@ class Sequential:
         if self._optimizer.needs_all_rows:
             raise ValueError(
                 f"optimizer={self._optimizer} looks at the cost of all rows, but they come in "
-                f"chunks; compile with another one, e.g. model.compile('SGD', loss=...)"
+                f"chunks; compile with another one, e.g. model.compile('SGD', "
+                f"loss={self._loss_example!r})"
             )
         if plan.measured_at_end:
             raise ValueError(
@@ -869,9 +895,21 @@ class Sequential:
 
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer) -> None:
+        try:
+            new = repr(optimizer if isinstance(optimizer, str) else optimizers.get(optimizer))
+            optimizers.get(optimizer)
+        except (TypeError, ValueError):
+            new = "'adam'"
         raise AttributeError(
-            f"the optimiser comes with compile: model.compile({optimizer!r}, loss=...)"
+            f"the optimiser comes with compile: model.compile({new}, loss={self._loss_example!r})"
         )
+
+    @property
+    def _loss_example(self) -> str:
+        """The name of the model's loss or, for want of one, of a loss that fits; for messages."""
+        if self._loss is not None and self._loss.name in losses.LOSSES:
+            return self._loss.name
+        return fitting_loss(self._dense_layers[-1])
 
     def _optimizer_state(self, network: Network) -> optimizers.State:
         if self._state is None:
@@ -881,8 +919,8 @@ class Sequential:
     def _compiled_loss(self) -> Loss:
         if self._loss is None:
             raise ValueError(
-                "the model is not compiled with a loss; first call "
-                "model.compile(loss='binary_crossentropy')"
+                f"the model is not compiled with a loss; first call "
+                f"model.compile(loss={self._loss_example!r})"
             )
         return self._loss
 

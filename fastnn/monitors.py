@@ -46,7 +46,7 @@ class Monitor(Callback):
         if not self._direction:
             raise ValueError(
                 f"mode='auto', but nobody knows whether more of {self.monitor!r} is better; "
-                f"say {type(self).__name__}({self.monitor!r}, mode='max') or mode='min'"
+                f"say mode='max' or mode='min'"
             )
 
     @property

@@ -189,11 +189,22 @@ class Optimizer:
                     f"model with SGD(learning_rate={value!r})"
                 )
         elif name in self.__dict__ or name not in {f.name for f in fields(self) if f.init}:
-            raise AttributeError(
-                f"{name} of a made optimiser is fixed, or unknown: compile with a new one, e.g. "
-                f"model.compile({type(self).__name__}({name}={value!r}), ...)"
-            )
+            raise AttributeError(self._cannot_set(name, value))
         self._set(name, value)
+
+    def _cannot_set(self, name: str, value: object) -> str:
+        """Why an attribute cannot be set, and what to do."""
+        kind = type(self).__name__
+        known = [field.name for field in fields(self) if field.init]
+        if name in known:
+            return (
+                f"{name} of a made optimiser is fixed: compile with a new one, e.g. "
+                f"optimizer={kind}({name}={shown(value)})"
+            )
+        remedy = f"it has {', '.join(known)}"
+        if name == "lr" and self.has_rate:
+            remedy = f"set its rate, optimizer.learning_rate = {shown(value)}"
+        return f"{kind} has no {name}; {remedy}"
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -15,7 +15,10 @@ from fastnn.losses import Loss, LossName
 LossFunction = Callable[[Any, Array], tuple[float, Any]]
 LossLike = LossName | Loss | LossFunction  # what `compile` takes
 
-EXAMPLE = "def loss(y_true, y_pred): e = y_pred - y_true; return (e**2).mean(), 2 * e / e.size"
+EXAMPLE = (
+    "def loss(y_true, y_pred): e = y_pred - np.reshape(y_true, y_pred.shape); "
+    "return (e**2).mean(), 2 * e / e.size"
+)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,10 @@ AUTO_BATCH = 200  # rows at most in a batch of "auto"
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn of the line that called from outside of fastnn and scikit-learn."""
     level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals["__name__"].split(".")[0] in ("fastnn", "sklearn"):
+    while frame.f_back and str(frame.f_globals.get("__name__")).split(".")[0] in (
+        "fastnn",
+        "sklearn",
+    ):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 

@@ -36,8 +36,12 @@ def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) 
     ImportError
         If matplotlib is not installed.
     ValueError
-        If matplotlib does not know the suffix.
+        If there is no epoch to draw, or matplotlib does not know the suffix.
     """
+    if not any(history.epoch for history in histories.values()):
+        raise ValueError(
+            "there are no epochs to draw; train first, e.g. history = model.fit(X, y, epochs=10)"
+        )
     figure = _figure()
     over_epochs, over_seconds = figure.subplots(1, 2, sharey=True)
     for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):

@@ -195,3 +195,35 @@ def test_divergence_says_when_and_survives_a_pickle():
     assert caught.value.when.startswith("in epoch ")
     twin = pickle.loads(pickle.dumps(caught.value))
     assert (str(twin), twin.when) == (str(caught.value), caught.value.when)
+
+
+# ---- attributes that nothing would look at --------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "lr", "momentum", "loss", "metrics", "weights"])
+def test_names_of_keras_that_a_model_has_elsewhere_are_refused(name):
+    model = model_of()
+    with pytest.raises(AttributeError, match=f"a model has no {name}; "):
+        setattr(model, name, 0.1)
+    with pytest.raises(AttributeError, match=f"a model has no {name}; "):
+        getattr(model, name)
+    assert not hasattr(model, name)
+
+
+def test_attributes_of_users_and_of_subclasses_are_theirs():
+    class Mine(Sequential):
+        learning_rate = 0.5
+
+        def __init__(self, threshold):
+            super().__init__([Dense(1)])
+            self.threshold, self.loss_of_mine = threshold, "mse"
+
+    model = Mine(0.3)
+    model.learning_rate, model.name = 0.1, "mine"
+    assert (model.learning_rate, model.threshold, model.name) == (0.1, 0.3, "mine")
+
+
+@pytest.mark.parametrize("name", ["lr", "momentun", "optimizer"])
+def test_an_optimizer_names_what_it_has(name):
+    with pytest.raises(AttributeError, match=f"SGD has no {name}; .*learning_rate"):
+        setattr(SGD(0.1), name, 0.1)
