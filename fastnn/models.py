@@ -152,7 +152,8 @@ class Sequential:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
-    learning_rate = lr = Elsewhere("it is the optimiser's: model.optimizer.learning_rate = 0.1")
+    learning_rate = Elsewhere("it is the optimiser's: model.optimizer.learning_rate = 0.1")
+    lr = Elsewhere("it is the optimiser's: model.optimizer.learning_rate = 0.1")
     momentum = Elsewhere("it is the optimiser's: model.compile(optimizer=SGD(0.1, momentum=0.9))")
     loss = Elsewhere("it is an argument of model.compile(optimizer, loss, metrics)")
     metrics = Elsewhere("they are an argument of model.compile(optimizer, loss, metrics)")

@@ -197,7 +197,7 @@ def test_divergence_says_when_and_survives_a_pickle():
     assert (str(twin), twin.when) == (str(caught.value), caught.value.when)
 
 
-# ---- attributes that nothing would look at --------------------------------------------------------
+# ---- attributes that nothing would look at -------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "lr", "momentum", "loss", "metrics", "weights"])
