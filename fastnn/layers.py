@@ -17,7 +17,7 @@ from fastnn._validation import (
     whole_number,
 )
 from fastnn.activations import ActivationName
-from fastnn.columns import Columns
+from fastnn.columns import Columns, names_of
 from fastnn.initializers import Initial
 from fastnn.regularizers import Regularizer, RegularizerLike
 
@@ -225,9 +225,12 @@ class Normalization:
         """Learn mean and variance (divided by n) of X, shape (n_samples, n_features).
 
         One pass over blocks of rows, in float64; memory does not grow with the rows. A model that
-        has this layer uses the new statistics from now on.
+        has this layer uses the new statistics from now on. The columns of a frame may come in
+        another order than before.
         """
-        columns = Columns()
+        columns = Columns(self.feature_names)
+        if set(names_of(X) or ()) != set(self.feature_names or ()):
+            columns = Columns()
         rows = feature_array(columns.ordered(X), "float64")
         block = max(1, BLOCK_NUMBERS // rows.shape[1])
         n, mean, squares = _moments(rows[:block])

@@ -230,10 +230,15 @@ class Sequential:
         if known is not None and adapted not in (None, known):
             raise ValueError(
                 "the Normalization layer was adapted to other columns than the model was trained "
-                "on, or in another order; adapt it to these: model.layers[0].adapt(X["
-                f"{list(known)!r}])"
+                f"on; adapt it to these: model.layers[0].adapt(X[{list(known)!r}])"
             )
         return Columns(known or adapted)
+
+    def _keep_names(self, columns: Columns) -> None:
+        """Those of rows that training begins with; the Normalization then puts others right."""
+        self._columns, layer = columns, self._normalization
+        if layer is not None and layer.feature_names is None:
+            layer.feature_names = columns.names
 
     @property
     def built(self) -> bool:
@@ -511,7 +516,7 @@ class Sequential:
         tell(callbacks, "check")
         self._disturb()
         self.build(first.n_features)
-        self._columns = columns
+        self._keep_names(columns)
         self.stop_training = False
         descent = self._descent(first, size, plan.threads, plan.seed)
         fit = Fit(self, descent, source, plan, self._metrics, validation, callbacks, history)
@@ -578,7 +583,8 @@ class Sequential:
         data = self._inputs(columns).data(X, np.atleast_1d(y), sample_weight)
         self._check_optimizer("minibatch")
         self.build(data.n_features)
-        self._columns, self._pass = columns, None
+        self._keep_names(columns)
+        self._pass = None
         descent = self._batch_descent(data)
         try:
             scores = train_batch(descent, self._steps_watch(), self._metrics)
@@ -1452,9 +1458,7 @@ def _restore_columns(model: Sequential, names: Any, n_features: int | None) -> N
     are_text = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     if not are_text or n_features not in (None, len(names)):
         raise ValueError(f"feature_names={names!r} are not those of {n_features} columns")
-    model._columns = Columns(names)
-    if model._normalization is not None and model._normalization.mean is not None:
-        model._normalization.feature_names = model._columns.names
+    model._keep_names(Columns(names))
 
 
 def _named(network: Network, flat: Array) -> dict[str, Array]:

@@ -212,17 +212,27 @@ def test_normalization_keeps_the_names_of_adapt():
     assert (model.predict(swapped(pandas_frame)) == model.predict(X)).all()
 
 
+def test_a_normalization_that_is_adapted_again_puts_the_order_right():
+    front = Normalization()
+    front.adapt(X)
+    model = trained(layers=[front])
+    expected = model.predict(X)
+    front.adapt(swapped(pandas_frame))
+    assert (model.predict(X) == expected).all()
+    assert (model.predict(X[:2]) == expected[:2]).all()
+
+
 def test_a_normalization_with_other_columns_than_the_model_is_refused():
     front = Normalization()
     front.adapt(X)
     model = trained(layers=[front])
-    front.adapt(swapped(pandas_frame))
+    front.adapt(pandas_frame("abc", X))
     with pytest.raises(ValueError, match="adapted to other columns") as caught:
-        model.predict(X[:2])
-    frame = swapped(pandas_frame)
+        model.evaluate(X, y)
+    frame = swapped(pandas_frame).assign(extra=1.0)
     exec(str(caught.value).split("adapt it to these: ")[1], {"model": model, "X": frame})
     assert front.feature_names == NAMES
-    model.predict(X[:2])
+    model.evaluate(X, y)
 
 
 def test_estimators_and_models_hand_the_names_on():
