@@ -1,4 +1,4 @@
-"""What calls of their own cost: batches one by one beside `fit`, rows in other forms beside an array.
+"""What calls of their own cost: batches one by one beside `fit`, rows in other forms beside arrays.
 
     python -m bench.single_calls [rounds]
 

@@ -19,6 +19,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"fastnn {release}"
 numpydoc_show_class_members = False
 autodoc_default_options = {"members": True}
+autodoc_typehints = "none"  # the lists of parameters say the types in words
+python_maximum_signature_line_length = 88
 myst_heading_anchors = 3
 
 # Tables that `make bench TABLE=docs/benchmark_tables.md` has written, on the page about benchmarks.

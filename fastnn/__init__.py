@@ -26,6 +26,7 @@ from fastnn.callbacks import (
     StopAt,
     TerminateOnNaN,
 )
+from fastnn.divergence import Diverged
 from fastnn.history import History
 from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.losses import (
@@ -67,6 +68,7 @@ __all__ = [
     "CategoricalCrossentropy",
     "CategoricalLogLoss",
     "Dense",
+    "Diverged",
     "Dropout",
     "HalfPoissonDeviance",
     "HalfSquaredError",
@@ -94,6 +96,8 @@ if TYPE_CHECKING:
     from fastnn.estimators import MLPRegressor as MLPRegressor
 
 ESTIMATORS = "MLPClassifier", "MLPRegressor"  # which need scikit-learn, and load it when asked for
+MODULES = ["activations", "callbacks", "initializers", "layers", "losses", "metrics", "models"]
+MODULES += ["optimizers", "own_loss", "own_metric", "regularizers", "schedules"]  # the public ones
 
 
 def __getattr__(name: str) -> Any:
@@ -111,4 +115,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *ESTIMATORS])
+    return sorted([*__all__, *ESTIMATORS, *MODULES])

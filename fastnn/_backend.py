@@ -1,5 +1,7 @@
 """Which build of the core runs: one for each number type and instruction set, chosen at import."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 import os
@@ -8,7 +10,7 @@ import sys
 import sysconfig
 from functools import cache
 from types import ModuleType
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
@@ -25,7 +27,8 @@ except ImportError as error:
     ) from None
 
 ISA_LEVELS = {"base": 1, "v3": 3, "v4": 4}  # x86-64 levels; other CPUs have the base build alone
-DTYPES = ("float32", "float64")
+DType = Literal["float32", "float64"]
+DTYPES: tuple[DType, ...] = get_args(DType)
 FOR_X86 = sysconfig.get_platform().endswith(("x86_64", "amd64"))  # as in setup.py
 
 
@@ -114,7 +117,7 @@ def _configuration() -> dict[str, Any]:
 def show_config(mode: Literal["stdout"] = ...) -> None: ...
 @overload
 def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
-def show_config(mode: str = "stdout") -> dict[str, Any] | None:
+def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] | None:
     """Show how fastnn was built and what it uses on this machine.
 
     Parameters

@@ -7,6 +7,7 @@ expected, and a line that would work.
 import difflib
 import math
 import operator
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -39,6 +40,9 @@ NUMBER_TYPES = {
     for name in names
 }
 ITEM_SIZES = {code: number_type.itemsize for number_type, code in NUMBER_TYPES.items()}
+LARGEST_WHOLE = 2**63 - 1  # what the core counts with
+SHOWN = 60  # characters of a value in a message
+MANY_CLASSES = 100  # more different whole numbers than this are probably no classes
 CHECKED_BYTES = 1 << 26  # how much of X is checked between two chances for Ctrl-C
 
 
@@ -81,46 +85,67 @@ class Data(NamedTuple):
 # ---- names and numbers ------------------------------------------------------------------------
 
 
+def shown(value: object) -> str:
+    """What a message says of a value; of a very long one its beginning."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole numbers of thousands of digits
+        return f"a number of more than {sys.get_int_max_str_digits()} digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def lookup(kind: str, name: object, known: Mapping[str, T]) -> T:
     """The entry of that name, in any case; an unknown name gets the known ones and the nearest."""
     if not isinstance(name, str):
-        raise TypeError(f"{kind}={name!r}: expected a name, one of {', '.join(known)}")
+        raise TypeError(f"{kind}={shown(name)}: expected a name, one of {', '.join(known)}")
     found = known.get(name.lower())
     if found is None:
-        near = difflib.get_close_matches(name.lower(), known, n=1)
+        swapped = [one for one in known if sorted(one) == sorted(name.lower())]
+        near = swapped or difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{kind}={name!r} is unknown; known are {', '.join(known)}.{hint}")
+        raise ValueError(f"{kind}={shown(name)} is unknown; known are {', '.join(known)}.{hint}")
     return found
 
 
-def whole_number(name: str, value: object, *, minimum: int) -> int:
-    """`value` as an int that is at least `minimum`."""
+def whole_number(name: str, value: object, *, minimum: int, maximum: int = LARGEST_WHOLE) -> int:
+    """`value` as an int from `minimum` to `maximum`."""
     try:
         if isinstance(value, bool | np.bool):
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
+        is_whole = isinstance(value, float) and value.is_integer() and minimum <= value <= maximum
+        example = int(value) if is_whole else max(minimum, 1)  # type: ignore[call-overload]
         raise TypeError(
-            f"{name}={value!r}: expected a whole number, e.g. {name}={max(minimum, 1)}"
+            f"{name}={shown(value)}: expected a whole number, e.g. {name}={example}"
         ) from None
     if number < minimum:
-        raise ValueError(f"{name}={number}: expected at least {minimum}")
+        raise ValueError(f"{name}={shown(number)}: expected at least {minimum}")
+    if number > maximum:
+        raise ValueError(f"{name}={shown(number)}: expected at most {maximum}")
     return number
 
 
 def real_number(name: str, value: object, *, above: float) -> float:
     """`value` as a finite float greater than `above`."""
     try:
-        if isinstance(value, bool | np.bool | str | bytes):
+        if isinstance(value, bool | str | bytes) or not _may_be_real(value):
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except OverflowError:
         number = math.inf
     except (TypeError, ValueError):
-        raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}=0.01") from None
+        raise TypeError(f"{name}={shown(value)}: expected a number, e.g. {name}=0.01") from None
     if not (math.isfinite(number) and number > above):
         raise ValueError(f"{name}={number}: expected a finite number greater than {above:g}")
     return number
+
+
+def _may_be_real(value: object) -> bool:
+    """Not so of NumPy's arrays with dimensions, texts, dates, and complex numbers."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return True
+    return value.ndim == 0 and value.dtype.kind in "fiuO"
 
 
 def number_between(
@@ -130,7 +155,9 @@ def number_between(
     try:
         number = real_number(name, value, above=-math.inf)
     except TypeError:
-        raise TypeError(f"{name}={value!r}: expected a number, e.g. {name}={example:g}") from None
+        raise TypeError(
+            f"{name}={shown(value)}: expected a number, e.g. {name}={example:g}"
+        ) from None
     except ValueError:
         number = math.nan
     if not low <= number <= (math.inf if high is None else high):
@@ -138,7 +165,9 @@ def number_between(
         if high is not None:
             below = "below " * (float(f"{high:g}") > high)
             expected = f"from {low:g} to {below}{high:g}"
-        raise ValueError(f"{name}={value}: expected a number {expected}, e.g. {name}={example:g}")
+        raise ValueError(
+            f"{name}={shown(value)}: expected a number {expected}, e.g. {name}={example:g}"
+        )
     return number
 
 
@@ -148,18 +177,33 @@ def finite_number(name: str, value: object, *, example: float) -> float:
         return real_number(name, value, above=-math.inf)
     except ValueError:
         raise ValueError(
-            f"{name}={value}: expected a finite number, e.g. {name}={example:g}"
+            f"{name}={shown(value)}: expected a finite number, e.g. {name}={example:g}"
         ) from None
 
 
 def flag(name: str, value: object) -> bool:
     """`value`, which must be True or False."""
     if not isinstance(value, bool | np.bool):
-        raise TypeError(f"{name}={value!r}: expected True or False")
+        raise TypeError(f"{name}={shown(value)}: expected True or False")
     return bool(value)
 
 
 # ---- arrays -----------------------------------------------------------------------------------
+
+
+def _variable(name: str) -> str:
+    """What an argument's own variable is called in a line that would work: X of "validation X"."""
+    return name.split()[-1]
+
+
+def _remedy_for_text(name: str, values: Array, otherwise: str) -> str:
+    """What to do with values that are not numbers: some are the text of numbers."""
+    try:
+        values.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
+    own = _variable(name)
+    return f"If its text means numbers: {own} = np.asarray({own}, float). {otherwise}"
 
 
 def _numeric_array(name: str, values: object, remedy: str) -> Array:
@@ -167,25 +211,37 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
     if type(values) is np.ndarray and values.dtype in NUMBER_TYPES:
         return values
     if hasattr(values, "toarray"):
-        raise TypeError(f"{name} is sparse; expected a dense array, e.g. {name}.toarray()")
+        raise TypeError(
+            f"{name} is sparse; expected a dense array, e.g. {_variable(name)}.toarray()"
+        )
     if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is masked; fill it first, e.g. {name}.filled(0)")
+        raise TypeError(f"{name} is masked; fill it first, e.g. {_variable(name)}.filled(0)")
     try:
         array = np.asarray(values)
     except ValueError:
         raise ValueError(f"{name} has rows of different lengths; expected a rectangle") from None
     if array.dtype.kind == "O":
-        try:
-            if any(isinstance(value, str | bytes) for value in array.flat):
-                raise TypeError
-            array = array.astype(np.float64)
-        except (TypeError, ValueError, OverflowError):
-            raise TypeError(f"{name} holds values that are not numbers; {remedy}") from None
+        array = _from_objects(name, array, remedy)
     if array.dtype.kind not in "fiub":
+        if array.dtype.kind in "US":
+            remedy = _remedy_for_text(name, array, remedy)
         raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers. {remedy}")
     if array.dtype.newbyteorder("=") not in NUMBER_TYPES:  # float16, longdouble
         return array.astype(np.float64)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _from_objects(name: str, array: Array, remedy: str) -> Array:
+    """Objects that are numbers, as float64."""
+    try:
+        if any(isinstance(value, str | bytes) for value in array.flat):
+            raise TypeError
+        return array.astype(np.float64)
+    except OverflowError:
+        raise ValueError(f"{name} holds numbers too large for float64; scale them down") from None
+    except (TypeError, ValueError):
+        remedy = _remedy_for_text(name, array, remedy)
+        raise TypeError(f"{name} holds values that are not numbers; {remedy}") from None
 
 
 def _rounded(name: str, array: Array, dtype: str) -> Array:
@@ -229,11 +285,12 @@ def feature_array(
 
 def _two_dimensions(name: str, array: Array) -> str:
     """How to give an array of another number of dimensions two."""
+    own = f"np.asarray({_variable(name)})"
     if array.ndim == 0:
-        return f"A single number: {name}=[[{array.item()!r}]]."
+        return f"A single number: {_variable(name)}=[[{array.item()!r}]]."
     if array.ndim == 1:
-        return f"One sample: {name}.reshape(1, -1); one feature: {name}.reshape(-1, 1)."
-    return f"Images and the like: {name}.reshape(len({name}), -1)."
+        return f"One sample: {own}.reshape(1, -1); one feature: {own}.reshape(-1, 1)."
+    return f"Images and the like: {own}.reshape(len({_variable(name)}), -1)."
 
 
 def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
@@ -263,14 +320,15 @@ def _refuse_nonfinite(name: str, array: Array, dtype: str) -> None:
         if row < 0:
             continue
         place, value = f"{name}[{row + start}, {column}]", array[row + start, column]
+        own = _variable(name)
         if np.isfinite(value):
             raise ValueError(
                 f"{place} is {value}, too large for {dtype}; scale the column, "
-                f"or use Sequential(..., dtype='float64')"
+                f"or make the model with dtype='float64'"
             )
         raise ValueError(
             f"{place} is {value}, which is not a finite {dtype}; fill or drop such rows first, "
-            f"e.g. keep = np.isfinite({name}).all(axis=1); {name}, y = {name}[keep], y[keep]"
+            f"e.g. keep = np.isfinite({own}).all(axis=1); {own} = np.asarray({own})[keep], and so y"
         )
 
 
@@ -285,9 +343,7 @@ def targets(
     """
     if kind == "anything":
         return _one_for_each_row(name, np.asarray(y), n_rows)
-    array = _numeric_array(
-        name, y, f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
-    )
+    array = _numeric_array(name, y, _numbered(name))
     shape = _one_for_each_row(name, array, n_rows).shape
     array = array[:, None] if array.ndim == 1 else array
     widths = {1, n_outputs} if kind == "classes" else {n_outputs}
@@ -328,16 +384,25 @@ def _one_for_each_row(name: str, array: Array, n_rows: int) -> Array:
 def _check_labels(name: str, array: Array, n_outputs: int) -> None:
     low, high = array.min(), array.max()
     if (array != np.floor(array)).any():
-        raise ValueError(f"{name} holds class labels that are not whole numbers, {low}...{high}")
+        raise ValueError(
+            f"{name} holds class labels that are not whole numbers, {low}...{high}. "
+            + _for_numbers(array.shape[1])
+        )
     if low < 0:
         raise ValueError(
             f"{name} holds labels from {low} to {high}; expected whole numbers from 0 on. "
-            f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
+            + _numbered(name)
         )
     if high >= n_outputs:
+        own = _variable(name)
+        remedy = f"e.g. Dense({int(high) + 1}, 'softmax')"
+        if low > 0 and high == n_outputs:
+            remedy = f"labels count from 0: {own} = np.asarray({own}) - 1; or {remedy}"
+        elif len(np.unique(array)) <= n_outputs:
+            remedy = _numbered(name)
         raise ValueError(
             f"{name} holds labels from {low} to {high}, but the output layer has {n_outputs} "
-            f"units, for labels 0 to {n_outputs - 1}; e.g. Dense({int(high) + 1}, 'softmax')"
+            f"units, for labels 0 to {n_outputs - 1}; {remedy}"
         )
 
 
@@ -351,28 +416,47 @@ def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: i
         if low < 0:
             raise ValueError(f"{name} holds values from {low} to {high}; expected counts >= 0")
     elif kind == "signs":
-        if not ((abs(array) == 1).all() or ((array == 0) | (array == 1)).all()):
-            values = ", ".join(map(str, np.unique(array)[:4]))
-            raise ValueError(f"{name} holds the values {values}; expected -1 and 1, or 0 and 1")
+        _check_signs(name, array)
     elif kind != "numbers" and (low < 0 or high > 1):
         raise ValueError(
             f"{name} holds values from {low} to {high}; expected 0, 1 or probabilities between. "
-            + _for_classes(name, array)
+            + _for_other_targets(name, array)
         )
     elif kind == "classes" and (abs(array.sum(axis=1) - 1) > 1e-3).any():
         raise ValueError(f"{name} has rows that do not sum to 1; expected one-hot rows")
 
 
-def _for_classes(name: str, array: Array) -> str:
+def _check_signs(name: str, array: Array) -> None:
+    if (abs(array) == 1).all() or ((array == 0) | (array == 1)).all():
+        return
+    values = np.unique(array)
+    listed = ", ".join(map(str, values[:4]))
+    remedy = f". {_numbered(name)}" if len(values) == 2 else ""
+    raise ValueError(f"{name} holds the values {listed}; expected -1 and 1, or 0 and 1{remedy}")
+
+
+def _for_other_targets(name: str, array: Array) -> str:
     """What to do with targets that are not between 0 and 1."""
     classes = np.unique(array)
     n = len(classes)
-    if n > 2 and array.shape[1] == 1 and (classes == np.arange(n)).all():
-        return (
-            f"For {n} classes: Dense({n}, 'softmax') as the last layer, with "
-            f"loss='categorical_crossentropy'"
-        )
-    return f"Number the classes first: names, {name} = np.unique({name}, return_inverse=True)"
+    if (classes != np.floor(classes)).any() or n > MANY_CLASSES or (n > 2 and array.shape[1] > 1):
+        return _for_numbers(array.shape[1])
+    if n <= 2:
+        return _numbered(name)
+    numbered = "" if (classes == np.arange(n)).all() else f"{_numbered(name)}. "
+    return (
+        f"{numbered}For {n} classes: Dense({n}, 'softmax') as the last layer, with "
+        f"loss='categorical_crossentropy'"
+    )
+
+
+def _for_numbers(n_columns: int) -> str:
+    return f"For numbers: Dense({n_columns}) as the last layer, with loss='mean_squared_error'"
+
+
+def _numbered(name: str) -> str:
+    own = _variable(name)
+    return f"Number the classes first: names, {own} = np.unique({own}, return_inverse=True)"
 
 
 def sample_weights(
@@ -434,10 +518,14 @@ def room_for(name: str, out: object, shape: tuple[int, ...], dtype: npt.DTypeLik
     return out
 
 
+def float64_array(name: str, values: object, remedy: str) -> Array:
+    """A copy of `values` as float64 numbers, which need not be finite."""
+    return np.array(_numeric_array(name, values, remedy), np.float64)
+
+
 def initial_values(name: str, values: object) -> Array:
     """Check an array that weights are to begin with; a float64 copy that nobody can change."""
-    numbers = _numeric_array(name, values, f"Pass numbers, e.g. {name}=np.zeros((3, 2)).")
-    array = np.array(numbers, np.float64)
+    array = float64_array(name, values, f"Pass numbers, e.g. {name}=np.zeros((3, 2)).")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
     array.flags.writeable = False
@@ -447,5 +535,5 @@ def initial_values(name: str, values: object) -> Array:
 def items(name: str, values: object, example: str) -> list[Any]:
     """The members of a list or another sequence that is not text."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name}={values!r}: expected a list, e.g. {name}={example}")
+        raise TypeError(f"{name}={shown(values)}: expected a list, e.g. {name}={example}")
     return list(values)

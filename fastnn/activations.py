@@ -1,8 +1,16 @@
 """Activation functions. The kernels, with the same codes: `fastnn/kernels/activations.pxd`."""
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import ClassVar, Literal
 
 from fastnn._validation import lookup
+
+# What the argument may be, for editors and type checkers; the names of ACTIVATIONS, and "swish".
+ActivationName = Literal[
+    "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "selu", "softplus", "gelu",
+    "silu", "swish", "exponential",
+]  # fmt: skip
 
 
 class Activation:

@@ -1,28 +1,37 @@
 """Checks of arguments that only models take."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from fastnn import metrics
-from fastnn._validation import Data, flag, items, lookup, whole_number
+from fastnn._backend import DTYPES, DType
+from fastnn._validation import Data, flag, items, lookup, shown, whole_number
 from fastnn.hooks import Callback
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
-from fastnn.losses import Loss
+from fastnn.losses import LOSSES, Loss
 from fastnn.own_loss import OwnLoss
 from fastnn.own_metric import MetricFunction, OwnMetric
 from fastnn.sources import EXAMPLE, AllRows, Chunks, Source
 from fastnn.training import Plan
 
-MEASURED = {"running": False, "end": True}  # whether with the weights that an epoch ends with
-MODES = {name: name for name in ("stochastic", "minibatch", "batch")}
+# What arguments may be, for editors and type checkers.
+Mode = Literal["stochastic", "minibatch", "batch"]
+Measured = Literal["running", "end"]
+Verbose = int | Literal["auto"]
+ClassWeight = Mapping[int, float] | Literal["balanced"]
+ModelDType = (
+    DType | type[np.float32] | type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]
+)
 
-MetricArgument = str | metrics.Metric | MetricFunction
+MEASURED: dict[str, bool] = {"running": False, "end": True}  # with an epoch's last weights?
+MODES: dict[str, Mode] = {name: name for name in get_args(Mode)}
+
+MetricLike = metrics.MetricName | metrics.Metric | MetricFunction
 
 
 def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
@@ -31,7 +40,7 @@ def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
     for number, layer in enumerate(checked):
         if not isinstance(layer, Dense | Dropout | Normalization):
             raise TypeError(
-                f"layers[{number}] is {layer!r}; expected Dense, Dropout or Normalization, "
+                f"layers[{number}] is {shown(layer)}; expected Dense, Dropout or Normalization, "
                 f"e.g. Sequential([Dense(8, 'relu'), Dense(1, 'sigmoid')])"
             )
         if number and isinstance(layer, Normalization):
@@ -45,27 +54,27 @@ def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
     return checked
 
 
-def checked_dtype(dtype: npt.DTypeLike) -> str:
+def checked_dtype(dtype: object) -> str:
     """The name of a number type that networks compute in."""
     try:
-        name = "None" if dtype is None else np.dtype(dtype).name
-    except TypeError:
-        name = repr(dtype)
-    if name not in ("float32", "float64"):
+        name = "None" if dtype is None else np.dtype(dtype).name  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        name = shown(dtype)
+    if name not in DTYPES:
         raise ValueError(f"dtype={name}: expected 'float32' or 'float64'")
     return name
 
 
 def checked_metrics(
-    wanted: object, weighted: object, loss: Loss | None, units: int
+    wanted: object, weighted: object, loss: Loss | None, output: Dense
 ) -> list[metrics.Metric]:
     """`metrics` and `weighted_metrics` of `compile`; the latter count the sample weights.
 
     A weighted metric whose name is taken is called "weighted_" and its name, as in Keras.
     """
-    found = _fitted("metrics", wanted, loss, units)
+    found = _fitted("metrics", wanted, loss, output)
     taken = {metric.name for metric in found}
-    for metric in _fitted("weighted_metrics", weighted, loss, units):
+    for metric in _fitted("weighted_metrics", weighted, loss, output):
         name = f"weighted_{metric.name}" if metric.name in taken else metric.name
         found.append(dataclasses.replace(metric, name=name, weighted=True))
     if len({metric.name for metric in found}) < len(found):
@@ -77,17 +86,34 @@ def checked_metrics(
     return found
 
 
-def _fitted(argument: str, wanted: object, loss: Loss | None, units: int) -> list[metrics.Metric]:
+def _fitted(
+    argument: str, wanted: object, loss: Loss | None, output: Dense
+) -> list[metrics.Metric]:
     given = items(argument, () if wanted is None else wanted, "['accuracy']")
     own = [OwnMetric(one) if _is_function(one) else one for one in given]
     if loss is None and own:
-        raise ValueError(f"{argument}={given!r}: metrics need a loss, e.g. loss='mse'")
+        raise ValueError(
+            f"{argument}={given!r}: metrics need a loss, e.g. loss={fitting_loss(output, own)!r}"
+        )
     if isinstance(loss, OwnLoss) and not all(isinstance(one, OwnMetric) for one in own):
         raise ValueError(
             f"{argument}={given!r}: names need a loss of fastnn's, which says what a target means; "
             f"give a function of y_true and y_pred"
         )
-    return [] if loss is None else [metrics.get(one, loss, units, argument) for one in own]
+    return [] if loss is None else [metrics.get(one, loss, output.units, argument) for one in own]
+
+
+def fitting_loss(output: Dense, wanted: Sequence[object] = ()) -> str:
+    """The name of a loss that goes with the output layer and these metrics, for messages."""
+    for name in ("binary_crossentropy", "categorical_crossentropy", "mean_squared_error", "hinge"):
+        loss = LOSSES[name]()
+        try:
+            loss.check_output(output.activation, output.units)
+            [metrics.get(one, loss, output.units) for one in wanted]
+        except (TypeError, ValueError):
+            continue
+        return name
+    return "mean_squared_error"
 
 
 def _is_function(metric: object) -> bool:
@@ -115,7 +141,7 @@ def checked_plan(
         mode=None if mode is None else lookup("mode", mode, MODES),
         batch_size=batch_size,
         shuffle=flag("shuffle", shuffle),
-        seed=whole_number("seed", seed, minimum=0),
+        seed=checked_seed(seed),
         threads=checked_threads(threads),
         validation_freq=whole_number("validation_freq", validation_freq, minimum=1),
         initial_epoch=whole_number("initial_epoch", initial_epoch, minimum=0),
@@ -147,6 +173,8 @@ class Rows:
         """
         if self.validation_data is not None and self.validation_split:
             raise ValueError("give validation_data or validation_split, not both")
+        if not self.in_chunks:
+            inputs().columns.ordered(self.X)  # whose names come before those of validation rows
         validation = None
         if self.validation_data is not None:
             validation = inputs().validation(self.validation_data)
@@ -164,8 +192,8 @@ class Rows:
     def _arrays(self, inputs: Inputs, validation: Data | None) -> tuple[Source, Data | None]:
         if self.steps_per_epoch is not None:
             raise ValueError(
-                f"steps_per_epoch={self.steps_per_epoch} counts chunks, but X and y are arrays, of "
-                f"which an epoch takes all rows; leave it out"
+                f"steps_per_epoch={shown(self.steps_per_epoch)} counts chunks, but X and y are "
+                f"arrays, of which an epoch takes all rows; leave it out"
             )
         data = inputs.data(self.X, self.y, self.sample_weight)
         if self.validation_split:
@@ -236,7 +264,7 @@ def checked_verbose(verbose: object) -> int:
     known = {"auto": 0, 0: 0, 1: 1, 2: 2}
     if not isinstance(verbose, str | int | np.integer) or verbose not in known:
         raise ValueError(
-            f"verbose={verbose!r}: expected 0 or 'auto' (silent), 1 (progress) or 2 (lines)"
+            f"verbose={shown(verbose)}: expected 0 or 'auto' (silent), 1 (progress) or 2 (lines)"
         )
     return known[verbose]
 
@@ -246,6 +274,11 @@ def check_idle(batch_size: object, verbose: object) -> None:
     if batch_size is not None:
         whole_number("batch_size", batch_size, minimum=1)
     checked_verbose(verbose)
+
+
+def checked_seed(seed: object) -> int:
+    """A seed, up to the entropy of NumPy's SeedSequence."""
+    return whole_number("seed", seed, minimum=0, maximum=2**128 - 1)
 
 
 def checked_threads(threads: object) -> int | None:
@@ -258,5 +291,7 @@ def checked_callbacks(callbacks: object) -> list[Callback]:
     checked = items("callbacks", () if callbacks is None else callbacks, "[Callback()]")
     for callback in checked:
         if not isinstance(callback, Callback):
-            raise TypeError(f"callbacks holds {callback!r}; expected objects of fastnn.Callback")
+            raise TypeError(
+                f"callbacks holds {shown(callback)}; expected objects of fastnn.Callback"
+            )
     return checked

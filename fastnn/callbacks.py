@@ -1,5 +1,7 @@
 """The callbacks that come with fastnn; those that look at one number are in `monitors.py`."""
 
+from __future__ import annotations
+
 import csv
 import inspect
 import math
@@ -8,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from fastnn._validation import finite_number, flag, real_number, whole_number
+from fastnn._validation import finite_number, flag, real_number, shown, whole_number
 from fastnn.hooks import Callback, LambdaCallback, Logs
 from fastnn.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from fastnn.progress import Progress
@@ -42,7 +44,8 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         if not callable(schedule):
             raise TypeError(
-                f"schedule={schedule!r}: expected a function, e.g. lambda epoch, rate: rate * 0.9"
+                f"schedule={shown(schedule)}: expected a function, "
+                f"e.g. lambda epoch, rate: rate * 0.9"
             )
         self.schedule, self.verbose = schedule, whole_number("verbose", verbose, minimum=0)
 

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind, number_between, sample_weights, whole_number
+from fastnn._validation import (
+    Array,
+    TargetKind,
+    number_between,
+    sample_weights,
+    shown,
+    whole_number,
+)
 
 EXAMPLE = "class_weight={0: 1.0, 1: 5.0} or class_weight='balanced'"
 
@@ -29,8 +36,8 @@ def class_weights(
             weights[_class_number(key, n_classes)] = _weight(key, weight)
     else:
         raise TypeError(
-            f"class_weight={class_weight!r}: expected a dictionary from class numbers to weights, "
-            f"or 'balanced', e.g. {EXAMPLE}"
+            f"class_weight={shown(class_weight)}: expected a dictionary from class numbers "
+            f"to weights, or 'balanced', e.g. {EXAMPLE}"
         )
     return sample_weights(weights[labels], dtype, n_rows=len(labels), name="class_weight")
 
@@ -78,7 +85,7 @@ def _class_number(key: object, n_classes: int) -> int:
         number = n_classes
     if number >= n_classes:
         raise ValueError(
-            f"class_weight names the class {key!r}; expected classes from 0 to {n_classes - 1}"
+            f"class_weight names the class {shown(key)}; expected classes from 0 to {n_classes - 1}"
             + (" (0 stands for targets -1, too)" * (key == -1))
             + f", e.g. {EXAMPLE}"
         )
@@ -86,4 +93,4 @@ def _class_number(key: object, n_classes: int) -> int:
 
 
 def _weight(key: object, weight: object) -> float:
-    return number_between(f"class_weight[{key!r}]", weight, 0, None, example=5)
+    return number_between(f"class_weight[{shown(key)}]", weight, 0, None, example=5)

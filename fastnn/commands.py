@@ -18,6 +18,8 @@ import numpy as np
 
 from fastnn import SGD, Dense, History, Normalization, Sequential, load, show_config, tables
 from fastnn._validation import Array
+from fastnn.losses import LossName
+from fastnn.metrics import MetricName
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 MANY_LABELS = 100  # more different whole numbers than this are probably no labels
@@ -71,7 +73,7 @@ class Schema:
             targets: Array = self.target_mean + self.target_deviation * outputs.astype(np.float64)
         return targets
 
-    def output(self) -> tuple[Dense, str, list[str]]:
+    def output(self) -> tuple[Dense, LossName, list[MetricName]]:
         """The output layer, the loss and the metrics for such a target."""
         if self.task == "regression":
             return Dense(1), "mean_squared_error", []

@@ -1,6 +1,7 @@
 """When scikit-learn's perceptrons end a fit or lower the learning rate, and what they keep."""
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,11 @@ class Convergence(Record):
     def _scale_rate(self) -> None:
         estimator = self._estimator
         if estimator._rate_rule == "invscaling":
-            rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
+            try:
+                divisor = (estimator.t_ + 1) ** float(estimator.power_t)
+            except OverflowError:
+                divisor = math.inf
+            rate = max(estimator.learning_rate_init / divisor, sys.float_info.min)
             self.model.optimizer.learning_rate = rate
 
     def _stop_or_lower_rate(self) -> None:

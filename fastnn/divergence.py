@@ -19,7 +19,27 @@ COPY_WORK = 10_000
 
 
 class Diverged(FloatingPointError):
-    """Loss or weights are no longer finite; `when` says in which epoch."""
+    """Loss or weights are no longer finite: training has diverged.
+
+    `fit`, `train_on_batch` and `apply` raise it; the model goes back to finite weights. It is a
+    FloatingPointError, and its message says what to try.
+
+    Attributes
+    ----------
+    when : str
+        In which epoch, or at which step.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Diverged, SGD, Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+    >>> model.compile(SGD(1000.0), "mse")
+    >>> try:
+    ...     history = model.fit([[100.0]], [1.0], epochs=100)
+    ... except Diverged as error:
+    ...     print(error.when)
+    in epoch 6
+    """
 
     def __init__(self, message: str, when: str) -> None:
         super().__init__(message, when)

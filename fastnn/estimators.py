@@ -1,10 +1,12 @@
 """MLPClassifier and MLPRegressor: drop-in for scikit-learn's of these names, on fastnn's engine."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
@@ -16,12 +18,13 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn._validation import Array, room_for
+from fastnn.arguments import Mode
 from fastnn.hooks import Callback
 from fastnn.layers import Dense
 from fastnn.losses import CategoricalLogLoss, LogLoss, Loss
 from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
-from fastnn.parameters import Activations
+from fastnn.parameters import Activations, ActivationWord, LossWord, RateRule, SolverName
 from fastnn.perceptron import BaseMLP
 from fastnn.schedules import Schedule
 
@@ -167,10 +170,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: Activations = "relu",
         *,
-        solver: str | Optimizer = "adam",
+        solver: SolverName | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str | Schedule = "constant",
+        learning_rate: RateRule | Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -188,12 +191,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        loss: str | Loss = "log_loss",
-        out_activation: str | None = None,
+        loss: LossWord | Loss = "log_loss",
+        out_activation: ActivationWord | None = None,
         dropout: float | Sequence[float] = 0.0,
         class_weight: Any = None,
         scoring: str | Callable[..., float] | None = None,
-        mode: str | None = None,
+        mode: Mode | None = None,
         average: bool = False,
         callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
@@ -230,16 +233,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _weights_of_classes(self, y: Array) -> Array | None:
         if self.class_weight is None:
             return None
-        if self._is_multilabel:
-            weights: Array = compute_sample_weight(self.class_weight, y)
-        else:  # of all labels, since a chunk need not have every one of them
-            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-            weights = of_class[self._coded(y)]
+        try:
+            weights = self._computed_weights(y)
+        except OverflowError as error:
+            raise ValueError(f"class_weight holds numbers too large for float64: {error}") from None
         if (weights < 0).any() or not weights.any():
             raise ValueError(
                 f"class_weight={self.class_weight!r}: expected weights >= 0, one of them above 0"
             )
         return weights
+
+    def _computed_weights(self, y: Array) -> Array:
+        """scikit-learn's; of all labels, since a chunk need not have every one of them."""
+        if self._is_multilabel:
+            weights: Array = compute_sample_weight(self.class_weight, y)
+            return weights
+        of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return np.asarray(of_class)[self._coded(y)]
 
     @property
     def _is_multilabel(self) -> bool:
@@ -458,14 +468,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def __init__(
         self,
-        loss: str | Loss = "squared_error",
+        loss: LossWord | Loss = "squared_error",
         hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: Activations = "relu",
         *,
-        solver: str | Optimizer = "adam",
+        solver: SolverName | Optimizer = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str | Schedule = "constant",
+        learning_rate: RateRule | Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -483,10 +493,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        out_activation: str | None = None,
+        out_activation: ActivationWord | None = None,
         dropout: float | Sequence[float] = 0.0,
         scoring: str | Callable[..., float] | None = None,
-        mode: str | None = None,
+        mode: Mode | None = None,
         average: bool = False,
         callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
@@ -571,7 +581,7 @@ def _shares_of_sigmoids(z: Array) -> Array:
 
 
 def estimator_of(
-    model: Sequential, classes: npt.ArrayLike | None, parameters: dict[str, Any]
+    model: Sequential, classes: ArrayLike | None, parameters: dict[str, Any]
 ) -> MLPClassifier | MLPRegressor:
     """What `Sequential.as_estimator` returns."""
     loss, n_outputs = model._compiled_loss(), model._dense_layers[-1].units

@@ -1,5 +1,7 @@
 """What a fit did, epoch by epoch."""
 
+from __future__ import annotations
+
 import html
 import os
 from collections.abc import Iterable, Mapping
@@ -9,7 +11,7 @@ from typing import Any
 SHOWN = 5  # first and last epochs in a table
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The record of a fit, with Keras's names.
 
@@ -38,6 +40,14 @@ class History:
     params: dict[str, Any] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """How many epochs, and what the losses were in the first and the last."""
+        parts = [f"{len(self.epoch)} epochs"]
+        for name in ("loss", "val_loss"):
+            if values := self.history.get(name):
+                parts.append(f"{name} {_shown(values[0])} -> {_shown(values[-1])}")
+        return f"History({', '.join(parts)})"
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:
         """Record one epoch."""

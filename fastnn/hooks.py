@@ -1,10 +1,13 @@
 """The hooks that run beside training and evaluation, with Keras's names."""
 
+from __future__ import annotations
+
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
-from fastnn._validation import Array
+from fastnn._validation import Array, shown
 from fastnn.history import History
 from fastnn.optimizers import Optimizer
 
@@ -45,6 +48,17 @@ class Callback:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in self.of_a_fit}
+
+    def __repr__(self) -> str:
+        """What it was made with, as far as it keeps that under the same names."""
+        given = [
+            f"{name}={shown(value)}"
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+            if (value := vars(self).get(name, parameter.default)) is not parameter.default
+            and isinstance(value, str | int | float)
+            and value != parameter.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
 
     def on_train_begin(self, logs: Logs) -> None:
         """Called once, before the first epoch; `logs` is empty."""

@@ -1,8 +1,11 @@
 """Initial weights, drawn from a generator that the caller seeds; formulas and names are Keras's."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,19 +16,28 @@ from fastnn._validation import (
     lookup,
     number_between,
     real_number,
+    shown,
     whole_number,
 )
 
 # The standard deviation of a standard normal distribution cut off at two standard deviations.
 TRUNCATED_DEVIATION = 0.87962566103423978
-FANS = {name: name for name in ("in", "average")}
-DISTRIBUTIONS = {name: name for name in ("uniform", "normal")}
+Fan = Literal["in", "average"]
+Distribution = Literal["uniform", "normal"]
+FANS: dict[str, Fan] = {name: name for name in get_args(Fan)}
+DISTRIBUTIONS: dict[str, Distribution] = {name: name for name in get_args(Distribution)}
+# What the argument may be, for editors and type checkers: the names of INITIALIZERS.
+InitializerName = Literal[
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal",
+    "random_uniform", "random_normal", "truncated_normal", "orthogonal", "constant", "ones",
+    "zeros",
+]  # fmt: skip
 
 
 class Initializer:
     """Draws float64 numbers for the weights W (n_in, n_out) or the bias b (n_out,) of a layer."""
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """New numbers of this shape, from `rng` if they are random."""
         raise NotImplementedError
 
@@ -41,7 +53,7 @@ class Zeros(Initializer):
     Zeros()
     """
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return np.zeros(shape)
 
 
@@ -56,7 +68,7 @@ class Ones(Initializer):
     Ones()
     """
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return np.ones(shape)
 
 
@@ -86,7 +98,7 @@ class Constant(Initializer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", finite_number("value", self.value, example=0.1))
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return np.full(shape, self.value)
 
 
@@ -124,7 +136,7 @@ class RandomUniform(Initializer):
                 f"finite distance, e.g. minval=-0.05, maxval=0.05"
             )
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return rng.uniform(self.minval, self.maxval, shape)
 
 
@@ -159,7 +171,7 @@ class RandomNormal(Initializer):
         stddev = number_between("stddev", self.stddev, 0, None, example=0.05)
         object.__setattr__(self, "stddev", stddev)
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return self.mean + self.stddev * rng.standard_normal(shape)
 
 
@@ -177,7 +189,7 @@ class TruncatedNormal(RandomNormal):
     TruncatedNormal(mean=0.0, stddev=0.01)
     """
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return self.mean + self.stddev * _truncated_normal(rng, shape)
 
 
@@ -205,8 +217,8 @@ class VarianceScaling(Initializer):
     """
 
     scale: float
-    fan: Literal["in", "average"]
-    distribution: Literal["uniform", "normal"]
+    fan: Fan
+    distribution: Distribution
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", real_number("scale", self.scale, above=0))
@@ -214,7 +226,7 @@ class VarianceScaling(Initializer):
         distribution = lookup("distribution", self.distribution, DISTRIBUTIONS)
         object.__setattr__(self, "distribution", distribution)
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         n_in, n_out = shape[0], shape[-1]
         fan = n_in if self.fan == "in" else (n_in + n_out) / 2
         deviation = math.sqrt(self.scale / fan)
@@ -224,7 +236,7 @@ class VarianceScaling(Initializer):
         return _truncated_normal(rng, shape) * (deviation / TRUNCATED_DEVIATION)
 
 
-def _truncated_normal(rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+def _truncated_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Standard normal numbers, those beyond two standard deviations drawn again."""
     values: Array = rng.standard_normal(shape)
     while (far := np.abs(values) > 2).any():
@@ -269,7 +281,7 @@ class Orthogonal(Initializer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "gain", finite_number("gain", self.gain, example=1))
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         n_in, n_out = shape
         rows = _orthonormal(_orthonormal(rng.standard_normal((min(shape), max(shape)))))
         return self.gain * (rows.T if n_in >= n_out else rows)
@@ -316,7 +328,7 @@ class Values(Initializer):
     def __init__(self, values: object) -> None:
         self.values = initial_values("values", values)
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return self.values
 
     def __eq__(self, other: object) -> bool:
@@ -328,7 +340,7 @@ class Values(Initializer):
     def __repr__(self) -> str:
         return f"Values(shape={self.values.shape})"
 
-    def __reduce__(self) -> tuple[type["Values"], tuple[Array]]:
+    def __reduce__(self) -> tuple[type[Values], tuple[Array]]:
         return Values, (self.values,)  # so that copies are read-only, too
 
 
@@ -348,12 +360,15 @@ class Stored(Initializer):
         shape = tuple(whole_number("shape", size, minimum=0) for size in self.shape)
         object.__setattr__(self, "shape", shape)
 
-    def __call__(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> Array:
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         raise ValueError(
             f"the layer comes from a file, which did not keep the array of shape {self.shape} that "
             f"it began with; make it anew, e.g. Dense(2, kernel_initializer=np.zeros((3, 2)))"
         )
 
+
+# What a layer takes: a name, an object, or the numbers themselves.
+Initial = InitializerName | Initializer | Array | Sequence[float] | Sequence[Sequence[float]]
 
 INITIALIZERS: dict[str, Initializer] = {
     "glorot_uniform": VarianceScaling(1, "average", "uniform"),
@@ -382,7 +397,7 @@ def get(name: str, value: object) -> Initializer:
         found = Values(initial_values(name, value))
     if not isinstance(found, Initializer):
         raise TypeError(
-            f"{name}={value!r}: expected a name, an initialiser or an array, "
+            f"{name}={shown(value)}: expected a name, an initialiser or an array, "
             f"e.g. {name}='random_normal'"
         )
     if isinstance(found, Orthogonal) and name == "bias_initializer":

@@ -1,8 +1,8 @@
 """Rows as a model takes them: checked against its layers and its loss, split, weighed."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fastnn._validation import (
     Array,
@@ -14,6 +14,7 @@ from fastnn._validation import (
     targets,
 )
 from fastnn.class_weights import class_weights
+from fastnn.columns import Columns
 from fastnn.layers import Normalization
 from fastnn.losses import Loss
 from fastnn.own_loss import OwnLoss
@@ -28,9 +29,11 @@ class Inputs:
     n_outputs: int
     n_features: int | None = None
     normalization: Normalization | None = None
+    columns: Columns = field(default_factory=Columns)  # learns the names of the first frame
 
     def data(self, X: object, y: object, weight: object | None, name: str = "") -> Data:
         """Check rows that are to be trained on or evaluated; `name` says whose they are."""
+        X = self.columns.ordered(X, f"{name}X")
         rows = features(X, self.dtype, n_features=self.n_features, name=f"{name}X")
         if self.normalization is not None:
             self.normalization.table_for(rows.n_features)
@@ -74,18 +77,26 @@ class Inputs:
             return data
         if len(data.sample_weight):
             raise ValueError(
-                "give sample_weight or class_weight, not both; e.g. multiply them yourself: "
-                "sample_weight = sample_weight * np.array([1.0, 5.0])[y]"
+                f"give sample_weight or class_weight, not both; e.g. multiply them yourself: "
+                f"sample_weight = sample_weight * np.array({self._example_weights(class_weight)})"
+                f"[np.asarray(y, int)]"
             )
         weights = class_weights(
             class_weight, data.y, self.dtype, kind=self.loss.targets, n_outputs=self.n_outputs
         )
         return data._replace(sample_weight=weights)
 
+    def _example_weights(self, class_weight: object) -> list[float]:
+        """Weights of all classes: those given, otherwise some."""
+        n_classes = self.n_outputs if self.loss.targets == "classes" else 2
+        if not isinstance(class_weight, Mapping):
+            return [1.0] * (n_classes - 1) + [5.0]
+        return [class_weight.get(number, 1.0) for number in range(n_classes)]
+
     def split(self, data: Data, share: object) -> tuple[Data, Data]:
         """The rows to train on, and the last ones, that share of all, to validate with."""
         share = real_number("validation_split", share, above=0)
-        border = int(data.n_rows * (1 - share))
+        border = int(data.n_rows * (1 - min(share, 1.0)))
         if not 0 < border < data.n_rows:
             raise ValueError(
                 f"validation_split={share:g} of {data.n_rows} rows leaves no rows on one side; "

@@ -1,18 +1,32 @@
 """What a layer is: Dense, the Dropout that may stand before one, and the Normalization in front."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from fastnn import activations, initializers, regularizers
-from fastnn._validation import Array, feature_array, flag, number_between, whole_number
+from fastnn._validation import (
+    Array,
+    feature_array,
+    flag,
+    float64_array,
+    number_between,
+    whole_number,
+)
+from fastnn.activations import ActivationName
+from fastnn.columns import Columns, names_of
+from fastnn.initializers import Initial
+from fastnn.regularizers import Regularizer, RegularizerLike
 
 LARGEST_RATE = 1 - 2.0**-20  # of dropout, which counts in steps of 2^-32
+EACH_COLUMN = "Pass a number for each column, e.g. Normalization(mean=[0.0], variance=[1.0])."
 BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dense:
     """A dense layer: a = f(x W + b).
 
@@ -54,11 +68,11 @@ class Dense:
     """
 
     units: int
-    activation: str = "linear"
+    activation: ActivationName | None = "linear"
     use_bias: bool = True
-    kernel_initializer: initializers.Initializer | npt.ArrayLike = "glorot_uniform"
-    bias_initializer: initializers.Initializer | npt.ArrayLike = "zeros"
-    kernel_regularizer: regularizers.Regularizer | str | None = None
+    kernel_initializer: Initial = "glorot_uniform"
+    bias_initializer: Initial = "zeros"
+    kernel_regularizer: RegularizerLike | None = None
     trainable: bool = True
     learning_rate_multiplier: float = 1.0
 
@@ -82,6 +96,15 @@ class Dense:
         factor = number_between(name, self.learning_rate_multiplier, 0, None, example=0.1)
         object.__setattr__(self, name, factor)
 
+    def __repr__(self) -> str:
+        """Units, activation, and what else is not the default."""
+        others = [
+            f", {field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)[2:]
+            if getattr(self, field.name) != field.default
+        ]
+        return f"Dense({self.units}, {self.activation!r}{''.join(others)})"
+
     @property
     def rate_factor(self) -> float:
         """What the learning rate is multiplied by; 0 if the layer is not trained."""
@@ -91,19 +114,19 @@ class Dense:
     def l1(self) -> float:
         """The factor of sum_ij abs(W_ij) in the loss."""
         regularizer = self.kernel_regularizer
-        return regularizer.l1 if isinstance(regularizer, regularizers.Regularizer) else 0.0
+        return regularizer.l1 if isinstance(regularizer, Regularizer) else 0.0
 
     @property
     def l2(self) -> float:
         """The factor of sum_ij W_ij^2 in the loss."""
         regularizer = self.kernel_regularizer
-        return regularizer.l2 if isinstance(regularizer, regularizers.Regularizer) else 0.0
+        return regularizer.l2 if isinstance(regularizer, Regularizer) else 0.0
 
     @property
     def alpha(self) -> float:
         """The factor of 1/2 sum_ij W_ij^2 / m, for the m rows of a batch, in the loss."""
         regularizer = self.kernel_regularizer
-        return regularizer.alpha if isinstance(regularizer, regularizers.Regularizer) else 0.0
+        return regularizer.alpha if isinstance(regularizer, Regularizer) else 0.0
 
 
 @dataclass(frozen=True)
@@ -151,6 +174,11 @@ class Normalization:
     mean, variance : array of shape (n_features,), optional
         The statistics, if they are known already; float64.
 
+    Attributes
+    ----------
+    feature_names : tuple of str, optional
+        The names of the columns of the frame that `adapt` got; None of an array.
+
     Raises
     ------
     ValueError
@@ -165,15 +193,23 @@ class Normalization:
     (array([ 2., 20.]), array([  1., 100.]))
     """
 
-    def __init__(
-        self, mean: npt.ArrayLike | None = None, variance: npt.ArrayLike | None = None
-    ) -> None:
+    feature_names: tuple[str, ...] | None = None
+
+    def __init__(self, mean: ArrayLike | None = None, variance: ArrayLike | None = None) -> None:
         self._variance: Array | None = None
         self._table = np.empty((0, 0))  # (2, n_features): mean, 1 / deviation
         if (mean is None) != (variance is None):
             raise ValueError("Normalization takes mean and variance together, or neither")
         if mean is not None and variance is not None:
-            self._set(np.array(mean, np.float64), np.array(variance, np.float64))
+            self._set(
+                float64_array("Normalization mean", mean, EACH_COLUMN),
+                float64_array("Normalization variance", variance, EACH_COLUMN),
+            )
+
+    def __repr__(self) -> str:
+        if self._variance is None:
+            return "Normalization(not adapted)"
+        return f"Normalization(adapted to {len(self._variance)} columns)"
 
     @property
     def mean(self) -> Array | None:
@@ -185,13 +221,17 @@ class Normalization:
         """The variance of each column, float64; None before `adapt`."""
         return self._variance
 
-    def adapt(self, X: npt.ArrayLike) -> None:
+    def adapt(self, X: ArrayLike) -> None:
         """Learn mean and variance (divided by n) of X, shape (n_samples, n_features).
 
         One pass over blocks of rows, in float64; memory does not grow with the rows. A model that
-        has this layer uses the new statistics from now on.
+        has this layer uses the new statistics from now on. The columns of a frame may come in
+        another order than before.
         """
-        rows = feature_array(X, "float64")
+        columns = Columns(self.feature_names)
+        if set(names_of(X) or ()) != set(self.feature_names or ()):
+            columns = Columns()
+        rows = feature_array(columns.ordered(X), "float64")
         block = max(1, BLOCK_NUMBERS // rows.shape[1])
         n, mean, squares = _moments(rows[:block])
         for start in range(block, len(rows), block):
@@ -214,6 +254,7 @@ class Normalization:
                     f"float64; scale it, e.g. X[:, {j}] *= 1e150"
                 )
         self._set(mean, squares / n)
+        self.feature_names = columns.names
 
     def table_for(self, n_features: int) -> Array:
         """Mean and 1 / deviation as rows; ValueError if there are none for so many columns."""

@@ -5,16 +5,29 @@ Below, y_j and a_j are target and output j of one row, k is the number of output
 layer before its activation.
 """
 
+from __future__ import annotations
+
 import math
+import sys
 from copy import copy
 from dataclasses import InitVar, dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number
+from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number, shown
 
-REDUCTIONS = {name: name for name in ("sum_over_batch_size", "mean_with_sample_weight")}
+LARGEST = sys.float_info.max
+
+# What arguments may be, for editors and type checkers: the names of LOSSES and of REDUCTIONS.
+LossName = Literal[
+    "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy",
+    "mean_squared_error", "mse", "mean_absolute_error", "mae", "huber", "poisson", "hinge",
+    "squared_hinge", "log_loss", "categorical_log_loss", "half_squared_error",
+    "half_poisson_deviance",
+]  # fmt: skip
+Reduction = Literal["sum_over_batch_size", "mean_with_sample_weight"]
+REDUCTIONS: dict[str, Reduction] = {name: name for name in get_args(Reduction)}
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,7 @@ class Loss:
     is_sum: ClassVar[bool] = False  # over the outputs, in place of their mean
     is_bounded: ClassVar[bool] = False  # as scikit-learn's log loss
 
-    reduction: str = field(default="sum_over_batch_size", kw_only=True, repr=False)
+    reduction: Reduction = field(default="sum_over_batch_size", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reduction", lookup("reduction", self.reduction, REDUCTIONS))
@@ -38,7 +51,7 @@ class Loss:
         """Whether L is sum_i w_i l_i / sum_i w_i, and not 1/n sum_i w_i l_i."""
         return self.reduction == "mean_with_sample_weight"
 
-    def averaged(self) -> "Loss":
+    def averaged(self) -> Loss:
         """The same loss with L = sum_i w_i l_i / sum_i w_i."""
         twin = copy(self)
         object.__setattr__(twin, "reduction", "mean_with_sample_weight")
@@ -72,8 +85,8 @@ class Loss:
     def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
         """The least and the largest single target of a row, and whether it must be whole."""
         return {
-            "numbers": (-math.inf, math.inf, False),
-            "counts": (0, math.inf, False),
+            "numbers": (-LARGEST, LARGEST, False),
+            "counts": (0, LARGEST, False),
             "signs": (-1, 1, True),
             "probabilities": (0, 1, False),
             "classes": (0, n_outputs - 1, True),
@@ -83,7 +96,7 @@ class Loss:
         """An output layer that fits."""
         return f"Dense({units}, {self.outputs[0]!r})"
 
-    def check_output(self, activation: str, units: int) -> None:
+    def check_output(self, activation: str | None, units: int) -> None:
         """Raise if the output layer cannot give what the loss needs."""
         if self.outputs and activation not in self.outputs:
             raise ValueError(
@@ -311,7 +324,7 @@ class Crossentropy(Loss):
                 f"from_logits=True: in fastnn the output layer has the {activation}, and the loss "
                 f"is computed from what goes into it, as exactly as from logits; to put the "
                 f"{activation} on twice is an error. End with "
-                f"{self.example(2 if activation == 'softmax' else 1)} and leave from_logits out: "
+                f"{self.example(1)} and leave from_logits out: "
                 f"loss={type(self).__name__}()"
             )
         smoothing = number_between("label_smoothing", self.label_smoothing, 0, 1, example=0.1)
@@ -431,12 +444,15 @@ class CategoricalCrossentropy(Crossentropy):
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
     is_sum: ClassVar[bool] = True
 
+    def example(self, units: int) -> str:
+        return super().example(max(units, 2))
+
     def kernel(self, y: Array) -> Array:
         kernel = super().kernel(y)
         kernel[0] = self.labels_code if y.shape[1] == 1 else self.code
         return kernel
 
-    def check_output(self, activation: str, units: int) -> None:
+    def check_output(self, activation: str | None, units: int) -> None:
         super().check_output(activation, units)
         if units < 2:
             raise ValueError(
@@ -502,7 +518,7 @@ def get(loss: object) -> Loss:
         return loss
     if not isinstance(loss, str):
         raise TypeError(
-            f"loss={loss!r}: expected a name or a loss, e.g. loss='binary_crossentropy' or "
+            f"loss={shown(loss)}: expected a name or a loss, e.g. loss='binary_crossentropy' or "
             f"loss=Huber(delta=2)"
         )
     return lookup("loss", loss, LOSSES)()

@@ -6,16 +6,26 @@ sum_i w_i m_i / sum_i w_i with the sample weights w_i, as in Keras; else they do
 all w_i are 0 it is 0. A metric's `name` is its key in the history.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
 from fastnn._backend import core
-from fastnn._validation import Array, TargetKind, flag, lookup, number_between, whole_number
+from fastnn._validation import Array, TargetKind, flag, lookup, number_between, shown, whole_number
 from fastnn.losses import Loss
+
+# What the argument may be, for editors and type checkers: the names of METRICS.
+MetricName = Literal[
+    "accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy",
+    "top_k_accuracy", "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy",
+    "mean_absolute_error", "mae", "mean_squared_error", "mse", "root_mean_squared_error", "rmse",
+    "r2_score",
+]  # fmt: skip
 
 BLOCK_ROWS = 16384  # whose errors are in memory at once
 # What else the history, its file or the name of a checkpoint has.
@@ -148,8 +158,6 @@ class Metric:
 
     needs: ClassVar[str]
     targets: ClassVar[tuple[TargetKind, ...]]  # of the losses that it fits
-    instead: ClassVar[str]  # what to do with others
-
     streamed: ClassVar[bool] = True  # whether it may be asked for between two slices
     better: ClassVar[str] = "max"  # in which direction it gets better; "" if nobody knows
 
@@ -159,7 +167,7 @@ class Metric:
     def __post_init__(self) -> None:
         flag("weighted", self.weighted)
         if not isinstance(self.name, str):
-            raise TypeError(f"name={self.name!r}: expected text, e.g. name='top_3'")
+            raise TypeError(f"name={shown(self.name)}: expected text, e.g. name='top_3'")
         if not self.name.strip() or self.name in TAKEN or self.name.startswith("val_"):
             raise ValueError(
                 f"name={self.name!r}: expected a key of the history that is free, not empty, not "
@@ -171,12 +179,15 @@ class Metric:
                 f"can hold, none of {FORMATS}; e.g. name='top_3'"
             )
 
-    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> "Metric":
+    def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
         """The metric to use with this loss and so many outputs; ValueError if it does not fit."""
         if loss.targets not in self.targets:
+            of_two = f", or for targets 0 and 1 {argument}=['binary_accuracy']"
             raise ValueError(
                 f"{argument}=[{self.name!r}] needs {self.needs}, but loss={loss.name!r} is for "
-                f"{loss.targets}; {self.instead}"
+                f"{loss.targets}; e.g. {argument}=[{_fitting(loss)!r}]"
+                + of_two
+                * (loss.targets == "numbers")
             )
         return self
 
@@ -209,9 +220,6 @@ class Accuracy(Metric):
 
     needs: ClassVar[str] = "classes"
     targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "classes")
-    instead: ClassVar[str] = (
-        "e.g. metrics=['mae'], or say how classes are told, metrics=['binary_accuracy']"
-    )
 
     name: str = "accuracy"
 
@@ -254,7 +262,6 @@ class BinaryAccuracy(Metric):
 
     needs: ClassVar[str] = "targets of two values"
     targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "numbers")
-    instead: ClassVar[str] = "e.g. metrics=['accuracy'] for classes, metrics=['mae'] for counts"
 
     threshold: float = 0.5
     name: str = field(default="binary_accuracy", kw_only=True)
@@ -296,7 +303,6 @@ class CategoricalAccuracy(Metric):
 
     needs: ClassVar[str] = "classes"
     targets: ClassVar[tuple[TargetKind, ...]] = ("probabilities", "signs", "numbers", "classes")
-    instead: ClassVar[str] = "e.g. metrics=['mae']"
 
     name: str = "categorical_accuracy"
 
@@ -361,7 +367,7 @@ class TopKAccuracy(CategoricalAccuracy):
         if self.k > units:
             raise ValueError(
                 f"{argument}=[{self.name!r}] looks at the {self.k} largest outputs, but the output "
-                f"layer has {units} units; e.g. metrics=[TopKAccuracy(k={max(units - 1, 1)})]"
+                f"layer has {units} units; e.g. {argument}=[TopKAccuracy(k={max(units - 1, 1)})]"
             )
         return self
 
@@ -378,7 +384,6 @@ class NumberMetric(Metric):
 
     needs: ClassVar[str] = "numbers"
     targets: ClassVar[tuple[TargetKind, ...]] = ("numbers", "counts", "probabilities")
-    instead: ClassVar[str] = "e.g. metrics=['accuracy']"
     better: ClassVar[str] = "min"
 
 
@@ -527,14 +532,29 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 
+def _fitting(loss: Loss) -> str:
+    """The name of a metric that fits."""
+    return "accuracy" if loss.targets in Accuracy.targets else "mae"
+
+
+def _by_name(name: str, loss: Loss, argument: str) -> Metric:
+    try:
+        return lookup(argument, name, METRICS)(name=name.lower())
+    except ValueError as error:
+        own = "A function of y_true and y_pred is a metric, too"
+        if loss.targets == "probabilities":
+            own += f", e.g. {argument}=[sklearn.metrics.roc_auc_score]"
+        raise ValueError(f"{error} {own}") from None
+
+
 def get(metric: object, loss: Loss, units: int, argument: str = "metrics") -> Metric:
     """The metric of that name, which becomes its key, or the metric itself, for a model with this
     loss and so many outputs."""
     if isinstance(metric, str):
-        metric = lookup(argument, metric, METRICS)(name=metric.lower())
+        metric = _by_name(metric, loss, argument)
     if not isinstance(metric, Metric):
         raise TypeError(
-            f"{argument}=[{metric!r}]: expected a name or a metric, e.g. {argument}=['accuracy'] "
-            f"or {argument}=[TopKAccuracy(k=3)]"
+            f"{argument}=[{shown(metric)}]: expected a name or a metric, "
+            f"e.g. {argument}=[{_fitting(loss)!r}]"
         )
     return metric.fitted(loss, units, argument)

@@ -1,16 +1,18 @@
 """Sequential: the engine in Keras's words."""
 
+from __future__ import annotations
+
 import copy
 import math
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from fastnn import evaluation, files, lbfgs, losses, metrics, optimizers
+from fastnn import evaluation, files, lbfgs, losses, optimizers
 from fastnn._validation import (
     Array,
     Data,
@@ -24,17 +26,25 @@ from fastnn._validation import (
     whole_number,
 )
 from fastnn.arguments import (
-    MetricArgument,
+    ClassWeight,
+    Measured,
+    MetricLike,
+    Mode,
+    ModelDType,
     Prepared,
     Rows,
+    Verbose,
     check_idle,
     checked_callbacks,
     checked_dtype,
     checked_layers,
     checked_metrics,
     checked_plan,
+    checked_seed,
     checked_threads,
+    fitting_loss,
 )
+from fastnn.columns import Columns
 from fastnn.configs import KINDS, from_config
 from fastnn.descent import Descent, new_state
 from fastnn.divergence import DivergenceWatch
@@ -42,15 +52,19 @@ from fastnn.history import History
 from fastnn.hooks import Callback, tell
 from fastnn.inputs import Inputs
 from fastnn.layers import Dense, Dropout, Layer, Normalization
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
 from fastnn.network import Network, dropout_key, weight_shapes
 from fastnn.online import FewRows, OneRow
-from fastnn.own_loss import LossFunction, OwnLoss
+from fastnn.optimizers import Optimizer, OptimizerLike
+from fastnn.own_loss import LossLike, OwnLoss
 from fastnn.own_metric import OwnMetric
 from fastnn.passes import Pass, own_gradient
 from fastnn.paths import has_own_paths
 from fastnn.progress import progress
 from fastnn.rate_search import LearningRateCurve, range_test
 from fastnn.saving import count, named_arrays, restored_state, sorted_arrays
+from fastnn.sources import RowChunks
 from fastnn.steps import adopt_average, apply_gradient
 from fastnn.summary import layer_lines, training_lines
 from fastnn.training import (
@@ -66,9 +80,29 @@ from fastnn.training import (
 if TYPE_CHECKING:
     from fastnn.estimators import MLPClassifier, MLPRegressor
 
+LARGEST_MEMORY = 2**47  # bytes that a program can address
+SHOWN_LAYERS = 6  # in a line
 OWN_LOSS_NEEDS_BATCHES = (
     "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
 )
+
+
+class Elsewhere:
+    """A name of Keras that a model has elsewhere: an error says where, and nothing is set."""
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: object, owner: type) -> Any:
+        if model is None:
+            return self
+        raise AttributeError(f"a model has no {self._name}; {self._remedy}")
+
+    def __set__(self, model: object, value: object) -> None:
+        raise AttributeError(f"a model has no {self._name}; {self._remedy}")
 
 
 class Sequential:
@@ -94,6 +128,11 @@ class Sequential:
         How many epochs all calls of `fit` have finished.
     metadata : dict
         Anything that JSON can hold; saved and loaded with the model.
+    feature_names : tuple of str, optional
+        The names of the columns, if a frame was the first to give some, to `fit`, `train_on_batch`
+        or `Normalization.adapt`; saved and loaded with the model. From then on frames may have
+        their columns in another order, which is put right; a frame that lacks one, or has
+        another, is refused. Arrays have no names: their columns are taken as they come.
 
     Raises
     ------
@@ -113,34 +152,50 @@ class Sequential:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
+    learning_rate = Elsewhere("it is the optimiser's: model.optimizer.learning_rate = 0.1")
+    lr = Elsewhere("it is the optimiser's: model.optimizer.learning_rate = 0.1")
+    momentum = Elsewhere("it is the optimiser's: model.compile(optimizer=SGD(0.1, momentum=0.9))")
+    loss = Elsewhere("it is an argument of model.compile(optimizer, loss, metrics)")
+    metrics = Elsewhere("they are an argument of model.compile(optimizer, loss, metrics)")
+    weights = Elsewhere("take model.get_weights() and model.set_weights(weights)")
+
     def __init__(
         self,
         layers: Sequence[Layer],
         *,
-        dtype: npt.DTypeLike = "float32",
+        dtype: ModelDType = "float32",
         seed: int | None = None,
     ) -> None:
         self.layers = tuple(checked_layers(layers))
         self.dtype = checked_dtype(dtype)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self.seed = whole_number("seed", seed, minimum=0)
+        self.seed = checked_seed(seed)
         self.history = History()
         self.epochs_trained = 0
         self.metadata: dict[str, Any] = {}
         self.stop_training = False
         self._fitting = False
         self._network: Network | None = None
-        self._loss: losses.Loss | None = None
-        self._optimizer: optimizers.Optimizer = optimizers.SGD()
-        self._metrics: list[metrics.Metric] = []
+        self._loss: Loss | None = None
+        self._optimizer: Optimizer = optimizers.SGD()
+        self._metrics: list[Metric] = []
         self._state: optimizers.State | None = None
         # What single steps keep between calls. None if the weights have changed otherwise since:
         self._watch: DivergenceWatch | None = None
         self._one_row: OneRow | None = None
         self._pass: Pass | None = None  # made by `forward`
         self._batch: Descent | None = None  # made by `train_on_batch`
+        self._columns = Columns()
         self._by_thread = threading.local()  # what `predict` keeps for few rows
+
+    def __repr__(self) -> str:
+        shown = [repr(layer) for layer in self.layers]
+        if len(shown) > SHOWN_LAYERS:
+            shown[3:-2] = ["..."]
+        about = [] if self._network is None else [f"{self._network.n_features} features"]
+        about += [f"{self.epochs_trained} epochs trained"] * (self.epochs_trained > 0)
+        return f"{type(self).__name__}([{', '.join(shown)}]){', '.join(['', *about])}"
 
     # ---- building and compiling -------------------------------------------------------------
 
@@ -164,6 +219,28 @@ class Sequential:
         return first if isinstance(first, Normalization) else None
 
     @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns, None as long as rows came without."""
+        return self._known_columns().names
+
+    def _known_columns(self) -> Columns:
+        """What is known of the columns, to check rows against; may learn without the model."""
+        known, layer = self._columns.names, self._normalization
+        adapted = None if layer is None else layer.feature_names
+        if known is not None and adapted not in (None, known):
+            raise ValueError(
+                "the Normalization layer was adapted to other columns than the model was trained "
+                f"on; adapt it to these: model.layers[0].adapt(X[{list(known)!r}])"
+            )
+        return Columns(known or adapted)
+
+    def _keep_names(self, columns: Columns) -> None:
+        """Those of rows that training begins with; the Normalization then puts others right."""
+        self._columns, layer = columns, self._normalization
+        if layer is not None and layer.feature_names is None:
+            layer.feature_names = columns.names
+
+    @property
     def built(self) -> bool:
         """Whether the model has weights: after `build`, the first `fit`, or `load`."""
         return self._network is not None
@@ -176,14 +253,28 @@ class Sequential:
         """
         n_features = whole_number("n_features", n_features, minimum=1)
         if self._network is None:
-            network = self._new_network(n_features)
-            network.initialize(self.seed)
-            self._network = network
+            self._network = self._fresh_network(n_features)
         elif self._network.n_features != n_features:
             raise ValueError(
                 f"n_features={n_features}, but the model was built for "
                 f"{self._network.n_features}; make a new Sequential for other data"
             )
+
+    def _fresh_network(self, n_features: int) -> Network:
+        """A network with initial weights; ValueError if there is no memory for it."""
+        shapes = weight_shapes(n_features, self._dense_layers).values()
+        n_bytes = sum(map(math.prod, shapes)) * np.dtype(self.dtype).itemsize
+        try:
+            if n_bytes > LARGEST_MEMORY:
+                raise MemoryError
+            network = self._new_network(n_features)
+            network.initialize(self.seed)
+        except MemoryError:
+            raise ValueError(
+                f"n_features={n_features}: the weights of such a network take {n_bytes / 1e9:.3g} "
+                f"GB, more than there is; take fewer features or units"
+            ) from None
+        return network
 
     def _new_network(self, n_features: int) -> Network:
         self._check_normalization(n_features)
@@ -197,10 +288,10 @@ class Sequential:
 
     def compile(
         self,
-        optimizer: str | optimizers.Optimizer = "SGD",
-        loss: str | losses.Loss | LossFunction | None = None,
-        metrics: Sequence[MetricArgument] | None = None,
-        weighted_metrics: Sequence[MetricArgument] | None = None,
+        optimizer: OptimizerLike = "SGD",
+        loss: LossLike | None = None,
+        metrics: Sequence[MetricLike] | None = None,
+        weighted_metrics: Sequence[MetricLike] | None = None,
     ) -> None:
         """Say what to minimise, and how. The weights stay as they are; the optimiser starts anew.
 
@@ -252,8 +343,8 @@ class Sequential:
         self._refuse_within_fit("compile", "set model.optimizer.learning_rate to change it")
         new_loss = self._loss_for(loss)
         new_optimizer = optimizers.get(optimizer)
-        units = self._dense_layers[-1].units
-        new_metrics = checked_metrics(metrics, weighted_metrics, new_loss, units)
+        output = self._dense_layers[-1]
+        new_metrics = checked_metrics(metrics, weighted_metrics, new_loss, output)
         self._replace(
             _loss=new_loss, _optimizer=new_optimizer, _metrics=new_metrics, _state=None, _batch=None
         )
@@ -265,11 +356,11 @@ class Sequential:
         """
         vars(self).update(_watch=None, _one_row=None, _pass=None, **parts)
 
-    def _loss_for(self, loss: object) -> losses.Loss | None:
+    def _loss_for(self, loss: object) -> Loss | None:
         """The loss of that name, or the loss itself; it fits the output layer."""
         if loss is None:
             return None
-        if callable(loss) and not isinstance(loss, type | losses.Loss):
+        if callable(loss) and not isinstance(loss, type | Loss):
             return OwnLoss(loss)
         found, output = losses.get(loss), self._dense_layers[-1]
         found.check_output(output.activation, output.units)
@@ -279,25 +370,25 @@ class Sequential:
 
     def fit(
         self,
-        X: npt.ArrayLike | Iterable[Sequence[npt.ArrayLike]],
-        y: npt.ArrayLike | None = None,
+        X: ArrayLike | RowChunks,
+        y: ArrayLike | None = None,
         *,
         epochs: int = 1,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
-        mode: str | None = None,
+        mode: Mode | None = None,
         batch_size: int | None = None,
-        validation_data: tuple[npt.ArrayLike, ...] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         validation_split: float = 0.0,
         validation_freq: int = 1,
         shuffle: bool = True,
-        sample_weight: npt.ArrayLike | None = None,
-        class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
-        verbose: int | Literal["auto"] = 0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
+        verbose: Verbose = 0,
         callbacks: Sequence[Callback] | None = None,
         seed: int | None = None,
         threads: int | None = None,
-        train_metrics: Literal["running", "end"] = "running",
+        train_metrics: Measured = "running",
     ) -> History:
         """Train the model by gradient descent; a second call goes on where the first ended.
 
@@ -377,8 +468,9 @@ class Sequential:
             If an argument is not as said above. The model is then as it was; after a chunk that
             is not, and whatever the iterable itself raises, it keeps what it has learned from
             those before, and `model.history` the finished epochs.
-        FloatingPointError
-            If training diverges. The model keeps its last finite weights.
+        Diverged
+            If training diverges; it is a FloatingPointError. The model keeps its last finite
+            weights.
         KeyboardInterrupt
             On Ctrl-C, within a second. The model keeps the weights of the last finished slice of
             the epoch, and `model.history` the finished epochs.
@@ -414,7 +506,8 @@ class Sequential:
         """Check all that is left to check, then train in the optimiser's way."""
         if rows.in_chunks:
             self._check_chunks(plan)
-        source, validation = rows.checked(self._inputs, len(plan.numbers))
+        columns = self._known_columns()
+        source, validation = rows.checked(lambda: self._inputs(columns), len(plan.numbers))
         first, size = source.first, plan.size(source.first.n_rows)
         self._check_mode(size, first.n_rows)
         numbers = recorded(self._optimizer, self._metrics, validated=validation is not None)
@@ -423,6 +516,7 @@ class Sequential:
         tell(callbacks, "check")
         self._disturb()
         self.build(first.n_features)
+        self._keep_names(columns)
         self.stop_training = False
         descent = self._descent(first, size, plan.threads, plan.seed)
         fit = Fit(self, descent, source, plan, self._metrics, validation, callbacks, history)
@@ -436,10 +530,10 @@ class Sequential:
 
     def train_on_batch(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
         """One update with the rows of X as one batch: for rows that come one after the other.
@@ -468,9 +562,9 @@ class Sequential:
         ------
         TypeError, ValueError
             If the model is not compiled, or X, y do not fit it. The model is then as it was.
-        FloatingPointError
-            If loss or weights are no longer finite. The model goes back to finite weights, and what
-            the optimiser kept with them, of at most 64 steps before.
+        Diverged
+            A FloatingPointError, if loss or weights are no longer finite. The model goes back to
+            finite weights, and what the optimiser kept with them, of at most 64 steps before.
 
         Examples
         --------
@@ -485,9 +579,11 @@ class Sequential:
             loss = None if self._metrics else self._learn_row_with_penalty(X, y)
             if loss is not None:
                 return loss
-        data = self._inputs().data(X, np.atleast_1d(y), sample_weight)
+        columns = self._known_columns()
+        data = self._inputs(columns).data(X, np.atleast_1d(y), sample_weight)
         self._check_optimizer("minibatch")
         self.build(data.n_features)
+        self._keep_names(columns)
         self._pass = None
         descent = self._batch_descent(data)
         try:
@@ -535,9 +631,9 @@ class Sequential:
 
     def test_on_batch(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        sample_weight: npt.ArrayLike | None = None,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | dict[str, float]:
         """Loss and metrics over the rows of X: `evaluate`, by Keras's other name.
@@ -557,7 +653,7 @@ class Sequential:
         scores = self.evaluate(X, y, sample_weight=sample_weight, return_dict=True)
         return self._as_asked(scores, return_dict)
 
-    def predict_on_batch(self, X: npt.ArrayLike) -> Array:
+    def predict_on_batch(self, X: ArrayLike) -> Array:
         """The outputs for every row of X: `predict`, by Keras's other name.
 
         Examples
@@ -598,8 +694,7 @@ class Sequential:
         self._refuse_within_fit("reset", "its weights are at work")
         network = None
         if self._network is not None:
-            network = self._new_network(self._network.n_features)
-            network.initialize(self.seed)
+            network = self._fresh_network(self._network.n_features)
         self._replace(
             _network=network, _state=None, _batch=None, history=History(), epochs_trained=0,
             stop_training=False,
@@ -607,20 +702,22 @@ class Sequential:
 
     def find_learning_rate(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
         lowest: float = 1e-6,
         highest: float = 10.0,
         n_steps: int = 100,
-        mode: str | None = None,
+        mode: Mode | None = None,
         batch_size: int | None = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         threads: int | None = None,
     ) -> LearningRateCurve:
         """Try learning rates that grow from step to step, on a copy: this model stays as it is.
 
-        The copy is a deep one, with history and metadata.
+        The copy is a deep one, with history and metadata. Weights must be those that training
+        begins with: a model that has made steps is refused, since its loss would not show which
+        rate new weights need; `reset` makes it new.
 
         Parameters
         ----------
@@ -630,8 +727,8 @@ class Sequential:
             The rates of the first and the last step; each is a constant factor above the one
             before.
         n_steps : int
-            How many rates to try, at least 2; fewer if the loss explodes. Each is tried for a
-            step or, of batches shorter than 32 rows, for as many as make 32 rows.
+            How many rates to try, from 2 to a million; fewer if the loss explodes. Each is tried
+            for a step or, of batches shorter than 32 rows, for as many as make 32 rows.
 
         Returns
         -------
@@ -642,8 +739,9 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If the model is not compiled with a loss, its optimiser has no learning rate, an
-            argument is not as said above, or the loss falls at none of the rates.
+            If the model is trained already or not compiled with a loss, its optimiser has no
+            learning rate, an argument is not as said above, or the loss falls at none of the
+            rates.
 
         Examples
         --------
@@ -656,9 +754,10 @@ class Sequential:
         >>> 0.001 < curve.suggestion < 1
         True
         """
+        self._refuse_trained()
         low = real_number("lowest", lowest, above=0)
         high = real_number("highest", highest, above=low)
-        rates = np.geomspace(low, high, whole_number("n_steps", n_steps, minimum=2))
+        rates = np.geomspace(low, high, whole_number("n_steps", n_steps, minimum=2, maximum=10**6))
         twin = copy.deepcopy(self)
         twin._optimizer.learning_rate = low
         data = twin._inputs().data(X, y, sample_weight)
@@ -672,6 +771,16 @@ class Sequential:
         with descent.team:
             return range_test(
                 descent, np.arange(data.n_rows) if order is None else order, size, rates
+            )
+
+    def _refuse_trained(self) -> None:
+        """Raise if the weights have moved: near a minimum the loss tells no good rate."""
+        steps = 0 if self._state is None else self._state.step
+        if self.epochs_trained or steps:
+            raise ValueError(
+                "the model is trained already, and where training has been the loss no longer "
+                "shows which learning rate new weights need; try it on new ones: "
+                "fresh = copy.deepcopy(model); fresh.reset(); fresh.find_learning_rate(X, y)"
             )
 
     def _refuse_within_fit(self, method: str, why: str) -> None:
@@ -720,11 +829,12 @@ class Sequential:
             return scores
         return list(scores.values()) if self._metrics else scores["loss"]
 
-    def _inputs(self) -> Inputs:
+    def _inputs(self, columns: Columns | None = None) -> Inputs:
         """What the model asks of rows to train on or to evaluate."""
+        columns = columns or self._known_columns()
         n_features = self._network.n_features if self._network else None
         loss, units = self._compiled_loss(), self._dense_layers[-1].units
-        return Inputs(self.dtype, loss, units, n_features, self._normalization)
+        return Inputs(self.dtype, loss, units, n_features, self._normalization, columns)
 
     def _descent(
         self, data: Data, batch_size: int, threads: int | None, seed: int | None = None
@@ -755,7 +865,8 @@ class Sequential:
         if self._optimizer.needs_all_rows:
             raise ValueError(
                 f"optimizer={self._optimizer} looks at the cost of all rows, but they come in "
-                f"chunks; compile with another one, e.g. model.compile('SGD', loss=...)"
+                f"chunks; compile with another one, e.g. model.compile('SGD', "
+                f"loss={self._loss_example!r})"
             )
         if plan.measured_at_end:
             raise ValueError(
@@ -780,31 +891,43 @@ class Sequential:
                 f"makes random; take the Dropout layers out, or another optimiser"
             )
 
-    def _adopt_optimizer(self, other: "Sequential") -> None:
+    def _adopt_optimizer(self, other: Sequential) -> None:
         """Go on with another model's optimiser and what it keeps; the weights are as many."""
         self._replace(_optimizer=other._optimizer, _state=other._state, _batch=None)
 
     @property
-    def optimizer(self) -> optimizers.Optimizer:
+    def optimizer(self) -> Optimizer:
         """The model's own optimiser; its `learning_rate` may be set, in callbacks too."""
         return self._optimizer
 
     @optimizer.setter
-    def optimizer(self, optimizer: optimizers.Optimizer) -> None:
+    def optimizer(self, optimizer: Optimizer) -> None:
+        try:
+            new = repr(optimizer if isinstance(optimizer, str) else optimizers.get(optimizer))
+            optimizers.get(optimizer)
+        except (TypeError, ValueError):
+            new = "'adam'"
         raise AttributeError(
-            f"the optimiser comes with compile: model.compile({optimizer!r}, loss=...)"
+            f"the optimiser comes with compile: model.compile({new}, loss={self._loss_example!r})"
         )
+
+    @property
+    def _loss_example(self) -> str:
+        """The name of the model's loss or, for want of one, of a loss that fits; for messages."""
+        if self._loss is not None and self._loss.name in losses.LOSSES:
+            return self._loss.name
+        return fitting_loss(self._dense_layers[-1])
 
     def _optimizer_state(self, network: Network) -> optimizers.State:
         if self._state is None:
             self._state = new_state(network, self._optimizer)
         return self._state
 
-    def _compiled_loss(self) -> losses.Loss:
+    def _compiled_loss(self) -> Loss:
         if self._loss is None:
             raise ValueError(
-                "the model is not compiled with a loss; first call "
-                "model.compile(loss='binary_crossentropy')"
+                f"the model is not compiled with a loss; first call "
+                f"model.compile(loss={self._loss_example!r})"
             )
         return self._loss
 
@@ -817,9 +940,9 @@ class Sequential:
 
     def predict(
         self,
-        X: npt.ArrayLike,
+        X: ArrayLike,
         batch_size: int | None = None,
-        verbose: int | Literal["auto"] = 0,
+        verbose: Verbose = 0,
         *,
         callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
@@ -852,14 +975,15 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
-        given = batch_size, callbacks, threads, out
-        if given == (None, None, None, None) and type(verbose) is int and verbose == 0:
+        plain = batch_size is None and callbacks is None and threads is None and out is None
+        if plain and type(verbose) is int and verbose == 0:
             outputs = self._outputs_of_few(X)
             if outputs is not None:
                 return outputs
         check_idle(batch_size, verbose)
         network, wanted = self._built(), checked_threads(threads)
-        rows = features(X, self.dtype, n_features=network.n_features)
+        given = self._known_columns().ordered(X)
+        rows = features(given, self.dtype, n_features=network.n_features)
         if out is not None:
             out = room_for("out", out, (len(rows.X), network.n_outputs), self.dtype)
         watchers = self._watchers(callbacks, len(rows.X))
@@ -879,12 +1003,12 @@ class Sequential:
     @overload
     def evaluate(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         batch_size: int | None = ...,
-        verbose: int | Literal["auto"] = ...,
+        verbose: Verbose = ...,
         *,
-        sample_weight: npt.ArrayLike | None = ...,
+        sample_weight: ArrayLike | None = ...,
         callbacks: Sequence[Callback] | None = ...,
         return_dict: Literal[False] = ...,
         threads: int | None = ...,
@@ -892,24 +1016,24 @@ class Sequential:
     @overload
     def evaluate(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         batch_size: int | None = ...,
-        verbose: int | Literal["auto"] = ...,
+        verbose: Verbose = ...,
         *,
-        sample_weight: npt.ArrayLike | None = ...,
+        sample_weight: ArrayLike | None = ...,
         callbacks: Sequence[Callback] | None = ...,
         return_dict: Literal[True],
         threads: int | None = ...,
     ) -> dict[str, float]: ...
     def evaluate(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         batch_size: int | None = None,
-        verbose: int | Literal["auto"] = 0,
+        verbose: Verbose = 0,
         *,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Callback] | None = None,
         return_dict: bool = False,
         threads: int | None = None,
@@ -949,10 +1073,10 @@ class Sequential:
 
     def gradient(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         threads: int | None = None,
     ) -> dict[str, Array]:
         """Backpropagation alone: the gradient of L = 1/n sum_i w_i l_i. No weight moves.
@@ -997,7 +1121,7 @@ class Sequential:
             flat = network.gradient(data, loss, team)
         return _named(network, flat)
 
-    def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
+    def forward(self, X: ArrayLike, *, training: bool = False) -> Array:
         """The outputs for every row of X, which then wait for `backward`.
 
         With `backward` and `apply` the three steps of gradient descent, for losses that are
@@ -1038,7 +1162,8 @@ class Sequential:
                [4.]], dtype=float32)
         """
         network = self._built()
-        rows = features(X, self.dtype, n_features=network.n_features)
+        given = self._known_columns().ordered(X)
+        rows = features(given, self.dtype, n_features=network.n_features)
         noise = 0, 0
         if flag("training", training):
             noise = dropout_key(self.seed, self._optimizer_state(network).step), 0
@@ -1048,7 +1173,7 @@ class Sequential:
         self._pass = passed
         return outputs.copy()
 
-    def backward(self, dL_dy: npt.ArrayLike, *, inputs: bool = False) -> dict[str, Array]:
+    def backward(self, dL_dy: ArrayLike, *, inputs: bool = False) -> dict[str, Array]:
         """Backpropagation from dL/dy of the rows that `forward` took. No weight moves.
 
         Parameters
@@ -1088,7 +1213,7 @@ class Sequential:
         found = _named(network, flat)
         return found if dL_dX is None else found | {"dL/dX": dL_dX}
 
-    def apply(self, gradient: Mapping[str, npt.ArrayLike]) -> None:
+    def apply(self, gradient: Mapping[str, ArrayLike]) -> None:
         """One step of the optimiser along a gradient, whatever it is the gradient of.
 
         Parameters
@@ -1102,9 +1227,9 @@ class Sequential:
         TypeError, ValueError
             If an array is missing, or not finite, or has another shape. The model is then as it
             was.
-        FloatingPointError
-            If weights are no longer finite. The model goes back to finite weights, and what the
-            optimiser kept with them, of at most 64 steps before.
+        Diverged
+            A FloatingPointError, if weights are no longer finite. The model goes back to finite
+            weights, and what the optimiser kept with them, of at most 64 steps before.
         """
         network, optimizer = self._built(), self._optimizer
         if optimizer.needs_all_rows:
@@ -1139,7 +1264,7 @@ class Sequential:
         network = self._built()
         return list(network.views(network.parameters).values())
 
-    def set_weights(self, weights: Sequence[npt.ArrayLike]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Put weights in place of the model's, in the order of `get_weights`.
 
         Raises ValueError, and changes nothing, if their number, a shape or a value does not fit.
@@ -1189,8 +1314,8 @@ class Sequential:
                 print(line)
 
     def as_estimator(
-        self, *, classes: npt.ArrayLike | None = None, **parameters: Any
-    ) -> "MLPClassifier | MLPRegressor":
+        self, *, classes: ArrayLike | None = None, **parameters: Any
+    ) -> MLPClassifier | MLPRegressor:
         """A fitted scikit-learn estimator around this model, whose weights the two then share.
 
         For pipelines, searches and scores. Its `partial_fit` trains this model; its `fit` makes a
@@ -1278,7 +1403,9 @@ class Sequential:
 
     def _config(self) -> dict[str, Any]:
         """All but the arrays: layers, loss and optimiser as they are."""
-        return {
+        names = self.feature_names
+        named = {} if names is None else {"feature_names": names}
+        return named | {
             "n_features": self._network.n_features if self._network else None,
             "dtype": self.dtype,
             "seed": self.seed,
@@ -1324,6 +1451,7 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     layers = [from_config(entry, kinds) for entry in config["layers"]]
     model = Sequential(layers, dtype=config["dtype"], seed=config["seed"])
     n_features = config["n_features"]
+    _restore_columns(model, config.get("feature_names"), n_features)
     shapes = {} if n_features is None else weight_shapes(n_features, model._dense_layers)
     if shapes != {name: array.shape for name, array in weights.items()}:
         raise ValueError("the arrays are not those of its layers")
@@ -1337,13 +1465,23 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     compiled = config["compiled"]
     optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
     measured = [from_config(entry) for entry in items("metrics", compiled["metrics"], "[]")]
-    if not all(isinstance(one, metrics.Metric) for one in measured):
+    if not all(isinstance(one, Metric) for one in measured):
         raise TypeError(f"metrics={measured!r}: expected metrics")
-    if not isinstance(loss, losses.Loss | None):
+    if not isinstance(loss, Loss | None):
         raise TypeError(f"loss={loss!r}: expected a loss")
     model.compile(optimizer, loss, measured)
     model._state = restored_state(model._network, model._optimizer, compiled, slots)
     return model
+
+
+def _restore_columns(model: Sequential, names: Any, n_features: int | None) -> None:
+    """Give a model the names of its columns again; older files have none."""
+    if names is None:
+        return
+    are_text = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not are_text or n_features not in (None, len(names)):
+        raise ValueError(f"feature_names={names!r} are not those of {n_features} columns")
+    model._keep_names(Columns(names))
 
 
 def _named(network: Network, flat: Array) -> dict[str, Array]:

@@ -1,10 +1,20 @@
 """Callbacks that look at one number of the history."""
 
+from __future__ import annotations
+
 import math
 import os
-from typing import Literal
+from typing import Literal, get_args
 
-from fastnn._validation import Array, finite_number, flag, lookup, number_between, whole_number
+from fastnn._validation import (
+    Array,
+    finite_number,
+    flag,
+    lookup,
+    number_between,
+    shown,
+    whole_number,
+)
 from fastnn.hooks import Callback, Logs
 from fastnn.optimizers import BELOW_1
 
@@ -12,6 +22,7 @@ NEAR = 1e-9  # relative, of two learning rates that differ by rounding
 SIGNS = {"min": 1.0, "max": -1.0}
 
 Direction = Literal["auto", "min", "max"]
+DIRECTIONS: dict[str, Direction] = {name: name for name in get_args(Direction)}
 
 
 class Monitor(Callback):
@@ -19,9 +30,9 @@ class Monitor(Callback):
 
     def __init__(self, monitor: str, *, verbose: int, mode: Direction, min_delta: float) -> None:
         if not isinstance(monitor, str):
-            raise TypeError(f"monitor={monitor!r}: expected a name, e.g. monitor='val_loss'")
+            raise TypeError(f"monitor={shown(monitor)}: expected a name, e.g. monitor='val_loss'")
         self.monitor, self.verbose = monitor, whole_number("verbose", verbose, minimum=0)
-        self.mode = lookup("mode", mode, {"auto": "", "min": "min", "max": "max"})
+        self.mode = lookup("mode", mode, DIRECTIONS)
         self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
 
     def check(self) -> None:
@@ -34,13 +45,13 @@ class Monitor(Callback):
         if not self._direction:
             raise ValueError(
                 f"mode='auto', but nobody knows whether more of {self.monitor!r} is better; "
-                f"say {type(self).__name__}({self.monitor!r}, mode='max') or mode='min'"
+                f"say mode='max' or mode='min'"
             )
 
     @property
     def _direction(self) -> str:
-        direction: str = self.mode or self.params["metrics"][self.monitor]
-        return direction
+        known: str = self.params["metrics"][self.monitor]
+        return known if self.mode == "auto" else self.mode
 
     def on_train_begin(self, logs: Logs) -> None:
         self._sign = SIGNS[self._direction]

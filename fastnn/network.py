@@ -406,9 +406,11 @@ class Network:
 
     def predict(self, X: Features, team: Team = ALONE, out: Array | None = None) -> Array:
         """The outputs, shape (n_rows, n_outputs), in `out` if that is given."""
-        predictions = out
-        if out is None or any(np.may_share_memory(out, read) for read in (X.X, self.parameters)):
+        read = X.X, self.parameters
+        if out is None or any(np.may_share_memory(out, array) for array in read):
             predictions = np.empty((len(X.X), self.n_outputs), self.dtype)
+        else:
+            predictions = out
         nothing = np.empty(0, self.dtype)
         arguments = self.arguments(len(X.X))
         for start, stop in self.slices(len(X.X)):

@@ -1,18 +1,27 @@
 """Optimisers: how a gradient moves the weights. The kernels are in `fastnn/kernels/update.pxd`."""
 
+from __future__ import annotations
+
 import math
 from copy import copy
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastnn._validation import Array, flag, lookup, number_between, real_number, whole_number
+from fastnn._validation import Array, flag, lookup, number_between, real_number, shown, whole_number
 from fastnn.schedules import Schedule
+
+# What the argument may be, for editors and type checkers: the names of OPTIMIZERS, in any case.
+OptimizerName = Literal[
+    "sgd", "adam", "adamw", "rmsprop", "adagrad", "lbfgs",
+    "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "LBFGS",
+]  # fmt: skip
 
 BELOW_1 = math.nextafter(1, 0)
 SMALLEST_EPSILON = 1e-35
+MOST_GRADIENTS = 1000  # that L-BFGS remembers: SciPy's memory grows with the square
 
 METHODS = {  # codes of `fastnn/kernels/update.pxd`, and how many numbers each keeps for a weight
     "plain": (0, 0),
@@ -153,7 +162,7 @@ class Optimizer:
         If an argument is not as said above.
     """
 
-    learning_rate: float | Schedule | str = 0.001
+    learning_rate: float | Schedule | Literal["auto"] = 0.001
     weight_decay: float = field(default=0.0, kw_only=True)
     clipvalue: float | None = field(default=None, kw_only=True)
     clipnorm: float | None = field(default=None, kw_only=True)
@@ -181,11 +190,22 @@ class Optimizer:
                     f"model with SGD(learning_rate={value!r})"
                 )
         elif name in self.__dict__ or name not in {f.name for f in fields(self) if f.init}:
-            raise AttributeError(
-                f"{name} of a made optimiser is fixed, or unknown: compile with a new one, e.g. "
-                f"model.compile({type(self).__name__}({name}={value!r}), ...)"
-            )
+            raise AttributeError(self._cannot_set(name, value))
         self._set(name, value)
+
+    def _cannot_set(self, name: str, value: object) -> str:
+        """Why an attribute cannot be set, and what to do."""
+        kind = type(self).__name__
+        known = [field.name for field in fields(self) if field.init]
+        if name in known:
+            return (
+                f"{name} of a made optimiser is fixed: compile with a new one, e.g. "
+                f"optimizer={kind}({name}={shown(value)})"
+            )
+        remedy = f"it has {', '.join(known)}"
+        if name == "lr" and self.has_rate:
+            remedy = f"set its rate, optimizer.learning_rate = {shown(value)}"
+        return f"{kind} has no {name}; {remedy}"
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -360,7 +380,7 @@ class SGD(Optimizer):
     SGD(learning_rate=0.1, momentum=0.9)
     """
 
-    learning_rate: float | Schedule | str = 0.01
+    learning_rate: float | Schedule | Literal["auto"] = 0.01
     momentum: float = 0.0
     nesterov: bool = False
 
@@ -419,6 +439,7 @@ class Adam(Optimizer):
     0.999
     """
 
+    learning_rate: float | Schedule = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
@@ -491,6 +512,7 @@ class RMSprop(Optimizer):
     0.9
     """
 
+    learning_rate: float | Schedule = 0.001
     rho: float = 0.9
     momentum: float = 0.0
     epsilon: float = 1e-7
@@ -534,6 +556,7 @@ class Adagrad(Optimizer):
     0.1
     """
 
+    learning_rate: float | Schedule = 0.001
     initial_accumulator_value: float = 0.1
     epsilon: float = 1e-7
 
@@ -567,7 +590,7 @@ class LBFGS(Optimizer):
     Parameters
     ----------
     history_size : int
-        How many gradients to remember, at least 1.
+        How many gradients to remember, from 1 to 1000.
     cost_tolerance : float
         The search ends where an iteration lowers L by no more than this share of max(abs(L), 1).
     gradient_tolerance : float
@@ -587,7 +610,7 @@ class LBFGS(Optimizer):
     10
     """
 
-    learning_rate: float | Schedule | str = field(default=1.0, init=False)
+    learning_rate: float | Schedule = field(default=1.0, init=False)
     weight_decay: float = field(default=0.0, init=False)
     clipvalue: float | None = field(default=None, init=False)
     clipnorm: float | None = field(default=None, init=False)
@@ -600,7 +623,10 @@ class LBFGS(Optimizer):
     max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
-        self._set("history_size", whole_number("history_size", self.history_size, minimum=1))
+        self._set(
+            "history_size",
+            whole_number("history_size", self.history_size, minimum=1, maximum=MOST_GRADIENTS),
+        )
         self._check(1e-9, "cost_tolerance", "gradient_tolerance", high=None)
         if self.max_evaluations is not None:
             limit = whole_number("max_evaluations", self.max_evaluations, minimum=1)
@@ -662,6 +688,8 @@ def _too_large(rate: float, momentum: float) -> tuple[str, str]:
     return cause, smaller
 
 
+OptimizerLike = OptimizerName | Optimizer  # what `compile` takes
+
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, LBFGS)
 }
@@ -673,7 +701,7 @@ def get(optimizer: object) -> Optimizer:
         return copy(optimizer)
     if not isinstance(optimizer, str):
         raise TypeError(
-            f"optimizer={optimizer!r}: expected a name or an optimiser, "
+            f"optimizer={shown(optimizer)}: expected a name or an optimiser, "
             f"e.g. optimizer=SGD(learning_rate=0.1)"
         )
     return lookup("optimizer", optimizer, OPTIMIZERS)()

@@ -1,5 +1,7 @@
 """A loss of the user's own: a function of a whole block of outputs."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +9,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind, real_number
-from fastnn.losses import Loss
+from fastnn._validation import Array, TargetKind, initial_values, real_number
+from fastnn.losses import Loss, LossName
 
 LossFunction = Callable[[Any, Array], tuple[float, Any]]
+LossLike = LossName | Loss | LossFunction  # what `compile` takes
 
-EXAMPLE = "def loss(y_true, y_pred): e = y_pred - y_true; return (e**2).mean(), 2 * e / e.size"
+EXAMPLE = (
+    "def loss(y_true, y_pred): e = y_pred - np.reshape(y_true, y_pred.shape); "
+    "return (e**2).mean(), 2 * e / e.size"
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class OwnLoss(Loss):
         try:
             value, gradient = self.function(y_true, y_pred.copy())
             value, gradient = float(value), np.asarray(gradient, y_pred.dtype)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"loss={self.label} failed, or did not return (L, dL/dy_pred): {error}; e.g. "
                 f"{EXAMPLE}"
@@ -99,7 +105,7 @@ def check_loss(
     """
     loss, y_true = OwnLoss(function), np.asarray(y_true)
     tolerance = real_number("tolerance", tolerance, above=0)
-    y_pred = np.array(y_pred, np.float64)
+    y_pred = initial_values("y_pred", y_pred)
     if y_pred.size == 0:
         raise ValueError(f"y_pred is empty: its shape is {y_pred.shape}")
     _, gradient = loss.value_and_gradient(y_true, y_pred)

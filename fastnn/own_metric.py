@@ -1,12 +1,14 @@
 """A metric of the user's own, such as one of scikit-learn's: a function of all rows of an epoch."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._validation import Array
+from fastnn._validation import Array, shown
 from fastnn.losses import Loss
 from fastnn.metrics import Metric, Running
 
@@ -59,7 +61,9 @@ class OwnMetric(Metric):
 
     def __post_init__(self) -> None:
         if not callable(self.function):
-            raise TypeError(f"function={self.function!r}: expected a function of y_true and y_pred")
+            raise TypeError(
+                f"function={shown(self.function)}: expected a function of y_true and y_pred"
+            )
         if self.name == "":
             object.__setattr__(self, "name", _name_of(self.function))
         super().__post_init__()
@@ -86,9 +90,9 @@ class OwnMetric(Metric):
             raise
         try:
             return float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(
-                f"the metric {self.name!r} returned {value!r}; expected a number"
+                f"the metric {self.name!r} returned {shown(value)}; expected a number"
             ) from None
 
 

@@ -1,11 +1,13 @@
 """The parameters of scikit-learn's perceptrons, and what they mean to the engine."""
 
+from __future__ import annotations
+
 import copy
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -13,29 +15,42 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastnn._validation import Array, number_between
-from fastnn.activations import ACTIVATIONS
-from fastnn.arguments import MODES
+from fastnn.activations import ActivationName
+from fastnn.arguments import MODES, Mode
 from fastnn.hooks import Callback
 from fastnn.layers import LARGEST_RATE, Dense, Dropout, Layer
-from fastnn.losses import LOSSES, Loss
+from fastnn.losses import LOSSES, Loss, LossName
 from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, SMALLEST_EPSILON, Adam, Optimizer
 from fastnn.regularizers import SharedL2
 from fastnn.schedules import Schedule
 from fastnn.training import batch_size_for
 
-Activations = str | Sequence[str]
+# What arguments may be, for editors and type checkers: fastnn's names, and scikit-learn's words.
+ActivationWord = ActivationName | Literal["identity", "logistic", "exp"]
+Activations = ActivationWord | Sequence[ActivationWord]
+LossWord = LossName | Literal["squared_error", "poisson"]
+RateRule = Literal["constant", "invscaling", "adaptive"]
+SolverName = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "lbfgs"]
 
 # scikit-learn's words for what is called otherwise here
-ACTIVATION_WORDS = {"identity": "linear", "logistic": "sigmoid", "exp": "exponential"}
+ACTIVATION_WORDS: dict[str, ActivationName] = {
+    "identity": "linear",
+    "logistic": "sigmoid",
+    "exp": "exponential",
+}
 LOSS_WORDS = {"squared_error": "half_squared_error", "poisson": "half_poisson_deviance"}
-OWN_WORDS = {word: name for name, word in ACTIVATION_WORDS.items()}
+OWN_WORDS: dict[str, str] = {word: name for name, word in ACTIVATION_WORDS.items()}
+LARGEST = sys.float_info.max
 AUTO_BATCH = 200  # rows at most in a batch of "auto"
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn of the line that called from outside of fastnn and scikit-learn."""
     level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals["__name__"].split(".")[0] in ("fastnn", "sklearn"):
+    while frame.f_back and str(frame.f_globals.get("__name__")).split(".")[0] in (
+        "fastnn",
+        "sklearn",
+    ):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
@@ -45,14 +60,14 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     hidden_layer_sizes: Any
     activation: Activations
-    solver: str | Optimizer
+    solver: SolverName | Optimizer
     alpha: float
     batch_size: Any
-    learning_rate: str | Schedule
+    learning_rate: RateRule | Schedule
     learning_rate_init: float
     power_t: float
     max_iter: int
-    loss: str | Loss
+    loss: LossWord | Loss
     shuffle: bool
     random_state: Any
     tol: float
@@ -67,10 +82,10 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     epsilon: float
     n_iter_no_change: float
     max_fun: int
-    out_activation: str | None
+    out_activation: ActivationWord | None
     dropout: float | Sequence[float]
     scoring: str | Callable[..., float] | None
-    mode: str | None
+    mode: Mode | None
     average: bool
     callbacks: Sequence[Callback] | None
     threads: int | None
@@ -80,18 +95,18 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({*ACTIVATIONS, *ACTIVATION_WORDS}), list, tuple],
+        "activation": [StrOptions({*get_args(ActivationName), *ACTIVATION_WORDS}), list, tuple],
         "solver": [StrOptions(set(OPTIMIZERS)), Optimizer],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, LARGEST, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
-        "learning_rate_init": [Interval(Real, 0, None, closed="left")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
+        "learning_rate": [StrOptions(set(get_args(RateRule))), Schedule],
+        "learning_rate_init": [Interval(Real, 0, LARGEST, closed="both")],
+        "power_t": [Interval(Real, 0, LARGEST, closed="both")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({*LOSSES, *LOSS_WORDS}), Loss],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, LARGEST, closed="both")],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="both")],
@@ -100,13 +115,13 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, SMALLEST_EPSILON, None, closed="left")],
+        "epsilon": [Interval(Real, SMALLEST_EPSILON, LARGEST, closed="both")],
         "n_iter_no_change": [
             Interval(Integral, 1, None, closed="left"),
             Options(Real, {np.inf}),
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "out_activation": [StrOptions({*ACTIVATIONS, *ACTIVATION_WORDS}), None],
+        "out_activation": [StrOptions({*get_args(ActivationName), *ACTIVATION_WORDS}), None],
         "dropout": [Interval(Real, 0, LARGEST_RATE, closed="both"), list, tuple],
         "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "mode": [StrOptions(set(MODES)), None],
@@ -168,7 +183,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         sizes = self.hidden_layer_sizes
         return [sizes] if not hasattr(sizes, "__iter__") else list(sizes)
 
-    def _hidden_activations(self, n_hidden: int) -> list[str]:
+    def _hidden_activations(self, n_hidden: int) -> list[Any]:
         given = self.activation
         names = [given] * n_hidden if isinstance(given, str) else list(given)
         if len(names) != n_hidden:
@@ -189,7 +204,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             )
         return [number_between("dropout", rate, 0, LARGEST_RATE, example=0.5) for rate in rates]
 
-    def _layers(self, n_outputs: int, output_activation: str) -> list[Layer]:
+    def _layers(self, n_outputs: int, output_activation: Any) -> list[Layer]:
         sizes = self._hidden_sizes
         activations, rates = self._hidden_activations(len(sizes)), self._dropout_rates(len(sizes))
         penalty = SharedL2(self.alpha) if self.alpha else None

@@ -4,6 +4,8 @@ They translate words and hold what scikit-learn keeps of a fit; `model_` is the 
 does the work. Where scikit-learn's formulas differ from Keras's, scikit-learn's are used.
 """
 
+from __future__ import annotations
+
 import copy
 import inspect
 import math
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.optimize import OptimizeResult
 from sklearn.base import _fit_context
@@ -26,6 +28,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fastnn._validation import Array, checked_features, features, layer_weights, room_for
 from fastnn.arguments import Prepared, checked_callbacks, checked_plan
+from fastnn.columns import Columns
 from fastnn.convergence import Convergence, Record
 from fastnn.divergence import Diverged
 from fastnn.drawn import DrawnPlan, Orders, initial_weights
@@ -145,8 +148,8 @@ class BaseMLP(Parameters):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
-        coef_init: Sequence[npt.ArrayLike] | None = None,
-        intercept_init: Sequence[npt.ArrayLike] | None = None,
+        coef_init: Sequence[ArrayLike] | None = None,
+        intercept_init: Sequence[ArrayLike] | None = None,
     ) -> Self:
         """Train on the rows of X.
 
@@ -283,6 +286,7 @@ class BaseMLP(Parameters):
         model = Sequential(layers, dtype=dtype, seed=0)
         model.compile(self._new_optimizer(), loss)
         model.build(rows.X.shape[1])
+        model._columns = Columns(getattr(self, "feature_names_in_", None))
         if first:
             sizes = [rows.X.shape[1], *self._hidden_sizes, n_outputs]
             hidden = self._hidden_activations(len(sizes) - 2)
@@ -538,7 +542,7 @@ class BaseMLP(Parameters):
                 network.predict(checked, team, out[start : start + step])
         return out
 
-    def learn_one(self, x: npt.ArrayLike, y: Any) -> Self:
+    def learn_one(self, x: ArrayLike, y: Any) -> Self:
         """One step with a single row of shape (n_features,): for rows that come one by one.
 
         The first rows, and with them the labels, come to `partial_fit`; after that a row of a small
@@ -559,7 +563,7 @@ class BaseMLP(Parameters):
         self.t_ += 1
         return self
 
-    def predict_one(self, x: npt.ArrayLike) -> Any:
+    def predict_one(self, x: ArrayLike) -> Any:
         """What `predict` says of a single row of shape (n_features,)."""
         return self.predict(np.reshape(x, (1, -1)))[0]
 
@@ -578,6 +582,8 @@ class BaseMLP(Parameters):
         estimator._begin_scores()
         estimator.model_, estimator._made_of = model, estimator._words
         estimator.n_features_in_ = model._built().n_features
+        if model.feature_names is not None:
+            estimator.feature_names_in_ = np.array(model.feature_names, object)
         estimator.n_iter_ = model.epochs_trained
         return estimator
 
@@ -587,7 +593,7 @@ class BaseMLP(Parameters):
         return self._views(0, "coefs_")
 
     @coefs_.setter
-    def coefs_(self, arrays: Sequence[npt.ArrayLike]) -> None:
+    def coefs_(self, arrays: Sequence[ArrayLike]) -> None:
         self._set_initial(self.model_, "coefs_", arrays)
 
     @property
@@ -596,7 +602,7 @@ class BaseMLP(Parameters):
         return self._views(1, "intercepts_")
 
     @intercepts_.setter
-    def intercepts_(self, arrays: Sequence[npt.ArrayLike]) -> None:
+    def intercepts_(self, arrays: Sequence[ArrayLike]) -> None:
         self._set_initial(self.model_, "intercepts_", arrays)
 
     def _views(self, offset: int, name: str) -> list[Array]:
@@ -625,7 +631,7 @@ class BaseMLP(Parameters):
     @property
     def out_activation_(self) -> str:
         """The activation of the last layer, in scikit-learn's words."""
-        activation = self._network.layers[-1].activation
+        activation = str(self._network.layers[-1].activation)
         return OWN_WORDS.get(activation, activation)
 
     @property

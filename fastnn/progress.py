@@ -1,5 +1,7 @@
 """What a fit shows of itself: a bar, or lines."""
 
+from __future__ import annotations
+
 import shutil
 import sys
 import time

@@ -1,5 +1,7 @@
 """Which learning rate to take: a run with rates that grow from step to step."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ ROWS = 32  # that a rate is tried with at least
 SAFETY = 10  # how far below the rate of the lowest loss the suggestion lies
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LearningRateCurve:
     """What `Sequential.find_learning_rate` found.
 
@@ -34,6 +36,12 @@ class LearningRateCurve:
     rates: Array
     losses: Array
     suggestion: float
+
+    def __repr__(self) -> str:
+        return (
+            f"LearningRateCurve(suggestion={self.suggestion:.3g}, {len(self.rates)} rates from "
+            f"{self.rates[0]:.3g} to {self.rates[-1]:.3g})"
+        )
 
 
 def range_test(descent: Descent, order: Array, batch_size: int, rates: Array) -> LearningRateCurve:

@@ -1,8 +1,14 @@
 """Regularisers: what is added to the loss so that the weights stay small; formulas are Keras's."""
 
-from dataclasses import dataclass, fields
+from __future__ import annotations
 
-from fastnn._validation import lookup, number_between
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from fastnn._validation import lookup, number_between, shown
+
+# What the argument may be, for editors and type checkers: the names of REGULARIZERS.
+RegularizerName = Literal["l1", "l2", "l1_l2", "shared_l2"]
 
 
 class Regularizer:
@@ -135,6 +141,8 @@ class SharedL2(Regularizer):
     alpha: float = 0.0001
 
 
+RegularizerLike = Regularizer | RegularizerName  # what a layer takes
+
 REGULARIZERS: dict[str, Regularizer] = {
     "l1": L1(),
     "l2": L2(),
@@ -149,7 +157,7 @@ def get(regularizer: object) -> Regularizer | None:
         return regularizer
     if not isinstance(regularizer, str):
         raise TypeError(
-            f"kernel_regularizer={regularizer!r}: expected 'l1', 'l2', 'l1_l2', or an object such "
-            f"as L2, e.g. kernel_regularizer=L2(0.01)"
+            f"kernel_regularizer={shown(regularizer)}: expected 'l1', 'l2', 'l1_l2', or an object "
+            f"such as L2, e.g. kernel_regularizer=L2(0.01)"
         )
     return lookup("kernel_regularizer", regularizer, REGULARIZERS)

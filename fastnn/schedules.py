@@ -4,6 +4,8 @@ A step is one update of the optimiser: in stochastic mode a row, in minibatch mo
 mode an epoch. The first one is step 0. Names, defaults and formulas are Keras's where it has them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -289,7 +291,7 @@ class CosineDecay(Schedule):
             peak = start
         share = np.clip((steps - self.warmup_steps) / self.decay_steps, 0, 1)
         falling = peak * ((1 - self.alpha) * _cosine(share) + self.alpha)
-        rising = (peak - start) * (steps / max(self.warmup_steps, 1)) + start
+        rising = (peak - start) * np.minimum(steps / max(self.warmup_steps, 1), 1) + start
         return np.where(steps < self.warmup_steps, rising, falling)
 
 
@@ -411,7 +413,8 @@ class InverseTimeDecay(Schedule):
         passed = steps / self.decay_steps
         if self.staircase:
             passed = np.floor(passed)
-        rates: Array = self.initial_learning_rate / (1 + self.decay_rate * passed)
+        with np.errstate(over="ignore"):  # far out the rate is 0
+            rates: Array = self.initial_learning_rate / (1 + self.decay_rate * passed)
         return rates
 
 

@@ -1,11 +1,14 @@
 """Where the rows of an epoch come from: arrays, or an iterable of chunks."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
+
+from numpy.typing import ArrayLike
 
 from fastnn._validation import Array, Data, checked_features
 
+RowChunks = Iterable[Sequence[ArrayLike]]  # what `fit` takes in place of X and y
 EXAMPLE = "(X, y) or (X, y, sample_weight)"  # what a chunk is
 
 

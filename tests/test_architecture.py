@@ -25,7 +25,7 @@ FLOORS = [
     [f"loops/{name}" for name in LOOPS.split()],
     ["_core"],
     ["_version", "_threads", "_team", "_backend", "_validation"],
-    ["activations", "losses", "own_loss", "class_weights"]
+    ["columns", "activations", "losses", "own_loss", "class_weights"]
     + ["initializers", "regularizers", "schedules", "optimizers", "metrics", "own_metric"],
     ["layers", "network", "passes", "inputs"],
     ["configs", "files", "divergence", "paths", "steps", "descent", "rate_search", "online"]

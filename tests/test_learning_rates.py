@@ -572,14 +572,44 @@ def everything(model):
 )
 def test_the_search_leaves_the_model_as_it_was(mode, optimizer):
     model, twin = (model_for(optimizer) for _ in range(2))
-    for one in (model, twin):
-        fit(one, "batch", epochs=3)
+    model.build(4)
     before = everything(model)
     model.find_learning_rate(X, Y, mode=mode, batch_size=BATCH_SIZES[mode])
     assert everything(model) == before
     for one in (model, twin):
         fit(one, "batch", epochs=3)
     assert bits(model) == bits(twin)
+
+
+TRAINED = {
+    "fit": lambda model: model.fit(X, Y),
+    "train_on_batch": lambda model: model.train_on_batch(X, Y),
+    "a single row": lambda model: model.train_on_batch(X[:1], 0.5),
+    "apply": lambda model: model.apply(model.gradient(X, Y)),
+}
+
+
+@pytest.mark.parametrize("train", TRAINED)
+def test_a_trained_model_is_refused_and_the_line_suggested_works(train, tmp_path):
+    model = model_for(dtype="float64")
+    model.build(4)
+    expected = model.find_learning_rate(X, Y, n_steps=20).suggestion
+    TRAINED[train](model)
+    model.save(tmp_path / "model.npz")
+    for one in (model, load(tmp_path / "model.npz"), copy.copy(model)):
+        with pytest.raises(ValueError, match="trained already.*reset") as caught:
+            one.find_learning_rate(X, Y, n_steps=20)
+        line = str(caught.value).split("new ones: ")[1].replace("(X, y)", "(X, y, n_steps=20)")
+        names = {"copy": copy, "model": one, "X": X, "y": Y}
+        exec(line.replace("fresh.find", "curve = fresh.find"), names)
+        assert names["curve"].suggestion == expected
+
+
+def test_weights_that_were_set_by_hand_are_no_training():
+    model = model_for()
+    model.build(4)
+    model.set_weights([2 * array for array in model.get_weights()])
+    assert model.find_learning_rate(X, Y, n_steps=20).suggestion > 0
 
 
 def test_the_search_does_not_build_the_model():
@@ -742,6 +772,7 @@ def test_a_model_with_a_schedule_of_ones_own_can_be_copied_but_not_saved(tmp_pat
     for each in (model, twin):
         each.fit(X, Y)
     assert bits(model) == bits(twin)
+    model.reset()
     assert len(model.find_learning_rate(X, Y, n_steps=5).rates) == 5
     with pytest.raises(ValueError, match="Zigzag.*a file could not restore"):
         model.save(tmp_path / "model.npz")

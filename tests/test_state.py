@@ -14,7 +14,17 @@ from networks import padding_of
 
 import fastnn
 from fastnn import (
-    SGD, Adagrad, Adam, Callback, Dense, Dropout, Normalization, RMSprop, Sequential, SharedL2, load,
+    SGD,
+    Adagrad,
+    Adam,
+    Callback,
+    Dense,
+    Dropout,
+    Normalization,
+    RMSprop,
+    Sequential,
+    SharedL2,
+    load,
 )  # fmt: skip
 from fastnn.divergence import KEPT_EVERY, DivergenceWatch
 from fastnn.schedules import Schedule
