@@ -40,7 +40,6 @@ ACTIVATION_WORDS: dict[str, ActivationName] = {
 }
 LOSS_WORDS = {"squared_error": "half_squared_error", "poisson": "half_poisson_deviance"}
 OWN_WORDS: dict[str, str] = {word: name for name, word in ACTIVATION_WORDS.items()}
-LARGEST = sys.float_info.max
 AUTO_BATCH = 200  # rows at most in a batch of "auto"
 
 
@@ -53,6 +52,17 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     ):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+class Finite(Interval):  # type: ignore[misc]  # scikit-learn has no types
+    """An interval without whole numbers and fractions that no float can hold."""
+
+    def __contains__(self, value: Any) -> bool:
+        try:
+            float(value)
+        except OverflowError:
+            return False
+        return bool(super().__contains__(value))
 
 
 class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -97,16 +107,16 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({*get_args(ActivationName), *ACTIVATION_WORDS}), list, tuple],
         "solver": [StrOptions(set(OPTIMIZERS)), Optimizer],
-        "alpha": [Interval(Real, 0, LARGEST, closed="both")],
+        "alpha": [Finite(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions(set(get_args(RateRule))), Schedule],
-        "learning_rate_init": [Interval(Real, 0, LARGEST, closed="both")],
-        "power_t": [Interval(Real, 0, LARGEST, closed="both")],
+        "learning_rate_init": [Finite(Real, 0, None, closed="left")],
+        "power_t": [Finite(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions({*LOSSES, *LOSS_WORDS}), Loss],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, LARGEST, closed="both")],
+        "tol": [Finite(Real, 0, None, closed="left")],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="both")],
@@ -115,7 +125,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, SMALLEST_EPSILON, LARGEST, closed="both")],
+        "epsilon": [Finite(Real, SMALLEST_EPSILON, None, closed="left")],
         "n_iter_no_change": [
             Interval(Integral, 1, None, closed="left"),
             Options(Real, {np.inf}),
