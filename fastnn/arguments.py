@@ -216,7 +216,7 @@ class Rows:
                 if len(signs) > 1:
                     raise ValueError(
                         "some chunks have y of -1 and 1, others of 0 and 1; expected one of the "
-                        "two in all of them, e.g. y = np.where(y > 0, 1, -1)"
+                        "two in all of them, e.g. y = np.where(np.asarray(y) > 0, 1, -1)"
                     )
             return asked.weighed(data, self.class_weight)
 

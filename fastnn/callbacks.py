@@ -160,7 +160,9 @@ class CSVLogger(Callback):
     ) -> None:
         self.filename, self.separator = os.fspath(filename), separator
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
-            raise ValueError(f"separator={separator!r}: expected one character, e.g. separator=';'")
+            raise ValueError(
+                f"separator={shown(separator)}: expected one character, e.g. separator=';'"
+            )
         self.append = flag("append", append)
 
     def check(self) -> None:

@@ -72,7 +72,7 @@ def _labels_of_rows(y: Array) -> Array:
         example = [1.0] * (y.shape[1] - 1) + [5.0]
         raise ValueError(
             f"class_weight needs labels or one-hot rows, but y holds probabilities between; weigh "
-            f"rows with sample_weight instead, e.g. sample_weight = y @ {example}"
+            f"rows with sample_weight instead, e.g. sample_weight = np.asarray(y) @ {example}"
         )
     labels: Array = y.argmax(axis=1)
     return labels

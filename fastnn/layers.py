@@ -232,16 +232,8 @@ class Normalization:
         if set(names_of(X) or ()) != set(self.feature_names or ()):
             columns = Columns()
         rows = feature_array(columns.ordered(X), "float64")
-        block = max(1, BLOCK_NUMBERS // rows.shape[1])
-        n, mean, squares = _moments(rows[:block])
-        for start in range(block, len(rows), block):
-            # Chan, Golub, LeVeque 1979: merge the moments of two samples of n and m rows.
-            m, part_mean, part_squares = _moments(rows[start : start + block])
-            step = part_mean - mean
-            with np.errstate(over="ignore"):
-                squares += part_squares + step**2 * (n * m / (n + m))
-            mean += step * (m / (n + m))
-            n += m
+        mean, squares = _moments_by_blocks(rows)
+        n = len(rows)
         if not np.isfinite(squares).all():
             column = int(np.argmin(np.isfinite(squares)))
             raise ValueError(
@@ -284,6 +276,21 @@ class Normalization:
 
 
 Layer = Dense | Dropout | Normalization
+
+
+def _moments_by_blocks(rows: Array) -> tuple[Array, Array]:
+    """Mean, and sum of squared deviations from it, of any number of rows."""
+    block = max(1, BLOCK_NUMBERS // rows.shape[1])
+    n, mean, squares = _moments(rows[:block])
+    for start in range(block, len(rows), block):
+        # Chan, Golub, LeVeque 1979: merge the moments of two samples of n and m rows.
+        m, part_mean, part_squares = _moments(rows[start : start + block])
+        step = part_mean - mean
+        with np.errstate(over="ignore"):
+            squares += part_squares + step**2 * (n * m / (n + m))
+        mean += step * (m / (n + m))
+        n += m
+    return mean, squares
 
 
 def _moments(rows: Array) -> tuple[int, Array, Array]:

@@ -1463,6 +1463,13 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
         raise TypeError(f"metadata={config['metadata']!r}: expected a dictionary")
     model.metadata = config["metadata"]
     compiled = config["compiled"]
+    _compile_again(model, compiled)
+    model._state = restored_state(model._network, model._optimizer, compiled, slots)
+    return model
+
+
+def _compile_again(model: Sequential, compiled: dict[str, Any]) -> None:
+    """Compile with the parts that a file names, if they are such."""
     optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
     measured = [from_config(entry) for entry in items("metrics", compiled["metrics"], "[]")]
     if not all(isinstance(one, Metric) for one in measured):
@@ -1470,8 +1477,6 @@ def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     if not isinstance(loss, Loss | None):
         raise TypeError(f"loss={loss!r}: expected a loss")
     model.compile(optimizer, loss, measured)
-    model._state = restored_state(model._network, model._optimizer, compiled, slots)
-    return model
 
 
 def _restore_columns(model: Sequential, names: Any, n_features: int | None) -> None:
