@@ -45,7 +45,7 @@ sanitize: .venv/test.stamp
 	CFLAGS="$(SANITIZERS)" LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py -q build --build-lib build/sanitized/lib --build-temp build/sanitized/temp
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/sanitized/lib \
-	$(BIN)/pytest tests/test_core.py tests/test_descent.py tests/test_losses.py tests/test_online.py tests/test_optimizers.py tests/test_passes.py tests/test_paths.py tests/test_threads.py tests/test_validation.py
+	$(BIN)/pytest tests/test_core.py tests/test_descent.py tests/test_exact_losses.py tests/test_losses.py tests/test_online.py tests/test_optimizers.py tests/test_passes.py tests/test_paths.py tests/test_short_ways.py tests/test_state.py tests/test_threads.py tests/test_validation.py
 
 docs: .venv/docs.stamp build  ## the documentation, into docs/_build
 	$(BIN)/sphinx-build -q -W docs docs/_build

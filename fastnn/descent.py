@@ -42,6 +42,7 @@ class Descent:
     rule: Rule = field(init=False, repr=False)
     _pass: Pass | None = field(init=False, repr=False, default=None)
 
+    _step_work: float = field(init=False, repr=False)  # for each weight
     _room_for: int = field(init=False, repr=False)  # as many rows
     _normalization_table: Array = field(init=False, repr=False)
 
@@ -50,6 +51,7 @@ class Descent:
         self._normalization_table = self.network.normalization_table
         self.gradient = self.network.new_gradient()
         self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
+        self._step_work = self.rule.work
 
     def take(self, data: Data) -> None:
         """Go on with these rows. The memory for others serves if they are as many."""
@@ -152,7 +154,7 @@ class Descent:
     def slice_rows(self, batch_size: int) -> int:
         """How many rows a slice covers in such batches, of which every one moves the weights."""
         network = self.network
-        return min(network.slice_rows, network.slice_rows_for(self.rule.work / batch_size))
+        return min(network.slice_rows, network.slice_rows_for(self._step_work / batch_size))
 
     def visit(
         self,
