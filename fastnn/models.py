@@ -950,6 +950,9 @@ class Sequential:
     ) -> Array:
         """The outputs for every row of X.
 
+        Up to 64 rows of a small network take some microseconds. Rows in a list are first made into
+        an array, which takes longer than the network if there are hundreds of numbers in a row.
+
         Parameters
         ----------
         X : array of shape (n_samples, n_features)
