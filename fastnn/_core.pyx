@@ -405,10 +405,9 @@ cdef inline bint is_apart(const Py_buffer* row, const Network* net) noexcept nog
 def learn_one(bytearray memory, X, int x_type, double target, double rate, double shrink):
     """One update with the first row of X, whose numbers lie side by side; returns the loss before.
 
-    NaN if a number of the row is not finite as `real`, or it lies where it cannot be read: then
-    nothing has happened. Infinity if loss
-    or weights are no longer finite: then the state is again the one kept, of at most KEPT_EVERY
-    steps before. X is not a typed view, which takes longer to make than a row to learn, and the
+    NaN if a number of the row is not finite as `real`, or the row is unaligned or overlaps the
+    weights: then nothing has happened. Infinity if loss, weights or slots are no longer finite:
+    then the state is again the one kept, of at most KEPT_EVERY steps before. X is not a typed view, which takes longer to make than a row to learn, and the
     interpreter's lock is not released: the memory is for one at a time.
     """
     cdef OneRow* one = <OneRow*><char*>memory

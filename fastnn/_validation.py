@@ -493,7 +493,12 @@ def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str)
         raise ValueError(
             f"{name} has shape {array.shape}; expected {shape}, e.g. np.zeros({shape})"
         )
-    if not np.isfinite(array).all():
+    if array.dtype == dtype:
+        array = np.ascontiguousarray(array)
+        finite = core(dtype).all_finite(array.ravel())
+    else:
+        finite = np.isfinite(array).all()
+    if not finite:
         raise ValueError(f"{name} holds NaN or infinity")
     return _rounded(name, array, dtype)
 

@@ -153,7 +153,7 @@ class CSVLogger(Callback):
     >>> callback = CSVLogger("history.csv", append=True)
     """
 
-    of_a_fit = *Callback.of_a_fit, "_file"
+    _of_a_fit = *Callback._of_a_fit, "_file"
 
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False

@@ -220,7 +220,7 @@ def _check_files(options: argparse.Namespace) -> None:
     """Raise before the training if its results could not be written after it."""
     if options.out:
         _check_ending("--out", options.out, (".npz",))
-        # `save` writes beside the old file and takes its place: it is the folder that matters.
+        # `save` writes beside the old file, which it may have to replace: both must be possible.
         _check_place("--out", options.out, [options.table], in_place=False)
     if options.plot:
         _check_ending("--plot", options.plot, PICTURES)
@@ -255,11 +255,10 @@ def _check_place(option: str, path: str, sources: Sequence[str], *, in_place: bo
         if place.exists() and place.samefile(source):
             raise ValueError(f"{option} {path} would overwrite {source}; take another name")
     try:
-        if in_place and place.exists():
-            if not os.access(place, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        else:
-            tempfile.NamedTemporaryFile(prefix=f".{place.name}.", dir=place.parent).close()
+        if place.exists() and not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if not in_place or not place.exists():
+            tempfile.NamedTemporaryFile(prefix=".fastnn-", dir=place.parent).close()
     except OSError as error:
         raise ValueError(
             f"{option} {path}: no file can be written there ({error.strerror}); "

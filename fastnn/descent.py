@@ -43,11 +43,11 @@ class Descent:
     _pass: Pass | None = field(init=False, repr=False, default=None)
 
     _step_work: float = field(init=False, repr=False)  # for each weight
-    _room_for: int = field(init=False, repr=False)  # as many rows
+    made_for: tuple[int, ...] = field(init=False, repr=False)  # see `_shape_of`
     _normalization_table: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.data, self._room_for = self.network.apart(self.data), self.data.n_rows
+        self.data, self.made_for = self.network.apart(self.data), _shape_of(self.data)
         self._normalization_table = self.network.normalization_table
         self.gradient = self.network.new_gradient()
         self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
@@ -57,16 +57,17 @@ class Descent:
         """Go on with these rows. The memory for others serves if they are as many."""
         if data is self.data:
             return
-        network, made_of = self.network, ["path", "sample_arguments"]  # the rows; and of how many:
-        standardised = network.normalization_table is self._normalization_table
-        if data.n_rows != self._room_for or not standardised:
+        made_of = ["path", "sample_arguments"]  # the rows; and of how many there are:
+        if data.n_rows != self.made_for[0]:
             made_of += ["batch_arguments", "_predictions"]
-        if data.y.shape[1:] != self.data.y.shape[1:]:
-            made_of += ["_predictions"]
         for name in made_of:
             self.__dict__.pop(name, None)
-        self.data, self._room_for = network.apart(data), data.n_rows
-        self._normalization_table = network.normalization_table
+        self.data, self.made_for = self.network.apart(data), _shape_of(data)
+
+    def serves(self, data: Data) -> bool:
+        """Whether its memory is made for such rows, and for the normalization as it is now."""
+        table = self.network.normalization_table
+        return self.made_for == _shape_of(data) and table is self._normalization_table
 
     def release(self) -> None:
         """Let go of the rows; the memory for as many others stays."""
@@ -184,6 +185,11 @@ class Descent:
         n_outputs, flat = self.network.n_outputs, kept.reshape(-1)
         outputs, y = flat[: n_rows * n_outputs], flat[n_rows * n_outputs :]
         return outputs.reshape(n_rows, n_outputs), y.reshape(n_rows, width - n_outputs)
+
+
+def _shape_of(data: Data) -> tuple[int, ...]:
+    """The numbers of rows and of targets."""
+    return data.n_rows, *data.y.shape[1:]
 
 
 def new_state(network: Network, optimizer: Optimizer) -> State:

@@ -16,6 +16,7 @@ KEPT_EVERY = 64  # steps of `train_on_batch` and `apply`; in loops/stochastic.px
 # Floating-point operations after which the copy of a number is a hundredth of the time at most:
 # it takes some 1 ns, the operations 0.01 ns each.
 COPY_WORK = 10_000
+FEW = 20_000  # numbers, whose copy takes less time than a call from Python
 
 
 class Diverged(FloatingPointError):
@@ -85,13 +86,13 @@ class DivergenceWatch:
             finite = self._are_finite(self._network.parameters)
         self._refuse_unless(finite, when)
 
-    def check_all(self, when: str) -> None:
+    def check_state(self, when: str) -> None:
         """Raise `Diverged` if weights, or what the optimiser keeps for them, are not finite."""
         self._refuse_unless(self._are_finite(self._network.parameters, self._state.slots), when)
 
     def keep(self, when: str) -> None:
         """Copy weights and state, or raise `Diverged` if any of them is not finite."""
-        self.check_all(when)
+        self.check_state(when)
         self._copy()
 
     def keep_after_rows(self, n_rows: int, when: str) -> None:
@@ -100,10 +101,16 @@ class DivergenceWatch:
         if self._rows >= self._rows_of_a_copy:
             self.keep(when)
 
-    def keep_after_step(self, when: str) -> None:
-        """Copy them if `KEPT_EVERY` steps have been made since the last copy."""
-        if self._state.step - self.kept_counts[0] >= KEPT_EVERY:
-            self.keep(when)
+    def keep_after_step(self, n_rows: int, when: str) -> None:
+        """Check all after a single step, and copy it at once if that takes microseconds.
+
+        Otherwise as `keep_after_rows`, but after `KEPT_EVERY` steps in any case.
+        """
+        self.check_state(when)
+        self._rows += n_rows
+        steps = self._state.step - self.kept_counts[0]
+        if self._rows >= self._rows_of_a_copy or steps >= KEPT_EVERY or len(self.kept) <= FEW:
+            self._copy()
 
     def _refuse_unless(self, fine: bool, when: str) -> None:
         if not fine:
@@ -121,6 +128,6 @@ class DivergenceWatch:
         )
         return Diverged(
             f"training diverged {when}: loss or weights are no longer finite. The model goes back "
-            f"to its last finite weights. {advice}",
+            f"to the last finite weights that were kept, after {self._state.step} steps. {advice}",
             when,
         )

@@ -44,10 +44,10 @@ class Callback:
     model: Model
     params: dict[str, Any]
     verbose: int = 0  # whether `say` says it
-    of_a_fit: ClassVar[tuple[str, ...]] = ("model", "params")  # attributes that copies leave out
+    _of_a_fit: ClassVar[tuple[str, ...]] = ("model", "params")  # attributes that copies leave out
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in self.of_a_fit}
+        return {name: value for name, value in vars(self).items() if name not in self._of_a_fit}
 
     def __repr__(self) -> str:
         """What it was made with, as far as it keeps that under the same names."""

@@ -181,11 +181,11 @@ class Sequential:
         self._optimizer: Optimizer = optimizers.SGD()
         self._metrics: list[Metric] = []
         self._state: optimizers.State | None = None
-        # What single steps keep between calls. None if the weights have changed otherwise since:
+        # What single steps keep between calls, until the weights change in another way:
         self._watch: DivergenceWatch | None = None
         self._one_row: OneRow | None = None
         self._pass: Pass | None = None  # made by `forward`
-        self._batch: Descent | None = None  # made by `train_on_batch`
+        self._batch: Descent | None = None  # left by `train_on_batch`
         self._columns = Columns()
         self._by_thread = threading.local()  # what `predict` keeps for few rows
 
@@ -233,12 +233,6 @@ class Sequential:
                 f"on; adapt it to these: model.layers[0].adapt(X[{list(known)!r}])"
             )
         return Columns(known or adapted)
-
-    def _keep_names(self, columns: Columns) -> None:
-        """Those of rows that training begins with; the Normalization then puts others right."""
-        self._columns, layer = columns, self._normalization
-        if layer is not None and layer.feature_names is None:
-            layer.feature_names = columns.names
 
     @property
     def built(self) -> bool:
@@ -500,7 +494,7 @@ class Sequential:
             return self._train(plan, rows, callbacks)
         finally:
             self._fitting = False
-            self._disturb()  # callbacks may have made what the weights have left behind
+            self._forget_single_steps()  # callbacks may have made what the weights have left behind
 
     def _train(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
         """Check all that is left to check, then train in the optimiser's way."""
@@ -514,9 +508,9 @@ class Sequential:
         history = new_history(plan, source, numbers)
         self._introduce(callbacks, history.params)
         tell(callbacks, "check")
-        self._disturb()
+        self._forget_single_steps()
         self.build(first.n_features)
-        self._keep_names(columns)
+        self._columns = columns
         self.stop_training = False
         descent = self._descent(first, size, plan.threads, plan.seed)
         fit = Fit(self, descent, source, plan, self._metrics, validation, callbacks, history)
@@ -563,8 +557,9 @@ class Sequential:
         TypeError, ValueError
             If the model is not compiled, or X, y do not fit it. The model is then as it was.
         Diverged
-            A FloatingPointError, if loss or weights are no longer finite. The model goes back to
-            finite weights, and what the optimiser kept with them, of at most 64 steps before.
+            A FloatingPointError, if the loss, weights, or what the optimiser keeps for them, are no
+            longer finite. The model goes back to those before the call or, of single rows and large
+            networks, at most 64 steps before.
 
         Examples
         --------
@@ -583,20 +578,25 @@ class Sequential:
         data = self._inputs(columns).data(X, np.atleast_1d(y), sample_weight)
         self._check_optimizer("minibatch")
         self.build(data.n_features)
-        self._keep_names(columns)
+        self._columns = columns
         self._pass = None
         descent = self._batch_descent(data)
         try:
             scores = train_batch(descent, self._steps_watch(), self._metrics)
         finally:
             descent.release()
+        self._batch = descent
         return self._as_asked(scores, return_dict)
 
     def _batch_descent(self, data: Data) -> Descent:
-        """What `train_on_batch` keeps between calls: the memory for batches of as many rows."""
-        if self._batch is None:
-            self._batch = self._descent(data, data.n_rows, None)
-        descent = self._batch
+        """What the last `train_on_batch` has left for a batch of the same shape, or a new one.
+
+        It is taken away while it is in use: another thread, or a call within the call, makes its
+        own.
+        """
+        descent, self._batch = self._batch, None
+        if descent is None or descent.state is not self._state or not descent.serves(data):
+            return self._descent(data, data.n_rows, None)
         descent.take(data)
         descent.seed, descent.team = self.seed, descent.team_for(None, data.n_rows)
         return descent
@@ -790,7 +790,7 @@ class Sequential:
                 f"model.stop_training = True"
             )
 
-    def _disturb(self) -> None:
+    def _forget_single_steps(self) -> None:
         """Drop what single steps keep of the weights, which are about to change otherwise."""
         self._replace()
 
@@ -1282,7 +1282,7 @@ class Sequential:
         flat = network.new_gradient()  # beside the old ones, from which the new may be views
         for (name, view), values in zip(network.views(flat).items(), weights, strict=True):
             view[...] = layer_weights(name, values, view.shape, self.dtype)
-        self._disturb()
+        self._forget_single_steps()
         if self._state is not None and self._optimizer.use_ema:
             self._state.slots[-1] = flat  # an average of others would replace them
         network.parameters[:] = flat
@@ -1294,7 +1294,7 @@ class Sequential:
         one, or before the first step, nothing happens.
         """
         if self._network is not None and self._state is not None:
-            self._disturb()
+            self._forget_single_steps()
             adopt_average(self._network, self._optimizer, self._state)
 
     def summary(self) -> None:
@@ -1489,7 +1489,7 @@ def _restore_columns(model: Sequential, names: Any, n_features: int | None) -> N
     are_text = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     if not are_text or n_features not in (None, len(names)):
         raise ValueError(f"feature_names={names!r} are not those of {n_features} columns")
-    model._keep_names(Columns(names))
+    model._columns = Columns(names)
 
 
 def _named(network: Network, flat: Array) -> dict[str, Array]:

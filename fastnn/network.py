@@ -399,10 +399,13 @@ class Network:
         return twin
 
     def apart(self, data: Data) -> Data:
-        """The same rows, copied if they are views of weights, which training moves."""
-        if np.may_share_memory(data.X, self.parameters):
-            return data._replace(X=data.X.copy())
-        return data
+        """The same rows; copied is what shares memory with the weights, which training moves."""
+        X, x_type, *rest = data
+        arrays = [
+            array.copy() if np.may_share_memory(array, self.parameters) else array
+            for array in (X, *rest)
+        ]
+        return Data(arrays[0], x_type, *arrays[1:])
 
     def predict(self, X: Features, team: Team = ALONE, out: Array | None = None) -> Array:
         """The outputs, shape (n_rows, n_outputs), in `out` if that is given."""

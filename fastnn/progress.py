@@ -48,7 +48,7 @@ class Progress(Callback):
     >>> callback = Progress(lines=10)
     """
 
-    of_a_fit = *Callback.of_a_fit, "_display"
+    _of_a_fit = *Callback._of_a_fit, "_display"
 
     def __init__(self, lines: int | None = None) -> None:
         self._lines = None if lines is None else whole_number("lines", lines, minimum=1)

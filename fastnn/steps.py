@@ -24,8 +24,7 @@ def apply_gradient(
     steps = optimizer.steps(state.step, 1)
     try:
         network.core.update(network.table, network.parameters, gradient, steps, *rule)
-        watch.check_all(when)
-        watch.keep_after_step(when)
+        watch.keep_after_step(0, when)
     except BaseException:
         watch.settle()
         raise

@@ -268,7 +268,7 @@ def train_batch(
             for piece in epoch_slices(descent, None, descent.data.n_rows):
                 watch.check(piece.loss, when, moved=piece.moved)
                 means.add(piece, descent.data)
-        watch.keep_after_step(when)
+        watch.keep_after_step(descent.data.n_rows, when)
     except BaseException:
         watch.settle()
         raise

@@ -100,13 +100,15 @@ cdef enum:
 
 cdef void keep(const Kept* k) noexcept nogil:
     memcpy(k.numbers, k.parameters, k.n_parameters * sizeof(real))
-    memcpy(k.numbers + k.n_parameters, k.slots, k.n_slots * sizeof(real))
+    if k.n_slots:
+        memcpy(k.numbers + k.n_parameters, k.slots, k.n_slots * sizeof(real))
     k.kept_counts[0] = k.counts[0]
 
 
 cdef void go_back(const Kept* k) noexcept nogil:
     memcpy(k.parameters, k.numbers, k.n_parameters * sizeof(real))
-    memcpy(k.slots, k.numbers + k.n_parameters, k.n_slots * sizeof(real))
+    if k.n_slots:
+        memcpy(k.slots, k.numbers + k.n_parameters, k.n_slots * sizeof(real))
     k.counts[0] = k.kept_counts[0]
 
 
@@ -121,17 +123,17 @@ cdef struct OneRow:
 
 
 cdef double learn_row(OneRow* one) noexcept nogil:
-    """The loss before the update, infinity if it or the weights are not finite"""
+    """The loss before the update, infinity if it, or weights or slots, are not finite"""
     cdef Kept* kept = &one.kept
     cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.steps, 0)
-    cdef bint is_due = kept.counts.made - kept.kept_counts.made >= KEPT_EVERY
-    cdef bint finite = loss - loss == 0 and are_finite(kept.parameters, kept.n_parameters)
-    if is_due and finite:
-        finite = are_finite(kept.slots, kept.n_slots)
-    if not finite:
+    if (
+        loss - loss != 0
+        or not are_finite(kept.parameters, kept.n_parameters)
+        or not are_finite(kept.slots, kept.n_slots)
+    ):
         go_back(kept)
         return INFINITY
-    if is_due:
+    if kept.counts.made - kept.kept_counts.made >= KEPT_EVERY:
         keep(kept)
     return loss
 
