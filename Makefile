@@ -11,7 +11,7 @@ EXTRAS_bench := bench
 EXTRAS_docs := docs plot sklearn
 EXTRAS_wheel := package
 
-.PHONY: demo test check bench roofline safe sanitize docs wheel annotate build compile clean
+.PHONY: demo test check bench roofline safe sanitize sanitize-threads docs wheel annotate build compile clean
 .NOTPARALLEL:  # pip must not run twice at once in one environment; the compilation is parallel by itself
 
 demo: .venv/demo.stamp build  ## train the reference network in all three modes on real data
@@ -46,6 +46,15 @@ sanitize: .venv/test.stamp
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/sanitized/lib \
 	$(BIN)/pytest tests/test_core.py tests/test_descent.py tests/test_exact_losses.py tests/test_losses.py tests/test_online.py tests/test_optimizers.py tests/test_passes.py tests/test_paths.py tests/test_short_ways.py tests/test_state.py tests/test_threads.py tests/test_validation.py
+
+# A fourth build under ThreadSanitizer, which does not follow forks. It ends with 66 if it has written
+# a report; CPython and NumPy are not built with it, and need nothing suppressed.
+RACES := -g -O1 -fsanitize=thread
+sanitize-threads: .venv/test.stamp  ## runs the tests of threads under ThreadSanitizer
+	CFLAGS="$(RACES)" LDFLAGS="$(RACES)" $(BIN)/python setup.py -q build --build-lib build/races/lib --build-temp build/races/temp
+	LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)" TSAN_OPTIONS="log_path=build/races/report" \
+	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/races/lib \
+	$(BIN)/pytest tests/test_threads.py -k "not forked"
 
 docs: .venv/docs.stamp build  ## the documentation, into docs/_build
 	$(BIN)/sphinx-build -q -W docs docs/_build

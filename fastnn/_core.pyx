@@ -563,3 +563,36 @@ def isa_level():
 def build_info():
     """The compiler, the bytes of a vector and the bytes of a number in this build."""
     return COMPILER.decode(), WIDTH * sizeof(real), sizeof(real)
+
+
+# ---- the life of a team ------------------------------------------------------------------------
+#
+# The handler of a signal may raise between any two steps of a Python function, before the first one
+# too. Here it may not, only in what is called from here.
+
+def opens(lock, int patience):
+    """Wait for another thread to open a lock, `patience` milliseconds at most; whether it has.
+
+    Many short waits: a process that is stopped meanwhile loses only one of them.
+    """
+    for _ in range(patience):
+        if lock.acquire(timeout=0.001):
+            lock.release()
+            return True
+    return False
+
+
+def close_team(team, *error):
+    """Call `team._dismiss()` until no exception interrupts it; then raise the last of them.
+
+    This is the `__exit__` of a team: helpers end, whatever strikes the caller and however often.
+    """
+    interruption = None
+    for _ in range(100_000):  # more than any storm of signals; an end all the same
+        try:
+            team._dismiss()
+            break
+        except BaseException as exception:
+            interruption = exception
+    if interruption is not None:
+        raise interruption

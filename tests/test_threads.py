@@ -1,5 +1,6 @@
 """Any number of threads gives the same bits; how many run; how a team ends, whatever happens."""
 
+import _thread
 import gc
 import itertools
 import os
@@ -7,7 +8,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,7 +101,9 @@ def test_any_activation_and_loss_with_sample_weights(build, hidden, loss, output
 
 @each_fast_build
 @pytest.mark.parametrize(
-    "sizes", [(1, 1), (3, 8, 8, 1), (17, 16, 1), (130, 66, 10), (50, 257), (20, 130, 200, 7)]
+    "sizes",
+    [(1, 1), (3, 8, 8, 1), (17, 16, 1), (130, 66, 10), (50, 257), (20, 130, 200, 7)]
+    + [(40, 16, 16), (90, 3, 40, 2, 6)],
 )
 @pytest.mark.parametrize("n_rows", [1, 2, 5, 31, 259])
 def test_any_width_and_number_of_rows(build, sizes, n_rows):
@@ -233,7 +238,9 @@ def interrupting(call, when, n_calls):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("place", ["start", "put", "partial", "join", "run", "_abort", "_dismiss"])
+@pytest.mark.parametrize(
+    "place", ["start_new_thread", "put", "partial", "opens", "run", "_abort", "_dismiss"]
+)
 @pytest.mark.parametrize("n_calls", [1, 2, 3])
 def test_an_interrupt_while_the_team_starts_works_or_ends(
     place, when, n_calls, three_threads, monkeypatch
@@ -242,24 +249,12 @@ def test_an_interrupt_while_the_team_starts_works_or_ends(
         def put(self, job):
             put(super().put, job)
 
-    class ThreadToInterrupt(threading.Thread):
-        def start(self):
-            start(super().start)
-
-        def join(self, timeout=None):
-            join(super().join)
-
-    def only(name):
-        plain = lambda call, *arguments: call(*arguments)  # noqa: E731
-        return interrupting(plain, when, n_calls) if place == name else plain
-
-    put, start, join = only("put"), only("start"), only("join")
-    monkeypatch.setattr(_team, "SimpleQueue", Queue)
-    monkeypatch.setattr(_team, "Thread", ThreadToInterrupt)
-    if place == "partial":
-        monkeypatch.setattr(_team, place, interrupting(_team.partial, when, n_calls))
-    elif place in ("run", "_abort", "_dismiss"):
-        monkeypatch.setattr(Team, place, interrupting(getattr(Team, place), when, n_calls))
+    if place == "put":
+        put = interrupting(lambda call, job: call(job), when, n_calls)
+        monkeypatch.setattr(_team, "SimpleQueue", Queue)
+    else:
+        owner = _team if hasattr(_team, place) else Team
+        monkeypatch.setattr(owner, place, interrupting(getattr(owner, place), when, n_calls))
     model = new_model()
     try:
         model.fit(X, Y, epochs=5)
@@ -267,7 +262,7 @@ def test_an_interrupt_while_the_team_starts_works_or_ends(
         pass
     else:
         assert n_calls > 1
-        assert place in ("start", "join", "_abort", "_dismiss")  # these are called less often
+        assert place in ("start_new_thread", "_abort", "_dismiss")  # these are called less often
     monkeypatch.undo()
     assert [t.name for t in threading.enumerate() if "fastnn" in t.name] == []
     assert_usable(model)
@@ -300,18 +295,101 @@ def test_an_exception_in_a_callback_ends_the_team(three_threads):
     assert_usable(model)
 
 
-def test_where_no_thread_can_start_the_caller_works_alone(three_threads, monkeypatch):
-    class NoThread(threading.Thread):
-        def start(self):
-            raise RuntimeError("can't start new thread")
+def fail_to_start(call, arguments):
+    raise RuntimeError("can't start new thread")
 
+
+def lack_memory(call, arguments):
+    raise MemoryError
+
+
+def die_at_once(call, arguments):
+    """As a thread does that has no memory for its first call."""
+
+
+def begin_late(call, arguments):
+    def later():
+        time.sleep(0.2)
+        call(*arguments)
+        ended.release()
+
+    _thread.start_new_thread(later, ())
+
+
+ended = threading.Semaphore(0)
+
+
+@pytest.mark.parametrize("start", [fail_to_start, lack_memory, die_at_once, begin_late])
+def test_where_no_thread_begins_the_caller_works_alone(start, three_threads, monkeypatch):
     model, other = new_model(), new_model()
     other.fit(X, Y)
-    monkeypatch.setattr(_team, "Thread", NoThread)
+    monkeypatch.setattr(_team, "start_new_thread", start)
+    monkeypatch.setattr(_team, "PATIENCE", 5)
     model.fit(X, Y)
     assert three_threads == [3, 1]
     for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    if start is begin_late:
+        assert all(ended.acquire(timeout=20) for _ in range(2))
+
+
+def test_a_team_that_failed_in_a_run_works_alone():
+    def failing(member=0, size=1, words=None):
+        if size > 1:
+            raise LookupError
+        return 7.0
+
+    with Team(3) as team:
+        with pytest.raises(LookupError):
+            team.run(failing)
+        assert team.run(failing) == 7
+
+
+class Struck(BaseException):
+    pass
+
+
+def striking(gaps):
+    """A trace function that raises in the team's own functions, each time after so many steps.
+
+    Not in `__enter__`, where the interpreter looks for signals only while `_open` runs. Also what
+    is left of the gaps.
+    """
+    left = list(gaps)
+
+    def trace(frame, event, argument):
+        if frame.f_code.co_filename != _team.__file__ or frame.f_code.co_name == "__enter__":
+            return None
+        frame.f_trace_opcodes = True
+        if left and event in ("call", "opcode"):
+            left[0] -= 1
+            if left[0] <= 0:
+                del left[0]
+                raise Struck
+        return trace
+
+    return trace, left
+
+
+@pytest.mark.parametrize("gaps", [(), (1,), (2, 2), (9,), (30, 1, 1), (60,)], ids=str)
+def test_exceptions_at_any_step_leave_no_thread(gaps, monkeypatch):
+    monkeypatch.setattr(_team, "PATIENCE", 100)
+    network = make_network(FASTEST[0], [5, 9, 2], ["relu", "linear"])
+    rows = features(make_rows(network, "mean_squared_error", 64)[0], network.dtype)
+    first, left, before = 0, [], sys.gettrace()
+    while len(left) <= len(gaps):  # until the first comes after the end
+        first += 1 + 2 * len(gaps)
+        trace, left = striking([first, *gaps])
+        sys.settrace(trace)
+        try:
+            with Team(3) as team:
+                network.predict(rows, team)
+        except Struck:
+            pass
+        finally:
+            sys.settrace(before)
+        assert threading.active_count() == 1, first
+    assert first > 100
 
 
 def test_a_closed_team_keeps_no_thread_and_no_data():
@@ -375,6 +453,79 @@ def test_ctrl_c_again_and_again(batch_size):
     )
     result = run_python(code)
     assert (result.stderr, result.stdout) == ("", "18\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="sends signals of POSIX")
+@pytest.mark.slow
+def test_storms_of_signals():
+    storm = Path(__file__).with_name("storm.py").read_text()
+    code = storm.replace("main(*map(int, sys.argv[1:]))", "main(100, 0)")
+    result = run_python(code)
+    assert (result.stderr, result.stdout) == ("", "100\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif("tsan" in os.environ.get("LD_PRELOAD", ""), reason="needs all addresses")
+def test_at_the_edge_of_memory_a_fit_ends():
+    """A thread is started on the stack of an earlier one, and has no memory to begin."""
+    code = (
+        LONG_FIT
+        + """
+    import resource
+    from fastnn import _team
+    _team.PATIENCE = 20
+    rows, fit = (X[:64], X[:64, 0] > 0), {"epochs": 2, "batch_size": 32, "threads": 3}
+    model.fit(*rows, **fit)
+    n_pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (n_pages * resource.getpagesize(), -1))
+    try:
+        model.fit(*rows, **fit)
+    except MemoryError:
+        pass
+    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    print(threading.active_count(), np.isfinite(model.fit(*rows, **fit).history["loss"]).all())
+    """
+    )
+    assert run_python(code).stdout == "1 True\n"
+
+
+def test_a_program_ends_while_a_thread_of_it_trains():
+    code = (
+        LONG_FIT
+        + """
+    y, begun = X[:, 0] > 0, threading.Event()
+    fit = {"epochs": 10**6, "batch_size": 64, "callbacks": [Begun()], "threads": 3}
+    threading.Thread(target=model.fit, args=(X, y), kwargs=fit, daemon=True).start()
+    begun.wait()
+    time.sleep(0.05)
+    """
+    ).replace(
+        "    y, begun",
+        """
+    from fastnn import Callback
+    class Begun(Callback):
+        def on_slice_end(self, n_rows, logs):
+            begun.set()
+    y, begun""",
+    )
+    result = run_python(code)
+    assert (result.stderr, result.returncode) == ("", 0)
+
+
+def test_a_callback_trains_and_predicts_with_a_team_of_its_own(three_threads):
+    class Nested(Callback):
+        def on_epoch_end(self, epoch, logs):
+            other = new_model(1)
+            other.fit(X, Y)
+            scores.append(other.predict(X).tobytes() + self.model.predict(X).tobytes())
+
+    weights, scores = [], []
+    for threads in (1, 3):
+        model = new_model()
+        model.fit(X, Y, epochs=2, callbacks=[Nested()], threads=threads)
+        weights.append([array.tobytes() for array in model.get_weights()])
+    assert weights[0] == weights[1]
+    assert scores[:2] == scores[2:]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

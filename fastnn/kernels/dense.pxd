@@ -147,7 +147,10 @@ cdef inline void transpose(
     const real* a, Py_ssize_t lda, Py_ssize_t m, Py_ssize_t n, real* b, Py_ssize_t ldb,
     Py_ssize_t padded,
 ) noexcept nogil:
-    """b := a^T, where a is (m, n) and b (n, m), with zeros up to the column `padded`"""
+    """b := a^T, where a is (m, n) and b (n, m), with zeros up to the column `padded`
+
+    Rows of a are read in whole vectors, b is written up to `padded`.
+    """
     cdef Py_ssize_t i = 0, j
     while lda >= WIDTH and i + WIDTH <= m:
         j = 0

@@ -18,6 +18,7 @@ cdef extern from "simd.h" nogil:
 
     vec load(const real* p) noexcept
     void store(real* p, vec v) noexcept
+    vec load_beside(const real* p, Py_ssize_t n) noexcept
     vec load_first(const real* p, Py_ssize_t n, real rest) noexcept
     void store_first(real* p, vec v, Py_ssize_t n) noexcept
     void prefetch(const real* p) noexcept

@@ -3,13 +3,14 @@
 Shapes: A (M, K), an element at A[i*sm + k*sk], so that a transposed A is only another pair of
 strides; B (K, N) and C (M, N), each row in one piece. Every element of A B is summed over
 k = 0 ... K-1 in this order, whatever the tile it falls into: neither the tile sizes nor the
-thread that computes it show in the bits. A load may run past the end of a row of B by less than a
-vector, so every array has that much room behind it; nothing is stored beyond column N.
+thread that computes it show in the bits. A load may run past the end of a row by less than a
+vector, so every array has that much room behind it. Nothing is stored beyond column N: behind the
+last row of C another thread may write, behind that of B none may.
 """
 
 from fastnn.kernels.simd cimport (
-    CACHE_LINE, TILE_VECTORS, WIDTH, anew, descended, load, not_negative, prefetch, real, spread,
-    store_first, vec, where_positive,
+    CACHE_LINE, TILE_VECTORS, WIDTH, anew, descended, load, load_beside, not_negative, prefetch,
+    real, spread, store_first, vec, where_positive,
 )
 
 cdef enum Epilogue:
@@ -35,20 +36,20 @@ cdef struct Product:
 
 
 cdef inline vec finished(
-    const Product* p, vec ab, const real* c, const real* bias, const real* guard,
+    const Product* p, vec ab, const real* c, const real* bias, const real* guard, Py_ssize_t n,
     Epilogue epilogue,
 ) noexcept nogil:
-    """What becomes of a vector of A B"""
+    """What becomes of a vector of A B, of which n numbers count"""
     if epilogue == PUT_BIASED:
         return ab + load(bias)
     if epilogue == PUT_BIASED_RELU:
         return not_negative(ab + load(bias))
     if epilogue == PUT_MASKED:
-        return where_positive(load(guard), ab)
+        return where_positive(load_beside(guard, n), ab)
     if epilogue == ADD:
-        return load(c) + ab
+        return load_beside(c, n) + ab
     if epilogue == DESCEND:
-        return descended(load(c), p.rate, ab)
+        return descended(load_beside(c, n), p.rate, ab)
     return ab
 
 
@@ -65,7 +66,8 @@ cdef inline void finish_row(
     cdef vec c
     for v in range(vectors):
         c = finished(
-            p, ab[v], C + v * WIDTH, bias + v * WIDTH, guard + v * WIDTH, epilogue
+            p, ab[v], C + v * WIDTH, bias + v * WIDTH, guard + v * WIDTH,
+            left if v == vectors - 1 else WIDTH, epilogue,
         )
         store_first(C + v * WIDTH, c, left if v == vectors - 1 else WIDTH)
 

@@ -175,6 +175,7 @@ cdef Network point_network(
     net.weights = net.targets + block * min(net.output.stride, ACROSS)
     net.deltas = net.weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
+    net.transposed += LINE  # a load of deltas may run past their end; here another member may write
     net.me = me
     return net
 

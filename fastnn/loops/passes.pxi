@@ -19,7 +19,7 @@ from fastnn.kernels.dropout cimport drop, row_key
 from fastnn.kernels.losses cimport is_fused, loss_delta, loss_value
 from fastnn.kernels.narrow cimport whole_vectors
 from fastnn.kernels.rows cimport gather
-from fastnn.kernels.simd cimport real
+from fastnn.kernels.simd cimport WIDTH, real
 from fastnn.kernels.single cimport forward_single, go_singly
 from fastnn.kernels.team cimport share_begin, share_end, wait
 from fastnn.kernels.tiles cimport ADD, Epilogue, Product
@@ -266,6 +266,8 @@ cdef inline void output_delta_across(
     cdef const Layer* layer = net.output
     cdef const real* a = activations(net, layer)
     cdef real* dz = net.output_z
+    cdef real* row
+    cdef Py_ssize_t j, r, whole = (last - first) // WIDTH * WIDTH
     deltas_across(
         data.loss, a, net.targets, net.weights, <real>scale, dz, layer.n_out, net.block, first,
         last,
@@ -275,9 +277,13 @@ cdef inline void output_delta_across(
             <Activation>layer.activation, kept(net, layer), dz, layer.n_out, net.block, first, last
         )
     transpose(
-        dz + first, net.block, layer.n_out, last - first,
-        delta(net, layer) + first * layer.stride, layer.stride, layer.stride,
+        dz + first, net.block, layer.n_out, whole, delta(net, layer) + first * layer.stride,
+        layer.stride, layer.stride,
     )
+    for r in range(first + whole, last):  # one by one: next to them another member writes
+        for j in range(layer.stride):
+            row = delta(net, layer) + r * layer.stride
+            row[j] = dz[j * net.block + r] if j < layer.n_out else 0
 
 
 cdef void take_output_gradient(
@@ -317,9 +323,18 @@ cdef void hand_out(
         drop_rows(net, data, layer, 0, 0, m, dx, dx)
 
 
-cdef inline bint keeps_weights(const Layer* layer, Py_ssize_t m) noexcept nogil:
+cdef inline Py_ssize_t panel(const Network* net, Py_ssize_t m) noexcept nogil:
+    """Room for a member's share of m rows that lie across, in vectors that are its own"""
+    cdef Py_ssize_t units = (m + ROWS - 1) // ROWS
+    return whole_vectors(min(m, (units + net.me.size - 1) // net.me.size * ROWS))
+
+
+cdef inline bint keeps_weights(
+    const Network* net, const Layer* layer, Py_ssize_t m
+) noexcept nogil:
     """Whether m rows of dz and dx are quicker transposed than W is"""
-    return 2 * whole_vectors(m) * (layer.n_in + layer.n_out) <= layer.n_in * layer.n_out
+    cdef Py_ssize_t width = net.me.size * panel(net, m)
+    return 2 * width * (layer.n_in + layer.n_out) <= layer.n_in * layer.n_out
 
 
 cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
@@ -334,7 +349,7 @@ cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
         return
     while layer != net.output:
         layer += 1
-        if not keeps_weights(layer, m):
+        if not keeps_weights(net, layer, m):
             first = share_begin(&net.me, layer.n_in, LINE)
             last = share_end(&net.me, layer.n_in, LINE)
             transpose(
@@ -358,7 +373,7 @@ cdef void backward_rows(
         transposed += layer.n_out * layer.in_stride
     while layer != net.layers:
         transposed -= layer.n_out * layer.in_stride
-        if keeps_weights(layer, m):
+        if keeps_weights(net, layer, m):
             hand_down_transposed(net, layer, transposed, first, last, m)
         else:
             hand_down(net, layer, transposed, first, last)
@@ -392,9 +407,9 @@ cdef void hand_down_transposed(
     Py_ssize_t m,
 ) noexcept nogil:
     """The same to the last bit as (W dz^T)^T: few rows, so W stays as it is"""
-    cdef Py_ssize_t stride = whole_vectors(m)
-    cdef real* dz_transposed = scratch + first
-    cdef real* dx_transposed = scratch + layer.n_out * stride + first
+    cdef Py_ssize_t stride = panel(net, m)
+    cdef real* dz_transposed = scratch + net.me.number * stride * (layer.n_in + layer.n_out)
+    cdef real* dx_transposed = dz_transposed + layer.n_out * stride
     cdef const real* dz = delta(net, layer) + first * layer.stride
     cdef real* da_below = delta(net, layer - 1) + first * layer.in_stride
     cdef const real* below = kept(net, layer - 1) + first * layer.in_stride

@@ -194,4 +194,4 @@ cdef Py_ssize_t network_length(
     block = whole_lines(block)
     if stochastic:
         rest = samples_length(layers, n, block)
-    return block * (LOSS_LENGTH + row) + rest
+    return block * (LOSS_LENGTH + row) + LINE + rest
