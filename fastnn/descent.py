@@ -44,10 +44,13 @@ class Descent:
 
     _step_work: float = field(init=False, repr=False)  # for each weight
     made_for: tuple[int, ...] = field(init=False, repr=False)  # see `_shape_of`
+    _given: Data = field(
+        init=False, repr=False
+    )  # `data` before what is a view of weights is copied
     _normalization_table: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.data, self.made_for = self.network.apart(self.data), _shape_of(self.data)
+        self._keep(self.data)
         self._normalization_table = self.network.normalization_table
         self.gradient = self.network.new_gradient()
         self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
@@ -55,14 +58,17 @@ class Descent:
 
     def take(self, data: Data) -> None:
         """Go on with these rows. The memory for others serves if they are as many."""
-        if data is self.data:
+        if data is self._given:
             return
         made_of = ["path", "sample_arguments"]  # the rows; and of how many there are:
         if data.n_rows != self.made_for[0]:
             made_of += ["batch_arguments", "_predictions"]
         for name in made_of:
             self.__dict__.pop(name, None)
-        self.data, self.made_for = self.network.apart(data), _shape_of(data)
+        self._keep(data)
+
+    def _keep(self, data: Data) -> None:
+        self._given, self.data, self.made_for = data, self.network.apart(data), _shape_of(data)
 
     def serves(self, data: Data) -> bool:
         """Whether its memory is made for such rows, and for the normalization as it is now."""
@@ -71,7 +77,7 @@ class Descent:
 
     def release(self) -> None:
         """Let go of the rows; the memory for as many others stays."""
-        self.data = Data(
+        self.data = self._given = Data(
             self.data.X[:0].copy(), self.data.x_type, self.data.y[:0].copy(), np.empty(0)
         )
 
