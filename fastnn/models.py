@@ -494,7 +494,7 @@ class Sequential:
             return self._train(plan, rows, callbacks)
         finally:
             self._fitting = False
-            self._forget_single_steps()  # callbacks may have made what the weights have left behind
+            self._forget_single_steps()  # a callback may have made single steps within the fit
 
     def _train(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
         """Check all that is left to check, then train in the optimiser's way."""
@@ -586,7 +586,7 @@ class Sequential:
         finally:
             descent.release()
         self._batch = descent
-        return self._as_asked(scores, return_dict)
+        return self._in_keras_form(scores, return_dict)
 
     def _batch_descent(self, data: Data) -> Descent:
         """What the last `train_on_batch` has left for a batch of the same shape, or a new one.
@@ -651,7 +651,7 @@ class Sequential:
         """
         y = np.atleast_1d(y)
         scores = self.evaluate(X, y, sample_weight=sample_weight, return_dict=True)
-        return self._as_asked(scores, return_dict)
+        return self._in_keras_form(scores, return_dict)
 
     def predict_on_batch(self, X: ArrayLike) -> Array:
         """The outputs for every row of X: `predict`, by Keras's other name.
@@ -821,7 +821,7 @@ class Sequential:
         self._introduce(new, {"samples": n_rows, "verbose": 0})
         return checked
 
-    def _as_asked(
+    def _in_keras_form(
         self, scores: dict[str, float], as_dict: bool
     ) -> float | list[float] | dict[str, float]:
         """Loss and metrics as Keras returns them."""
@@ -1072,7 +1072,7 @@ class Sequential:
             raise FloatingPointError(
                 f"the loss is {scores['loss']}: weights, features or targets are huge; scale them"
             )
-        return self._as_asked(scores, return_dict)
+        return self._in_keras_form(scores, return_dict)
 
     def gradient(
         self,

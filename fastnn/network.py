@@ -221,7 +221,7 @@ class Network:
         return max(min(int(most), SLICE_ROWS), 1)
 
     def _slice_rows(self) -> int:
-        """The same of rows that do not move the weights; a number of whole blocks."""
+        """How many rows a slice covers if they do not move the weights: whole blocks."""
         rows = self.slice_rows_for(0)
         unit = BLOCK if rows >= BLOCK else SMALL_BLOCK
         return max(rows // unit, 1) * unit

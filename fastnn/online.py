@@ -1,4 +1,6 @@
-"""Single rows to learn, and few rows to predict, as they arrive: the core gets once what stays.
+"""Single rows to learn, and few rows to predict, as they arrive.
+
+The core is given once what stays the same from call to call.
 
 A row to learn takes the path that needs no next row, "listed", or "fused" where every step moves
 all weights.

@@ -41,7 +41,7 @@ def follow_cost(
     kept = parameters.copy()
     # Not np.dot, whose bits depend on the number of BLAS's threads.
     slope = float(np.multiply(direction, gradient, dtype=np.float64).sum())
-    rate, lowered = min(2 * state.rate, sys.float_info.max), False  # infinity would stay so
+    rate, lowered = min(2 * state.rate, sys.float_info.max), False  # not infinite
     try:
         while not lowered and rate * slope > ROUNDING * abs(before):
             parameters[:] = kept - rate * direction

@@ -20,7 +20,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.sources import Source
 from fastnn.steps import adopt_average
 
-SHORTEST = 1e-9  # seconds that an epoch counts as, of a coarse clock that has not moved
+SHORTEST = 1e-9  # seconds: a coarse clock may show none at all for a short epoch
 MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
 
 
