@@ -24,13 +24,14 @@ from fastnn._validation import Array
 BLOCK_BYTES = 1 << 20
 SHOWN_NAMES = 20  # how many columns or labels an error lists
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-INTEGER = re.compile(r"[+-]?[0-9]+")
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 DOTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?")  # 1.234,56
 COMMAS_AND_DOT = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")  # 1,234.56
 MINUS_SIGNS = "\u2212\u2010\u2011\u2012\u2013"  # beside "-": the minus sign, hyphens, a dash
+MISSING = ("", "nan", "na", "n/a", "null", "none", "?", "-")  # what stands for a number in a row
 SPACES = " \t\n\r\v\f"  # what is cut off around a cell
 DELIMITERS = {",": '","', ";": '";"', "\t": "tab", "|": '"|"'}  # as a shell takes them
+QUOTE = b'"'
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 OTHER_FORMATS = {  # by their first bytes
     b"\xff\xfe": "UTF-16 text",
@@ -229,18 +230,23 @@ def _rows_of(block: bytes, delimiter: str) -> list[bytes]:
     return [block[i:j] for i, j in pairwise([0, *ends, len(block)]) if i < j]
 
 
-def _hides_rows(row: bytes, delimiter: str, width: int) -> bool:
+def _hides_rows(row: bytes, delimiter: str, width: int, numeric: Sequence[int]) -> bool:
     """Whether a row, with line ends in quotation marks, looks like several rows of the table.
 
-    So it does if each of its lines has a field for every column, and a number wherever the first
-    line has one.
+    So it does if a line behind the first has a field for every column, and numbers in the columns
+    `numeric`, where some may be missing but not all. A text without delimiters hides no row.
     """
-    lines = [line.decode(errors="replace") for line in row.splitlines() if line]
-    cells = [[cell.strip(SPACES) for cell in line.split(delimiter)] for line in lines]
-    if len(cells) < 2 or any(len(line) != width for line in cells):
+    quoted = [token[0] for token in re.finditer(_token(delimiter), row) if token[1] is not None]
+    if not any(delimiter.encode() in text and len(text.splitlines()) > 1 for text in quoted):
         return False
-    numeric = [column for column, cell in enumerate(cells[0]) if NUMBER.fullmatch(cell)]
-    return all(NUMBER.fullmatch(line[column]) for line in cells[1:] for column in numeric)
+    for line in row.splitlines()[1:]:
+        fields = line.decode(errors="replace").split(delimiter)
+        if len(fields) >= width:
+            cells = [fields[column].strip(SPACES + '"') for column in numeric]
+            numbers = [cell for cell in cells if NUMBER.fullmatch(cell)]
+            if numbers and all(cell in numbers or cell.lower() in MISSING for cell in cells):
+                return True
+    return False
 
 
 # ---- the header -------------------------------------------------------------------------------
@@ -405,14 +411,16 @@ class _Content:
 
     def _count_lines(self, block: bytes, n_rows: int) -> None:
         """Raise if quotation marks hide rows: if there are more lines than rows, and they do."""
-        if b'"' not in block or n_rows >= max(block.count(b"\n"), block.count(b"\r")):
+        if b'"' not in block or n_rows >= len(block.splitlines()):
             return
+        numeric = [self._header.index(name) for name in self._features]
         for row in _rows_of(block, self._delimiter):
-            if _hides_rows(row, self._delimiter, len(self._header)):
-                beginning = row[row.index(b'"') :]
+            if _hides_rows(row, self._delimiter, len(self._header), numeric):
                 n_lines = len(row.splitlines())
+                problem = f"takes {n_lines} lines for one row, of which some look like rows"
                 raise _RowError(
-                    _stray_mark(f"takes {n_lines} lines that look like rows for one", beginning)
+                    f"{_stray_mark(problem, row[row.index(QUOTE) :])}; if the lines are one text, "
+                    f"write it in one line"
                 )
 
 

@@ -328,7 +328,7 @@ def test_a_quotation_mark_that_stays_open(read, monkeypatch):
         ('1,"no', "2,yes\n", "is opened and never closed"),
         ('"1,no', "2,yes\n", "is opened and never closed"),
         ('1,"no', '2,"yes"\n', "closes in the middle of a field"),
-        ('1,"no', '2,yes"\n', "takes 21 lines that look like rows for one"),
+        ('1,"no', '2,yes"\n', "takes 21 lines for one row, of which some look like rows"),
         ('1,"no"x', "2,yes\n", "closes in the middle of a field"),
     ],
 )
@@ -337,6 +337,27 @@ def test_quotation_marks_that_hide_rows(read, row, rest, problem):
     message = refusal(read, content, target="t")
     assert message.startswith("row 8 (the header not counted) cannot be read: a quotation mark ")
     assert problem in message and 'write "" for one' in message
+
+
+@pytest.mark.parametrize("hidden", ["2,,b", "2,nan,b", "2,3,b,", "# x\n2,3,b", "2,3,b"])
+@pytest.mark.parametrize("rest", ["", "\n5,6,d\n7,8,e\n"])
+def test_a_single_line_that_looks_like_a_row_is_refused(read, hidden, rest):
+    with pytest.raises(ValueError, match="look like rows.* write it in one line"):
+        read(f'f,g,t\n1,2,"a\n{hidden}\nc"{rest}', target="t")
+
+
+def test_columns_of_text_beside_do_not_hide_rows(read):
+    content = 'a,b,note,extra\n1,0.5,"5 inch,7\n2,0.6,x,\n3,0.7,screen 6",8\n4,1,y,9\n'
+    with pytest.raises(ValueError, match="takes 3 lines for one row"):
+        read(content, features=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "row", ['1,2,"a\n3\n"', '"5\n6",1,2', '1,2,"Dear, sir\nyours, he"', '1,2,"a\n\nb, c, d"']
+)
+def test_text_of_several_lines_is_taken(read, row):
+    features = ["g"] if row.startswith('"') else ["f", "g"]
+    assert len(read(f"f,g,t\n{row}\n3,4,b\n", features=features, target="t").X) == 2
 
 
 @pytest.mark.parametrize(
