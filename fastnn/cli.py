@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from fastnn import __version__
 from fastnn.commands import (
     INTERRUPTED,
+    MANY_LABELS,
     RECIPES,
     evaluate,
     predict,
@@ -159,7 +160,8 @@ TRAIN_OPTIONS: dict[str, dict[str, Any]] = {
     "target": {"required": True, "metavar": "NAME", "help": "the column to predict"},
     "task": {
         "choices": ["classification", "regression"],
-        "help": "what the target is (default: classification if it holds text or whole numbers)",
+        "help": "what the target is (default: classification if it holds text, or at most "
+        f"{MANY_LABELS} different whole numbers)",
     },
     "hidden": {
         "type": _widths,
@@ -224,12 +226,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 2 after an error, 130 after Ctrl-C."""
     try:
         _prepare_output()
-        try:
-            return _run(argv)
-        finally:
-            sys.stdout.flush()  # here, where a full disk is an error like others
+        code = _run(argv)
+        sys.stdout.flush()  # here, where a full disk is an error like others
+        return code
     except KeyboardInterrupt:
         print("fastnn: interrupted", file=sys.stderr)
+        _give_up_output()
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has enough of it, such as `| head`
         _give_up_output()
@@ -251,6 +253,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _prepare_output() -> None:
+    if sys.stderr is None:  # closed; `print` would turn to standard output
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
     if sys.stdout is None:
         raise ValueError("standard output is closed; send it somewhere, such as > result.txt")
     if isinstance(sys.stdout, io.TextIOWrapper):
