@@ -173,6 +173,8 @@ def _hold_out(share: float, seed: int, X: Array, y: Array) -> int:
 
 def _describe(problem: Problem) -> None:
     schema = problem.schema
+    for pair in tables.near_labels(schema.classes):
+        print(f"the labels {tables.listed(pair)} count as different ones; are they meant to?")
     counts = f"{len(problem.training.X):,} rows to train on, {len(problem.held_out.X):,} held out"
     if schema.task == "regression":
         aim = "regression; progress shows the loss in units of the target's variance"
@@ -511,7 +513,7 @@ def _load(path: str) -> tuple[Sequential, Schema]:
         schema = Schema(**model.metadata)
         units = getattr(model.layers[-1], "units", 0)
         fits = _is_whole(schema) and units == schema.output()[0].units
-    except TypeError:
+    except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
         raise ValueError(
@@ -522,11 +524,22 @@ def _load(path: str) -> tuple[Sequential, Schema]:
 
 
 def _is_whole(schema: Schema) -> bool:
-    """Whether metadata of unknown origin holds what it should; other mistakes are TypeErrors."""
-    names = [schema.target, schema.task, schema.delimiter, *schema.features, *schema.classes]
-    numbers = math.isfinite(schema.target_mean) and math.isfinite(schema.target_deviation)
-    known = len(schema.delimiter) == 1 and (schema.task == "regression" or len(schema.classes) > 1)
-    return all(isinstance(name, str) for name in names) and numbers and known
+    """Whether metadata of unknown origin holds what it should.
+
+    Other mistakes are errors: TypeError, OverflowError, or ValueError of text that UTF-8 lacks.
+    """
+    lists = ([*schema.features, schema.target], schema.classes, [schema.task, schema.delimiter])
+    "".join(name for names in lists for name in names).encode()
+    return (
+        isinstance(schema.features, list)
+        and isinstance(schema.classes, list)
+        and all(len(set(names)) == len(names) for names in lists)
+        and len(schema.delimiter) == 1
+        and math.isfinite(schema.target_mean)
+        and math.isfinite(schema.target_deviation)
+        and schema.task in ("classification", "regression")
+        and (len(schema.classes) > 1 if schema.task == "classification" else not schema.classes)
+    )
 
 
 def predict(options: argparse.Namespace) -> int:

@@ -605,6 +605,13 @@ def test_targets_that_cannot_be_learned(fastnn_main, tmp_path, targets, options,
         (["--learning-rate", "-1"], "argument --learning-rate: got '-1'; expected a number from 0"),
         (["--learning-rate", "inf"], "argument --learning-rate: got 'inf'"),
         (["--learning-rate", "nan"], "argument --learning-rate: got 'nan'"),
+        (["--learning-rate", "1_0"], "argument --learning-rate: got '1_0'; expected a number"),
+        (["--learning-rate", "\u0663"], "argument --learning-rate: got '\u0663'"),
+        (["--epochs", "\u0663"], "argument --epochs: got '\u0663'; expected a whole number"),
+        (["--hidden", "\u0663,8"], "argument --hidden: got '\u0663,8'; expected the units"),
+        (["--out", ""], "argument --out: got ''; expected the name of a file"),
+        (["--plot", ""], "argument --plot: got ''; expected the name of a file"),
+        (["--hiden", "3"], "unrecognized arguments: --hiden 3; did you mean --hidden?"),
         (["--learning-rate", "x"], "argument --learning-rate: got 'x'"),
         (["--validation", "1"], "argument --validation: got '1'; expected a share"),
         (["--hidden", "16,0"], "argument --hidden: got '16,0'; expected the units"),
@@ -659,6 +666,41 @@ def test_a_picture_does_not_take_the_place_of_the_model(fastnn_main, two_classes
     options = ["--target", "y", "--out", "pl.npz", "--plot", "pl.png"]
     message = refusal(fastnn_main, "train", two_classes, *options)
     assert message == "--plot pl.png would overwrite pl.npz; take another name"
+
+
+def test_a_misspelled_command(fastnn_main):
+    assert refusal(fastnn_main, "trian", "x.csv").endswith("; did you mean train?")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_an_empty_name_of_a_table(fastnn_main, model, command):
+    message = refusal(fastnn_main, command, model, "")
+    assert message == "argument data.csv: got ''; expected the name of a file"
+
+
+def test_whole_numbers_with_a_point_are_labels(fastnn_main, tmp_path):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(20, 2)), ["1.0", "2.0"] * 10)
+    code, output, _ = fastnn_main("train", path, "--target", "y", "--epochs", "1")
+    assert code == 0
+    assert "2 classes: '1.0', '2.0'" in output
+
+
+def test_labels_that_hardly_differ_are_pointed_out(fastnn_main, tmp_path):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(20, 2)), ["yes", "Yes"] * 10)
+    _, output, _ = fastnn_main("train", path, "--target", "y", "--epochs", "1")
+    assert "the labels 'Yes', 'yes' count as different ones" in output
+
+
+def test_a_model_hardly_better_than_the_mean_is_called_so(numbers, capsys):
+    problem = commands._problem(
+        cli._parser().parse_args(["train", str(numbers), "--target", "y", "--task", "regression"])
+    )
+    rows, mean = problem.held_out.y, problem.schema.target_mean
+    loss = commands._root_mean_square(mean, rows) ** 2
+    for share, useless in ((0.995, True), (0.98, False)):
+        scores = {"loss": share * loss, "size": (share * loss) ** 0.5}
+        commands._warn_if_useless(commands.Run("batch", None, False, scores, scores), problem)
+        assert ("of no use" in capsys.readouterr().out) is useless
 
 
 def test_names_of_255_bytes(fastnn_main, two_classes, tmp_path):
@@ -946,6 +988,14 @@ def test_files_that_are_no_models(fastnn_main, two_classes, tmp_path):
         {"delimiter": ""},
         {"task": ["regression"]},
         {"unknown": 1},
+        {"features": "ab"},
+        {"features": ["x0", "x1", "x1"]},
+        {"features": ["x0", "x1", "y"]},
+        {"classes": {"no": 1, "yes": 2}},
+        {"classes": ["no", "no"]},
+        {"task": "regression"},
+        {"task": "other"},
+        {"target": "\ud800"},
     ],
     ids=str,
 )

@@ -32,6 +32,31 @@ def refusal(read, content, **settings):
     return message
 
 
+def test_labels_that_hardly_differ():
+    labels = ["1", "01", "2", "x", "X\u00a0", "y", "inf"]
+    assert tables.near_labels(labels) == [["1", "01"], ["x", "X\u00a0"]]
+
+
+def test_a_target_of_text_in_a_regression(read):
+    table = read("a,t\n1,x\n", target="t")
+    with pytest.raises(ValueError, match="'x', which is not a number; .*--task classification"):
+        tables.target_numbers(table)
+
+
+def test_an_empty_target_cell(read):
+    assert refusal(read, "a,t\n1,\n", target="t").endswith("is empty; fill it, or drop the row")
+
+
+def test_rows_without_the_target_that_they_are_judged_by(read):
+    message = refusal(read, "age,b\n1,2\n", features=["age", "b"], target="target")
+    assert "or use `fastnn predict`, which needs none" in message
+
+
+def test_a_missing_header_with_text(read):
+    message = refusal(read, "5.1,3.5,setosa\n4.9,3,setosa\n", target="species")
+    assert "is the header missing?" in message
+
+
 # ---- what is read -------------------------------------------------------------------------------
 
 
@@ -383,7 +408,9 @@ def test_lines_that_are_no_rows(read, row, expected):
         ("1\u202f234", "it holds NARROW NO-BREAK SPACE (U+202F), write 1234"),
         ("\u22125", "it holds MINUS SIGN (U+2212), write -5"),
         ("\u0663\u0664", "it holds ARABIC-INDIC DIGIT THREE (U+0663), write 34"),
-        ("5 %", "write 5"),
+        ("5 %", "write a share such as 0.05, or leave the percent sign out of every row"),
+        ("1 2", "write text as numbers, or leave the column out"),
+        ("1 234 567", "write 1234567"),
         ("$5", "write 5"),
         ("1.234,56", "write 1234.56"),
         ("1,234,567.8", "write 1234567.8"),
@@ -456,7 +483,7 @@ def test_long_lists_are_cut(read):
 
 def test_a_header_of_numbers_is_none(read):
     message = refusal(read, "1.5,2\n3,4\n", target="y")
-    assert "the first line holds numbers: put a line with the names" in message
+    assert "the first line holds numbers: is the header missing? Put a line with" in message
 
 
 def test_a_target_alone(read):
