@@ -2,7 +2,10 @@
 
 import sys
 
-from fastnn.cli import main
-
 if __name__ == "__main__":
+    try:
+        from fastnn.cli import main
+    except KeyboardInterrupt:  # while the modules are read
+        print("fastnn: interrupted", file=sys.stderr)
+        sys.exit(130)
     sys.exit(main())

@@ -1,18 +1,22 @@
 """The command line: its options, its help, and what it makes of errors."""
 
 import argparse
+import difflib
 import io
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastnn import __version__
+from fastnn import __version__, tables
 from fastnn.commands import (
     INTERRUPTED,
+    MANY_LABELS,
     RECIPES,
     evaluate,
     predict,
@@ -31,12 +35,28 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(2, f"fastnn: error: {_one_line(message)}\n")
+        self.exit(2, f"fastnn: error: {_one_line(message)}{self._near(message)}\n")
+
+    def _near(self, message: str) -> str:
+        """The option or command that was probably meant, for the end of a message."""
+        wrong = re.search(
+            r"COMMAND: invalid choice: '([^']+)'|unrecognized arguments: (-\S+)", message
+        )
+        subparsers = [one.choices for one in self._actions if isinstance(one.choices, dict)]
+        parsers = [self, *(parser for choices in subparsers for parser in choices.values())]
+        names = [*chain(*subparsers), *chain(*(one._option_string_actions for one in parsers))]
+        near = difflib.get_close_matches(wrong[1] or wrong[2], names, n=1) if wrong else []
+        return f"; did you mean {near[0]}?" if near else ""
 
 
 def _whole(example: int, minimum: int = 1) -> Callable[[str], int]:
     def convert(text: str) -> int:
-        if not (text.isdecimal() and len(text) <= MOST_DIGITS and int(text) >= minimum):
+        if not (
+            text.isascii()
+            and text.isdecimal()
+            and len(text) <= MOST_DIGITS
+            and int(text) >= minimum
+        ):
             raise argparse.ArgumentTypeError(
                 f"got {text!r}; expected a whole number of at least {minimum} and "
                 f"{MOST_DIGITS} digits at most, such as {example}"
@@ -47,10 +67,8 @@ def _whole(example: int, minimum: int = 1) -> Callable[[str], int]:
 
 
 def _real(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    """The number that a text spells as in a table; nan if it spells none."""
+    return float(text) if tables.NUMBER.fullmatch(text) else math.nan
 
 
 def _learning_rate(text: str) -> float:
@@ -69,11 +87,19 @@ def _share(text: str) -> float:
 
 def _widths(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and len(part) <= MOST_DIGITS and int(part) for part in parts):
+    if not (text.isascii() and all(map(str.isdecimal, parts))) or not all(
+        len(part) <= MOST_DIGITS and int(part) for part in parts
+    ):
         raise argparse.ArgumentTypeError(
             f"got {text!r}; expected the units of each hidden layer, such as 16,8"
         )
     return [int(part) for part in parts]
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("got ''; expected the name of a file")
+    return text
 
 
 def _delimiter(text: str) -> str:
@@ -96,7 +122,10 @@ def _parser() -> Parser:
     _add_train(commands)
     _add_command(commands, "predict", predict, "write predictions for the rows of a table")
     commands.choices["predict"].add_argument(
-        "--out", metavar="predictions.csv", help="the file to write (default: standard output)"
+        "--out",
+        type=_path,
+        metavar="predictions.csv",
+        help="the file to write (default: standard output)",
     )
     _add_command(
         commands, "evaluate", evaluate, "print how good a model is on a table with the target"
@@ -111,9 +140,12 @@ def _add_command(
 ) -> None:
     """A command that takes a model and a table."""
     command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-    command.add_argument("model", metavar="model.npz", help="what `fastnn train --out` wrote")
+    command.add_argument(
+        "model", type=_path, metavar="model.npz", help="what `fastnn train --out` wrote"
+    )
     command.add_argument(
         "table",
+        type=_path,
         metavar="data.csv",
         help="a table with the columns of the training, in any order; others are ignored",
     )
@@ -135,7 +167,9 @@ def _add_train(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    command.add_argument("table", metavar="data.csv", help="a UTF-8 CSV file with a header line")
+    command.add_argument(
+        "table", type=_path, metavar="data.csv", help="a UTF-8 CSV file with a header line"
+    )
     for name, settings in TRAIN_OPTIONS.items():
         command.add_argument(f"--{name}", **settings)
     command.set_defaults(run=train)
@@ -159,7 +193,8 @@ TRAIN_OPTIONS: dict[str, dict[str, Any]] = {
     "target": {"required": True, "metavar": "NAME", "help": "the column to predict"},
     "task": {
         "choices": ["classification", "regression"],
-        "help": "what the target is (default: classification if it holds text or whole numbers)",
+        "help": "what the target is (default: classification if it holds text, or at most "
+        f"{MANY_LABELS} different whole numbers)",
     },
     "hidden": {
         "type": _widths,
@@ -201,8 +236,12 @@ TRAIN_OPTIONS: dict[str, dict[str, Any]] = {
         "help": "decides the rows held out, the initial weights and the visiting order "
         "(default: 0)",
     },
-    "out": {"metavar": "model.npz", "help": "where to save the model"},
-    "plot": {"metavar": "curves.png", "help": "where to draw the loss curves (.png, .svg, .pdf)"},
+    "out": {"type": _path, "metavar": "model.npz", "help": "where to save the model"},
+    "plot": {
+        "type": _path,
+        "metavar": "curves.png",
+        "help": "where to draw the loss curves (.png, .svg, .pdf)",
+    },
     "delimiter": {
         "type": _delimiter,
         "default": ",",
@@ -224,12 +263,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 2 after an error, 130 after Ctrl-C."""
     try:
         _prepare_output()
-        try:
-            return _run(argv)
-        finally:
-            sys.stdout.flush()  # here, where a full disk is an error like others
+        code = _run(argv)
+        sys.stdout.flush()  # here, where a full disk is an error like others
+        return code
     except KeyboardInterrupt:
         print("fastnn: interrupted", file=sys.stderr)
+        _give_up_output()
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has enough of it, such as `| head`
         _give_up_output()
@@ -251,6 +290,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _prepare_output() -> None:
+    if sys.stderr is None:  # closed; `print` would turn to standard output
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
     if sys.stdout is None:
         raise ValueError("standard output is closed; send it somewhere, such as > result.txt")
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -2,13 +2,13 @@
 
 import argparse
 import csv
-import errno
+import io
 import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +18,14 @@ import numpy as np
 
 from fastnn import SGD, Dense, History, Normalization, Sequential, load, show_config, tables
 from fastnn._validation import Array
+from fastnn.files import replaceable, replacement
 from fastnn.losses import LossName
 from fastnn.metrics import MetricName
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 MANY_LABELS = 100  # more different whole numbers than this are probably no labels
 PICTURES = (".png", ".svg", ".pdf")
+LITTLE = math.sqrt(0.99)  # a loss that is lower by less than 1 % is not worth a model
 PRINTED_ROWS = 10_000  # predictions turned into text at a time
 
 
@@ -136,8 +138,8 @@ def _task(table: tables.Table, asked: str | None) -> tuple[str, list[str]]:
     if asked == "regression":
         return asked, []
     labels = tables.labels(table)
-    whole = all(map(tables.INTEGER.fullmatch, labels))
     if asked is None and all(map(tables.NUMBER.fullmatch, labels)):
+        whole = all(float(label).is_integer() for label in labels)
         if not whole or len(labels) > MANY_LABELS:
             raise ValueError(
                 f"the target {table.target_name!r} holds {'' if whole else 'decimal '}numbers, "
@@ -171,6 +173,8 @@ def _hold_out(share: float, seed: int, X: Array, y: Array) -> int:
 
 def _describe(problem: Problem) -> None:
     schema = problem.schema
+    for pair in tables.near_labels(schema.classes):
+        print(f"the labels {tables.listed(pair)} count as different ones; are they meant to?")
     counts = f"{len(problem.training.X):,} rows to train on, {len(problem.held_out.X):,} held out"
     if schema.task == "regression":
         aim = "regression; progress shows the loss in units of the target's variance"
@@ -193,17 +197,44 @@ class Run(NamedTuple):
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train a model on a table, in one mode or in all from the same initial weights."""
+    """Train a model on a table, and save it even if nobody takes what is printed."""
+    output = _Output(sys.stdout)
+    with redirect_stdout(output):
+        code = _train(options)
+        output.flush()
+    if output.error is not None and not isinstance(output.error, BrokenPipeError):
+        raise output.error
+    return code
+
+
+class _Output(io.TextIOBase):
+    """What is printed goes to `stream`; after the first error of it, nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        if self.error is None:
+            try:
+                act()
+            except OSError as error:
+                self.error = error
+
+
+def _train(options: argparse.Namespace) -> int:
+    """Train in one mode, or in all from the same initial weights."""
     _check_files(options)
     problem = _problem(options)
     _describe(problem)
-    front = Normalization()
-    front.adapt(problem.training.X)
-    runs: list[Run] = []
-    for mode in RECIPES if options.mode == "all" else [options.mode]:
-        runs.append(_run(mode, problem, front, options))
-        if runs[-1].interrupted:
-            break
+    runs = _runs(problem, options)
     _print_results(runs)
     best = min(runs, key=lambda run: (run.held_out or run.training)["size"])
     _warn_if_useless(best, problem)
@@ -220,13 +251,17 @@ def _check_files(options: argparse.Namespace) -> None:
     """Raise before the training if its results could not be written after it."""
     if options.out:
         _check_ending("--out", options.out, (".npz",))
-        # `save` writes beside the old file, which it may have to replace: both must be possible.
-        _check_place("--out", options.out, [options.table], in_place=False)
+        _check_place("--out", options.out, [options.table])
     if options.plot:
         _check_ending("--plot", options.plot, PICTURES)
         _check_place("--plot", options.plot, [options.table, options.out])
         if find_spec("matplotlib") is None:
             raise ImportError("--plot needs matplotlib: pip install matplotlib")
+    if options.batch_size == 1 and options.mode in ("minibatch", "all"):
+        raise ValueError(
+            "--batch-size 1 updates the weights after every row, as --mode stochastic does; "
+            "take 2 rows at least, such as --batch-size 32, or that mode"
+        )
     if options.batch_size and options.mode not in ("minibatch", "all"):
         raise ValueError(
             f"--batch-size is for minibatches, but --mode is {options.mode}; "
@@ -242,28 +277,53 @@ def _check_ending(option: str, path: str, endings: tuple[str, ...]) -> None:
         )
 
 
-def _check_place(option: str, path: str, sources: Sequence[str], *, in_place: bool = True) -> None:
+def _check_place(option: str, path: str, sources: Sequence[str | None]) -> None:
     """Raise unless a file can be written there that takes the place of none of the sources."""
     place = Path(os.path.realpath(path))
-    if not place.parent.is_dir():
-        raise ValueError(
-            f"{option} {path}: there is no folder {str(Path(path).parent)!r}; make it first"
-        )
     if place.is_dir():
         raise ValueError(f"{option} {path} is a folder; expected the name of a file")
-    for source in filter(os.path.exists, filter(None, sources)):
-        if place.exists() and place.samefile(source):
+    for source in filter(None, sources):
+        same = place == Path(os.path.realpath(source))  # neither need be there yet
+        if same or (place.exists() and os.path.exists(source) and place.samefile(source)):
             raise ValueError(f"{option} {path} would overwrite {source}; take another name")
     try:
-        if place.exists() and not os.access(place, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        if not in_place or not place.exists():
-            tempfile.NamedTemporaryFile(prefix=".fastnn-", dir=place.parent).close()
+        if not place.parent.is_dir():
+            raise ValueError(
+                f"{option} {path}: there is no folder {str(Path(path).parent)!r}; make it first"
+            )
+        replaceable(place)
+        tempfile.NamedTemporaryFile(prefix=".fastnn-", dir=place.parent).close()
     except OSError as error:
         raise ValueError(
             f"{option} {path}: no file can be written there ({error.strerror}); "
             f"name one in a folder of your own"
         ) from None
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is a device or a pipe, to which a table can be written."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def _runs(problem: Problem, options: argparse.Namespace) -> list[Run]:
+    """The runs that did not diverge; ValueError if all did."""
+    front = Normalization()
+    front.adapt(problem.training.X)
+    front.feature_names = tuple(problem.schema.features)
+    runs: list[Run] = []
+    diverged: list[str] = []
+    for mode in RECIPES if options.mode == "all" else [options.mode]:
+        try:
+            runs.append(_run(mode, problem, front, options))
+        except FloatingPointError as error:
+            diverged.append(str(error))
+        if runs and runs[-1].interrupted:
+            break
+    if not runs:
+        raise ValueError(diverged[-1])
+    for problem_met in diverged:
+        print(f"\n{problem_met}")
+    return runs
 
 
 def _run(mode: str, problem: Problem, front: Normalization, options: argparse.Namespace) -> Run:
@@ -281,9 +341,10 @@ def _run(mode: str, problem: Problem, front: Normalization, options: argparse.Na
     except KeyboardInterrupt:
         interrupted = True
     except FloatingPointError:
-        raise ValueError(
+        lower = min(rate / 10, RECIPES[mode].learning_rate)
+        raise FloatingPointError(
             f"training in {mode} mode diverged: the loss is no longer finite. Most likely the "
-            f"steps were too large; try --learning-rate {rate / 10:g}"
+            f"steps were too large; try --learning-rate {lower:g}"
         ) from None
     training, held_out = _scores(model, problem.schema, problem.training), {}
     if len(problem.held_out.X):
@@ -369,7 +430,7 @@ def _warn_if_useless(run: Run, problem: Problem) -> None:
     scores = run.held_out or run.training
     if schema.task == "regression":
         size = _root_mean_square(schema.target_mean, rows.y)
-        useless, name, simple = scores["size"] >= size, "loss", size * size
+        useless, name, simple = scores["size"] >= LITTLE * size, "loss", size * size
         answer = f"the mean of the training rows, {schema.target_mean:.6g}"
     else:
         label = np.bincount(usual).argmax()
@@ -378,8 +439,8 @@ def _warn_if_useless(run: Run, problem: Problem) -> None:
         answer = f"the most frequent label, {schema.classes[label]!r}"
     if useless:
         print(
-            f"\nthe model is of no use yet: its {kind} {name} of {scores[name]:.4g} is no better "
-            f"than the {simple:.4g} of always answering {answer}; {_remedy(rows.y)}"
+            f"\nthe model is of no use yet: its {kind} {name} of {scores[name]:.4g} is not clearly "
+            f"better than the {simple:.4g} of always answering {answer}; {_remedy(rows.y)}"
         )
 
 
@@ -452,7 +513,7 @@ def _load(path: str) -> tuple[Sequential, Schema]:
         schema = Schema(**model.metadata)
         units = getattr(model.layers[-1], "units", 0)
         fits = _is_whole(schema) and units == schema.output()[0].units
-    except TypeError:
+    except (TypeError, ValueError, OverflowError):
         fits = False
     if not fits:
         raise ValueError(
@@ -463,16 +524,27 @@ def _load(path: str) -> tuple[Sequential, Schema]:
 
 
 def _is_whole(schema: Schema) -> bool:
-    """Whether metadata of unknown origin holds what it should; other mistakes are TypeErrors."""
-    names = [schema.target, schema.task, schema.delimiter, *schema.features, *schema.classes]
-    numbers = math.isfinite(schema.target_mean) and math.isfinite(schema.target_deviation)
-    known = len(schema.delimiter) == 1 and (schema.task == "regression" or len(schema.classes) > 1)
-    return all(isinstance(name, str) for name in names) and numbers and known
+    """Whether metadata of unknown origin holds what it should.
+
+    Other mistakes are errors: TypeError, OverflowError, or ValueError of text that UTF-8 lacks.
+    """
+    lists = ([*schema.features, schema.target], schema.classes, [schema.task, schema.delimiter])
+    "".join(name for names in lists for name in names).encode()
+    return (
+        isinstance(schema.features, list)
+        and isinstance(schema.classes, list)
+        and all(len(set(names)) == len(names) for names in lists)
+        and len(schema.delimiter) == 1
+        and math.isfinite(schema.target_mean)
+        and math.isfinite(schema.target_deviation)
+        and schema.task in ("classification", "regression")
+        and (len(schema.classes) > 1 if schema.task == "classification" else not schema.classes)
+    )
 
 
 def predict(options: argparse.Namespace) -> int:
     """Write the predictions for the rows of a table."""
-    if options.out:
+    if options.out and not _is_special(options.out):
         _check_place("--out", options.out, [options.model, options.table])
     model, schema = _load(options.model)
     table = tables.read(
@@ -485,12 +557,26 @@ def predict(options: argparse.Namespace) -> int:
     with _errors_name(options.out or "standard output"), ExitStack() as stack:
         file: TextIO = sys.stdout
         if options.out:
-            file = stack.enter_context(open(options.out, "w", encoding="utf-8", newline=""))
+            file = stack.enter_context(_new_table(options.out))
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["prediction", *(f"probability_{label}" for label in schema.classes)])
         for start in range(0, len(outputs), PRINTED_ROWS):
             writer.writerows(_printed(outputs[start : start + PRINTED_ROWS], schema))
     return 0
+
+
+@contextmanager
+def _new_table(path: str) -> Iterator[TextIO]:
+    """A file of text that takes the place of the old one when it is complete."""
+    if _is_special(path):
+        with open(path, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        return
+    with replacement(Path(path)) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        yield text
+        text.flush()
+        text.detach()  # the file is closed by who has opened it
 
 
 def _printed(outputs: Array, schema: Schema) -> Iterable[Sequence[str]]:

@@ -57,7 +57,7 @@ def save(path: str | os.PathLike[str], config: dict[str, Any], arrays: dict[str,
     # Plain numbers only. (allow_pickle=False is no keyword of savez before NumPy 2.1.)
     members: dict[str, Any] = {"config": np.frombuffer(text.encode(), np.uint8), **arrays}
     try:
-        with _replacement(target) as file:
+        with replacement(target) as file:
             np.savez(file, **members)
     except OSError as error:
         if error.errno is None:
@@ -80,14 +80,14 @@ def _text(config: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _replacement(path: Path) -> Iterator[BinaryIO]:
+def replacement(path: Path) -> Iterator[BinaryIO]:
     """A new file that takes the place of the one at `path` when the block ends without an error.
 
     It keeps owner and permissions of the old file; a symbolic link stays one, and what it leads to
     is replaced.
     """
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
-    before = _replaceable(target)
+    before = replaceable(target)
     # Short, whatever the name of the target; writers of one target find what others have left.
     prefix = f".fastnn-{zlib.crc32(os.fsencode(target.name)):08x}-"
     _remove_abandoned(target.parent, prefix)
@@ -106,7 +106,7 @@ def _replacement(path: Path) -> Iterator[BinaryIO]:
                 os.unlink(file.name)
 
 
-def _replaceable(target: Path) -> os.stat_result | None:
+def replaceable(target: Path) -> os.stat_result | None:
     """The status of the old file, None if there is none; OSError if it may not be replaced."""
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(target.parent)!r}; make it first")
@@ -122,9 +122,13 @@ def _replaceable(target: Path) -> os.stat_result | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-        raise OSError(code, "not a file that a model could replace")
+        raise OSError(code, "not a file that a new one could replace")
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    folder = target.parent.stat()
+    owners = (0, status.st_uid, folder.st_uid)
+    if folder.st_mode & stat.S_ISVTX and os.geteuid() not in owners:
+        raise PermissionError(errno.EPERM, "only its owner may replace a file in this folder")
     return status
 
 
@@ -142,11 +146,18 @@ def _locked_file(folder: Path, prefix: str) -> Iterator[BinaryIO]:
 
 def _remove_abandoned(folder: Path, prefix: str) -> None:
     """Remove the files that killed processes have left: those that nobody locks."""
+    ours = re.compile(re.escape(prefix) + "[0-9a-f]{8}")
     with suppress(OSError), os.scandir(folder) as entries:
-        for name in [entry.path for entry in entries if entry.name.startswith(prefix)]:
-            with suppress(OSError), open(name, "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(name)
+        for name in [entry.path for entry in entries if ours.fullmatch(entry.name)]:
+            with suppress(OSError), open(name, "rb", opener=_open_at_once) as file:
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(name)
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Open a file; no pipe is waited for, and no link is followed."""
+    return os.open(name, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 # ---- reading ------------------------------------------------------------------------------------

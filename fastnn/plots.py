@@ -45,6 +45,7 @@ def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) 
                 f"the history of {name!r} holds no epochs, so there is nothing to draw; train "
                 f"first, e.g. history = model.fit(X, y, epochs=10)"
             )
+    path = os.fspath(path)
     figure = _figure()
     over_epochs, over_seconds = figure.subplots(1, 2, sharey=True)
     for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):

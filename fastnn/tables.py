@@ -24,13 +24,15 @@ from fastnn._validation import Array
 BLOCK_BYTES = 1 << 20
 SHOWN_NAMES = 20  # how many columns or labels an error lists
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-INTEGER = re.compile(r"[+-]?[0-9]+")
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 DOTS_AND_COMMA = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?")  # 1.234,56
 COMMAS_AND_DOT = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?")  # 1,234.56
+SEVERAL_NUMBERS = re.compile(r"\d\s+(?!\d{3}(?!\d))\S*\d")  # but 1 234 567 is a single one
 MINUS_SIGNS = "\u2212\u2010\u2011\u2012\u2013"  # beside "-": the minus sign, hyphens, a dash
+MISSING = ("", "nan", "na", "n/a", "null", "none", "?", "-")  # what stands for a number in a row
 SPACES = " \t\n\r\v\f"  # what is cut off around a cell
 DELIMITERS = {",": '","', ";": '";"', "\t": "tab", "|": '"|"'}  # as a shell takes them
+QUOTE = b'"'
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 OTHER_FORMATS = {  # by their first bytes
     b"\xff\xfe": "UTF-16 text",
@@ -46,6 +48,7 @@ class Place(NamedTuple):
 
     column: str
     row: int  # counted from 0, the header not counted
+    is_target: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,11 @@ def _read(
     header, first_rows = _header(blocks, delimiter)
     if features is None:
         features = [name for name in header if name != target]
+    elif target is not None and set(features) <= set(header) and target not in header:
+        raise ValueError(
+            f"there is no column {target!r}, with which the predictions are to be compared; add "
+            f"it, or use `fastnn predict`, which needs none. The columns are {listed(header)}"
+        )
     _check_columns(header, [*features, *([] if target is None else [target])], delimiter)
     if not features:
         raise ValueError(f"there is no column beside the target {target!r} to learn from")
@@ -229,18 +237,23 @@ def _rows_of(block: bytes, delimiter: str) -> list[bytes]:
     return [block[i:j] for i, j in pairwise([0, *ends, len(block)]) if i < j]
 
 
-def _hides_rows(row: bytes, delimiter: str, width: int) -> bool:
+def _hides_rows(row: bytes, delimiter: str, width: int, numeric: Sequence[int]) -> bool:
     """Whether a row, with line ends in quotation marks, looks like several rows of the table.
 
-    So it does if each of its lines has a field for every column, and a number wherever the first
-    line has one.
+    So it does if a line behind the first has a field for every column, and numbers in the columns
+    `numeric`, where some may be missing but not all. A text without delimiters hides no row.
     """
-    lines = [line.decode(errors="replace") for line in row.splitlines() if line]
-    cells = [[cell.strip(SPACES) for cell in line.split(delimiter)] for line in lines]
-    if len(cells) < 2 or any(len(line) != width for line in cells):
+    quoted = [token[0] for token in re.finditer(_token(delimiter), row) if token[1] is not None]
+    if not any(delimiter.encode() in text and len(text.splitlines()) > 1 for text in quoted):
         return False
-    numeric = [column for column, cell in enumerate(cells[0]) if NUMBER.fullmatch(cell)]
-    return all(NUMBER.fullmatch(line[column]) for line in cells[1:] for column in numeric)
+    for line in row.splitlines()[1:]:
+        fields = line.decode(errors="replace").split(delimiter)
+        if len(fields) >= width:
+            cells = [fields[column].strip(SPACES + '"') for column in numeric]
+            numbers = [cell for cell in cells if NUMBER.fullmatch(cell)]
+            if numbers and all(cell in numbers or cell.lower() in MISSING for cell in cells):
+                return True
+    return False
 
 
 # ---- the header -------------------------------------------------------------------------------
@@ -306,7 +319,7 @@ def _refuse_if_undivided(name: str, delimiter: str) -> None:
     """Raise if the only column looks like several with another delimiter between."""
     for other, spelled in DELIMITERS.items():
         if other != delimiter and other in name:
-            expected = DELIMITERS.get(delimiter, delimiter)
+            expected = DELIMITERS.get(delimiter, f'"{delimiter}"')
             raise ValueError(
                 f"only one column was found, {_shortened(name)}: {expected} was expected between "
                 f"the fields, not {spelled}; say --delimiter {spelled}"
@@ -317,8 +330,11 @@ def _missing_columns(header: list[str], missing: list[str]) -> str:
     lowered = {name.lower(): name for name in header}
     near = difflib.get_close_matches(missing[0].strip().lower(), lowered, n=1)
     hint = f"; did you mean {lowered[near[0]]!r}?" if near else "."
-    if all(NUMBER.fullmatch(name) for name in header):
-        hint = "; the first line holds numbers: put a line with the names of the columns above it."
+    if any(NUMBER.fullmatch(name) for name in header):
+        hint = (
+            "; the first line holds numbers: is the header missing? Put a line with the names of "
+            "the columns above it."
+        )
     beginning = "there is no column" if len(missing) == 1 else "there are no columns"
     return f"{beginning} {listed(missing)}{hint} The columns are {listed(header)}"
 
@@ -396,7 +412,7 @@ class _Content:
         wanted = [*self._features, *([] if self._target is None else [self._target])]
         columns = _columns(block, self._header, wanted, self._delimiter)
         self._count_lines(block, len(columns[0]))
-        places = [Place(name, self.rows.count) for name in wanted]
+        places = [Place(name, self.rows.count, name == self._target) for name in wanted]
         text = []
         if self._target is not None:
             text = [_cleaned_text(columns.pop(), places.pop())]
@@ -405,14 +421,16 @@ class _Content:
 
     def _count_lines(self, block: bytes, n_rows: int) -> None:
         """Raise if quotation marks hide rows: if there are more lines than rows, and they do."""
-        if b'"' not in block or n_rows >= max(block.count(b"\n"), block.count(b"\r")):
+        if b'"' not in block or n_rows >= len(block.splitlines()):
             return
+        numeric = [self._header.index(name) for name in self._features]
         for row in _rows_of(block, self._delimiter):
-            if _hides_rows(row, self._delimiter, len(self._header)):
-                beginning = row[row.index(b'"') :]
+            if _hides_rows(row, self._delimiter, len(self._header), numeric):
                 n_lines = len(row.splitlines())
+                problem = f"takes {n_lines} lines for one row, of which some look like rows"
                 raise _RowError(
-                    _stray_mark(f"takes {n_lines} lines that look like rows for one", beginning)
+                    f"{_stray_mark(problem, row[row.index(QUOTE) :])}; if the lines are one text, "
+                    f"write it in one line"
                 )
 
 
@@ -504,7 +522,7 @@ def _cleaned_text(column: Any, place: Place) -> Any:
         _refuse(place, row, "is not UTF-8 text; save the table as CSV in UTF-8")
     empty = pa.compute.index(cleaned, "").as_py()
     if empty >= 0:
-        _refuse(place, empty, "is empty; fill it, or leave the row or the column out")
+        _refuse(place, empty, f"is empty; fill it, or {_omission(place)}")
     return cleaned
 
 
@@ -529,24 +547,32 @@ def _refuse_cell(column: Any, row: int, place: Place, dtype: str) -> NoReturn:
     elif NUMBER.fullmatch(text):
         problem = "is too large for a number of 64 bits; put a smaller one"
     elif text.lower().strip("+-") in ("nan", "inf", "infinity"):
-        problem = "is not a finite number; put one, or leave the row or the column out"
+        problem = f"is not a finite number; put one, or {_omission(place)}"
     else:
-        problem = f"is not a number; {_advice(text, place.column)}"
+        problem = f"is not a number; {_advice(text, place)}"
     _refuse(place, row, f"is {_shortened(text)}, which {problem}")
 
 
-def _advice(text: str, column: str) -> str:
+def _omission(place: Place) -> str:
+    return "drop the row" if place.is_target else "leave the row or the column out"
+
+
+def _advice(text: str, place: Place) -> str:
     """What to write in place of a text that is not a number."""
     if DECIMAL_COMMA.fullmatch(text):
         return (
             f"write {text.replace(',', '.')} if the comma marks decimals, "
             f"{text.replace(',', '')} if it marks thousands"
         )
-    if text == column:
+    if text == place.column:
         return "leave out the line that repeats the header"
     if text.lower() in ("true", "false"):
         return "write 1 for true and 0 for false"
+    if "%" in text:
+        return "write a share such as 0.05, or leave the percent sign out of every row"
     number = _plain_number(text)
+    if not number and place.is_target:
+        return "write numbers, or train with --task classification for labels"
     if not number:
         return "write text as numbers, or leave the column out"
     odd = next((character for character in text if not character.isascii()), "")
@@ -555,7 +581,9 @@ def _advice(text: str, column: str) -> str:
 
 
 def _plain_number(text: str) -> str:
-    """The number behind other signs and spaces, as in "\u22121.234,56 %"; "" if there is none."""
+    """The number behind other signs, as in "\u22121.234,56 \u20ac"; "" if there is none."""
+    if SEVERAL_NUMBERS.search(text):
+        return ""  # without the spaces it would be another number
     plain = "".join(map(_plain_character, text))
     if DOTS_AND_COMMA.fullmatch(plain):
         plain = plain.replace(".", "").replace(",", ".")
@@ -567,10 +595,10 @@ def _plain_number(text: str) -> str:
 
 
 def _plain_character(character: str) -> str:
-    """A digit or a minus sign of ASCII; "" for a space, a currency, a percent sign."""
+    """A digit or a minus sign of ASCII; "" for a space or a currency."""
     if character in MINUS_SIGNS:
         return "-"
-    if character.isspace() or character in "%_'\u2019":
+    if character.isspace() or character in "_'\u2019":
         return ""
     if unicodedata.category(character) in ("Sc", "Cf"):  # currencies; signs that nobody sees
         return ""
@@ -602,6 +630,15 @@ def labels(table: Table) -> list[str]:
     return sorted(unique)
 
 
+def near_labels(labels: Sequence[str]) -> list[list[str]]:
+    """Groups of labels that differ by spaces, by case or in how a number is spelled alone."""
+    groups: dict[str | float, list[str]] = {}
+    for text in labels:
+        plain = "".join(text.split()).casefold()
+        groups.setdefault(float(text) if NUMBER.fullmatch(text) else plain, []).append(text)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def label_numbers(table: Table, known: Sequence[str]) -> Array:
     """The target as positions in `known`. Raises ValueError at another label."""
     pa = _pyarrow()
@@ -623,4 +660,4 @@ def target_numbers(table: Table) -> Array:
 
 
 def _target_place(table: Table) -> Place:
-    return Place(str(table.target_name), 0)
+    return Place(str(table.target_name), 0, is_target=True)

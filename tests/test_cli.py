@@ -192,6 +192,52 @@ def test_a_reader_that_has_enough(process, two_classes, tmp_path):
         assert running.stderr.read() == b""
 
 
+@pytest.mark.parametrize("output", ["closed pipe", "/dev/full"])
+def test_training_goes_on_when_its_progress_cannot_be_printed(two_classes, tmp_path, output):
+    reading, writing = os.pipe()
+    os.close(reading)
+    if output != "closed pipe":
+        os.close(writing)
+        writing = os.open(output, os.O_WRONLY)
+    finished = subprocess.run(
+        [*COMMAND, "train", two_classes, "--target", "y", "--out", "model.npz", "--epochs", "3"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert (tmp_path / "model.npz").exists()
+    if output == "closed pipe":
+        assert (finished.returncode, finished.stderr) == (0, "")
+    else:
+        assert finished.returncode == 2
+        assert finished.stderr == "fastnn: error: standard output: No space left on device\n"
+
+
+def test_an_error_is_one_even_if_nobody_reads_the_output(two_classes, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*COMMAND, "train", two_classes, "--target", "y", "--learning-rate", "1e30"]
+    finished = subprocess.run(
+        command, cwd=tmp_path, env=environment(tmp_path), stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    assert finished.returncode == 2
+    assert b"try --learning-rate 0.1" in finished.stderr
+
+
+def test_errors_do_not_turn_to_standard_output(two_classes, tmp_path):
+    finished = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m fastnn predict no.npz {two_classes} 2>&-"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+    )
+    assert (finished.returncode, finished.stdout) == (2, b"")
+
+
 # ---- train --------------------------------------------------------------------------------------
 
 
@@ -376,7 +422,7 @@ def test_a_useless_model_is_called_so(fastnn_main, tmp_path, options, task, word
     path = write_table(tmp_path / "t.csv", X, noise)
     arguments = ["train", path, "--target", "y", "--task", task, *options]
     _, output, _ = fastnn_main(*arguments, "--epochs", "1", "--learning-rate", "1e-9", "--seed", 0)
-    assert "no better than the" in output and "always answering the m" in output
+    assert "not clearly better than the" in output and "always answering the m" in output
     assert word in output.split("always answering")[1]
     kind = "training" if options else "held-out"
     assert f"its {kind} {'loss' if task == 'regression' else 'accuracy'} of" in output
@@ -550,6 +596,8 @@ def test_targets_that_cannot_be_learned(fastnn_main, tmp_path, targets, options,
         (["--out", "no/model.npz"], "--out no/model.npz: there is no folder 'no'"),
         (["--plot", "curves.txt"], "--plot curves.txt: expected a name that ends in .png or .svg"),
         (["--batch-size", "8", "--mode", "batch"], "--batch-size is for minibatches"),
+        (["--batch-size", "1"], "--batch-size 1 updates the weights after every row"),
+        (["--batch-size", "1", "--mode", "all"], "--batch-size 1 updates the weights after"),
         (["--batch-size", "0"], "argument --batch-size: got '0'; expected a whole number"),
         (["--epochs", "0"], "argument --epochs: got '0'; expected a whole number"),
         (["--epochs", "1.5"], "argument --epochs: got '1.5'; expected a whole number"),
@@ -557,6 +605,13 @@ def test_targets_that_cannot_be_learned(fastnn_main, tmp_path, targets, options,
         (["--learning-rate", "-1"], "argument --learning-rate: got '-1'; expected a number from 0"),
         (["--learning-rate", "inf"], "argument --learning-rate: got 'inf'"),
         (["--learning-rate", "nan"], "argument --learning-rate: got 'nan'"),
+        (["--learning-rate", "1_0"], "argument --learning-rate: got '1_0'; expected a number"),
+        (["--learning-rate", "\u0663"], "argument --learning-rate: got '\u0663'"),
+        (["--epochs", "\u0663"], "argument --epochs: got '\u0663'; expected a whole number"),
+        (["--hidden", "\u0663,8"], "argument --hidden: got '\u0663,8'; expected the units"),
+        (["--out", ""], "argument --out: got ''; expected the name of a file"),
+        (["--plot", ""], "argument --plot: got ''; expected the name of a file"),
+        (["--hiden", "3"], "unrecognized arguments: --hiden 3; did you mean --hidden?"),
         (["--learning-rate", "x"], "argument --learning-rate: got 'x'"),
         (["--validation", "1"], "argument --validation: got '1'; expected a share"),
         (["--hidden", "16,0"], "argument --hidden: got '16,0'; expected the units"),
@@ -581,6 +636,9 @@ def test_options_that_do_not_fit(fastnn_main, two_classes, options, expected):
         ("--out", "x" * 300 + ".npz", "no file can be written there|File name too long"),
         ("--out", "folder.npz", "is a folder"),
         ("--out", "two.npz", "would overwrite .*two.npz"),
+        ("--out", "pipe.npz", "not a file that a new one could replace"),
+        ("--out", "full.npz", "not a file that a new one could replace"),
+        ("--out", "loop.npz", "no file can be written there"),
         ("--plot", "/proc/curves.png", "no file can be written there"),
         ("--plot", "two.npz/curves.png", "there is no folder 'two.npz'"),
     ],
@@ -588,12 +646,119 @@ def test_options_that_do_not_fit(fastnn_main, two_classes, options, expected):
 def test_files_that_cannot_be_written(fastnn_main, two_classes, tmp_path, option, path, expected):
     """Before any training."""
     (tmp_path / "folder.npz").mkdir()
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "full.npz").symlink_to("/dev/full")
+    (tmp_path / "loop.npz").symlink_to("loop.npz")
+    before = sorted([*os.listdir(tmp_path), "two.npz"])
     table = two_classes.rename(tmp_path / "two.npz")
     code, output, errors = fastnn_main("train", table, "--target", "y", option, path)
     assert (code, output) == (2, "")
     assert len(errors.splitlines()) == 1
     assert re.search(expected, errors)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["folder.npz", "two.npz"]
+    assert sorted({*os.listdir(tmp_path), "two.csv"}) == before
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_picture_does_not_take_the_place_of_the_model(fastnn_main, two_classes, tmp_path, there):
+    (tmp_path / "pl.png").symlink_to("pl.npz")
+    if there:
+        (tmp_path / "pl.npz").write_text("an old model")
+    options = ["--target", "y", "--out", "pl.npz", "--plot", "pl.png"]
+    message = refusal(fastnn_main, "train", two_classes, *options)
+    assert message == "--plot pl.png would overwrite pl.npz; take another name"
+
+
+def test_a_misspelled_command(fastnn_main):
+    assert refusal(fastnn_main, "trian", "x.csv").endswith("; did you mean train?")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_an_empty_name_of_a_table(fastnn_main, model, command):
+    message = refusal(fastnn_main, command, model, "")
+    assert message == "argument data.csv: got ''; expected the name of a file"
+
+
+def test_whole_numbers_with_a_point_are_labels(fastnn_main, tmp_path):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(20, 2)), ["1.0", "2.0"] * 10)
+    code, output, _ = fastnn_main("train", path, "--target", "y", "--epochs", "1")
+    assert code == 0
+    assert "2 classes: '1.0', '2.0'" in output
+
+
+def test_labels_that_hardly_differ_are_pointed_out(fastnn_main, tmp_path):
+    path = write_table(tmp_path / "t.csv", RNG.normal(size=(20, 2)), ["yes", "Yes"] * 10)
+    _, output, _ = fastnn_main("train", path, "--target", "y", "--epochs", "1")
+    assert "the labels 'Yes', 'yes' count as different ones" in output
+
+
+def test_a_model_hardly_better_than_the_mean_is_called_so(numbers, capsys):
+    problem = commands._problem(
+        cli._parser().parse_args(["train", str(numbers), "--target", "y", "--task", "regression"])
+    )
+    rows, mean = problem.held_out.y, problem.schema.target_mean
+    loss = commands._root_mean_square(mean, rows) ** 2
+    for share, useless in ((0.995, True), (0.98, False)):
+        scores = {"loss": share * loss, "size": (share * loss) ** 0.5}
+        commands._warn_if_useless(commands.Run("batch", None, False, scores, scores), problem)
+        assert ("of no use" in capsys.readouterr().out) is useless
+
+
+def test_names_of_255_bytes(fastnn_main, two_classes, tmp_path):
+    model, table = "m" * 251 + ".npz", "p" * 251 + ".csv"
+    options = ["--target", "y", "--epochs", "1", "--out", model]
+    assert fastnn_main("train", two_classes, *options)[0] == 0
+    assert fastnn_main("predict", model, two_classes, "--out", table)[0] == 0
+    assert len(read_csv((tmp_path / table).read_text())) == 200
+
+
+def test_a_mode_that_diverges_leaves_the_others(fastnn_main, numbers, monkeypatch):
+    whole_fit = fastnn.Sequential.fit
+
+    def fit(self, *arrays, **settings):
+        if settings["mode"] == "minibatch":
+            raise FloatingPointError("not finite")
+        return whole_fit(self, *arrays, **settings)
+
+    monkeypatch.setattr(fastnn.Sequential, "fit", fit)
+    options = ["--target", "y", "--task", "regression", "--mode", "all", "--out", "model.npz"]
+    code, output, errors = fastnn_main("train", numbers, *options)
+    assert (code, errors) == (0, "")
+    assert "training in minibatch mode diverged" in output
+    assert list(rows_of_results(output)) == ["stochastic", "batch"]
+    assert "saved model.npz: the " in output
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_predictions_replace_a_file_only_when_complete(
+    fastnn_main, model, two_classes, tmp_path, monkeypatch, kept
+):
+    def printed(outputs, schema):
+        yield ["half", "0.5", "0.5"]
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "old.csv").write_text("old")
+    if kept:
+        monkeypatch.setattr(commands, "_printed", printed)
+    code, _, _ = fastnn_main("predict", model, two_classes, "--out", "old.csv")
+    assert code == (2 if kept else 0)
+    assert ((tmp_path / "old.csv").read_text() == "old") is kept
+    assert not list(tmp_path.glob(".fastnn-*"))
+
+
+def test_predictions_can_be_written_to_standard_output_by_name(process, two_classes):
+    process("train", two_classes, "--target", "y", "--out", "model.npz", "--epochs", "1")
+    finished = process("predict", "model.npz", two_classes, "--out", "/dev/stdout")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert len(read_csv(finished.stdout)) == 200
+
+
+def test_python_finds_the_columns_by_name(fastnn_main, model, two_classes):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(two_classes).drop(columns="y")
+    loaded = fastnn.load(model)
+    assert loaded.feature_names == ("x0", "x1", "x2")
+    shuffled = frame[["x2", "x0", "x1"]]
+    np.testing.assert_array_equal(loaded.predict(shuffled), loaded.predict(frame.to_numpy()))
 
 
 @pytest.mark.parametrize(
@@ -701,7 +866,7 @@ def test_divergence_is_told_in_words_of_the_command_line(fastnn_main, numbers):
         fastnn_main,
         *("train", numbers, "--target", "y", "--task", "regression", "--learning-rate", "1e6"),
     )
-    assert message.endswith("try --learning-rate 100000")
+    assert message.endswith("try --learning-rate 0.1")
 
 
 # ---- predict and evaluate -----------------------------------------------------------------------
@@ -823,6 +988,14 @@ def test_files_that_are_no_models(fastnn_main, two_classes, tmp_path):
         {"delimiter": ""},
         {"task": ["regression"]},
         {"unknown": 1},
+        {"features": "ab"},
+        {"features": ["x0", "x1", "x1"]},
+        {"features": ["x0", "x1", "y"]},
+        {"classes": {"no": 1, "yes": 2}},
+        {"classes": ["no", "no"]},
+        {"task": "regression"},
+        {"task": "other"},
+        {"target": "\ud800"},
     ],
     ids=str,
 )

@@ -50,6 +50,7 @@ from fastnn import (
     Sequential,
     SharedL2,
     SquaredHinge,
+    files,
     metrics,
     schedules,
 )
@@ -570,7 +571,7 @@ def test_a_name_may_be_as_long_as_the_system_takes(tmp_path, stem):
 def test_what_is_no_file_is_not_replaced(tmp_path):
     path = tmp_path / "model.npz"
     os.mkfifo(path)
-    with pytest.raises(OSError, match="not a file that a model could replace.*model.npz"):
+    with pytest.raises(OSError, match="not a file that a new one could replace.*model.npz"):
         small_model().save(path)
     assert stat.S_ISFIFO(path.stat().st_mode)
 
@@ -1126,3 +1127,26 @@ def test_an_array_that_claims_to_be_huge_is_refused_before_it_is_read(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
         fitted_model().save(tmp_path / "nowhere" / "model.npz")
+
+
+def test_other_files_beside_a_model_stay(tmp_path):
+    """A pipe of the name that a file of an earlier writer could have is not waited for."""
+    path = tmp_path / "model.npz"
+    prefix = f".fastnn-{zlib.crc32(b'model.npz'):08x}-"
+    os.mkfifo(tmp_path / f"{prefix}x")
+    os.mkfifo(tmp_path / f"{prefix}{'0' * 8}")
+    (tmp_path / f"{prefix}notes").write_text("mine")
+    (tmp_path / f"{prefix}{'1' * 8}").write_text("left by a writer that was killed")
+    files.save(path, {}, {})
+    names = {name.removeprefix(prefix) for name in os.listdir(tmp_path)}
+    assert names == {"model.npz", "x", "0" * 8, "notes"}
+
+
+def test_a_file_of_somebody_else_in_a_shared_folder(tmp_path, monkeypatch):
+    """In a folder with the sticky bit only the owner can replace a file."""
+    path = tmp_path / "model.npz"
+    files.save(path, {}, {})
+    tmp_path.chmod(0o1777)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 12345)
+    with pytest.raises(PermissionError, match="only its owner may replace"):
+        files.save(path, {}, {})

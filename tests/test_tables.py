@@ -32,6 +32,31 @@ def refusal(read, content, **settings):
     return message
 
 
+def test_labels_that_hardly_differ():
+    labels = ["1", "01", "2", "x", "X\u00a0", "y", "inf"]
+    assert tables.near_labels(labels) == [["1", "01"], ["x", "X\u00a0"]]
+
+
+def test_a_target_of_text_in_a_regression(read):
+    table = read("a,t\n1,x\n", target="t")
+    with pytest.raises(ValueError, match="'x', which is not a number; .*--task classification"):
+        tables.target_numbers(table)
+
+
+def test_an_empty_target_cell(read):
+    assert refusal(read, "a,t\n1,\n", target="t").endswith("is empty; fill it, or drop the row")
+
+
+def test_rows_without_the_target_that_they_are_judged_by(read):
+    message = refusal(read, "age,b\n1,2\n", features=["age", "b"], target="target")
+    assert "or use `fastnn predict`, which needs none" in message
+
+
+def test_a_missing_header_with_text(read):
+    message = refusal(read, "5.1,3.5,setosa\n4.9,3,setosa\n", target="species")
+    assert "is the header missing?" in message
+
+
 # ---- what is read -------------------------------------------------------------------------------
 
 
@@ -328,7 +353,7 @@ def test_a_quotation_mark_that_stays_open(read, monkeypatch):
         ('1,"no', "2,yes\n", "is opened and never closed"),
         ('"1,no', "2,yes\n", "is opened and never closed"),
         ('1,"no', '2,"yes"\n', "closes in the middle of a field"),
-        ('1,"no', '2,yes"\n', "takes 21 lines that look like rows for one"),
+        ('1,"no', '2,yes"\n', "takes 21 lines for one row, of which some look like rows"),
         ('1,"no"x', "2,yes\n", "closes in the middle of a field"),
     ],
 )
@@ -337,6 +362,27 @@ def test_quotation_marks_that_hide_rows(read, row, rest, problem):
     message = refusal(read, content, target="t")
     assert message.startswith("row 8 (the header not counted) cannot be read: a quotation mark ")
     assert problem in message and 'write "" for one' in message
+
+
+@pytest.mark.parametrize("hidden", ["2,,b", "2,nan,b", "2,3,b,", "# x\n2,3,b", "2,3,b"])
+@pytest.mark.parametrize("rest", ["", "\n5,6,d\n7,8,e\n"])
+def test_a_single_line_that_looks_like_a_row_is_refused(read, hidden, rest):
+    with pytest.raises(ValueError, match="look like rows.* write it in one line"):
+        read(f'f,g,t\n1,2,"a\n{hidden}\nc"{rest}', target="t")
+
+
+def test_columns_of_text_beside_do_not_hide_rows(read):
+    content = 'a,b,note,extra\n1,0.5,"5 inch,7\n2,0.6,x,\n3,0.7,screen 6",8\n4,1,y,9\n'
+    with pytest.raises(ValueError, match="takes 3 lines for one row"):
+        read(content, features=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "row", ['1,2,"a\n3\n"', '"5\n6",1,2', '1,2,"Dear, sir\nyours, he"', '1,2,"a\n\nb, c, d"']
+)
+def test_text_of_several_lines_is_taken(read, row):
+    features = ["g"] if row.startswith('"') else ["f", "g"]
+    assert len(read(f"f,g,t\n{row}\n3,4,b\n", features=features, target="t").X) == 2
 
 
 @pytest.mark.parametrize(
@@ -362,7 +408,9 @@ def test_lines_that_are_no_rows(read, row, expected):
         ("1\u202f234", "it holds NARROW NO-BREAK SPACE (U+202F), write 1234"),
         ("\u22125", "it holds MINUS SIGN (U+2212), write -5"),
         ("\u0663\u0664", "it holds ARABIC-INDIC DIGIT THREE (U+0663), write 34"),
-        ("5 %", "write 5"),
+        ("5 %", "write a share such as 0.05, or leave the percent sign out of every row"),
+        ("1 2", "write text as numbers, or leave the column out"),
+        ("1 234 567", "write 1234567"),
         ("$5", "write 5"),
         ("1.234,56", "write 1234.56"),
         ("1,234,567.8", "write 1234567.8"),
@@ -435,7 +483,7 @@ def test_long_lists_are_cut(read):
 
 def test_a_header_of_numbers_is_none(read):
     message = refusal(read, "1.5,2\n3,4\n", target="y")
-    assert "the first line holds numbers: put a line with the names" in message
+    assert "the first line holds numbers: is the header missing? Put a line with" in message
 
 
 def test_a_target_alone(read):
