@@ -287,11 +287,25 @@ def checked_threads(threads: object) -> int | None:
 
 
 def checked_callbacks(callbacks: object) -> list[Callback]:
-    """The callbacks, if they are such."""
-    checked = items("callbacks", () if callbacks is None else callbacks, "[Callback()]")
-    for callback in checked:
+    """The callbacks, if they are such, each once."""
+    example = f"[{_object(callbacks)}]" if _is_callback(callbacks) else "[Callback()]"
+    checked = items("callbacks", () if callbacks is None else callbacks, example)
+    for number, callback in enumerate(checked):
         if not isinstance(callback, Callback):
+            call = f", e.g. callbacks=[{_object(callback)}]" * _is_callback(callback)
             raise TypeError(
-                f"callbacks holds {shown(callback)}; expected objects of fastnn.Callback"
+                f"callbacks holds {shown(callback)}; expected objects of fastnn.Callback{call}"
             )
+        if any(callback is other for other in checked[:number]):
+            raise ValueError(f"callbacks holds {callback!r} twice; list each object once")
     return checked
+
+
+def _is_callback(value: object) -> bool:
+    """Whether it is a callback or the class of one."""
+    return issubclass(value if isinstance(value, type) else type(value), Callback)
+
+
+def _object(value: object) -> str:
+    """How to write a callback; a class is called."""
+    return f"{value.__name__}()" if isinstance(value, type) else repr(value)

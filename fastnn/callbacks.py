@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import inspect
 import math
 import os
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 from fastnn._validation import finite_number, flag, real_number, shown, whole_number
 from fastnn.hooks import Callback, LambdaCallback, Logs
@@ -191,15 +192,23 @@ class CSVLogger(Callback):
             self.filename, "a" if self.append else "w", encoding="utf-8", newline=""
         )
         if not self._goes_on:
-            csv.writer(self._file, delimiter=self.separator).writerow(self._names)
+            self._write(self._names)
         elif not _ends_a_line(self.filename):
             self._file.write("\n")
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         numbers = logs | {"epoch": epoch}  # not all are there if this epoch has no validation
-        writer = csv.writer(self._file, delimiter=self.separator)
-        writer.writerow([numbers.get(name, "") for name in self._names])
-        self._file.flush()
+        self._write([numbers.get(name, "") for name in self._names])
+
+    def _write(self, cells: list[Any]) -> None:
+        """Write a line at once; an error names the file, as that of `open` does."""
+        try:
+            csv.writer(self._file, delimiter=self.separator).writerow(cells)
+            self._file.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError):  # closing tries to write the same once more
+                self._file.close()
+            raise OSError(error.errno, error.strerror, self.filename) from None
 
     def on_train_end(self, logs: Logs) -> None:
         self._file.close()

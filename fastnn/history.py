@@ -43,10 +43,12 @@ class History:
 
     def __repr__(self) -> str:
         """How many epochs, and what the losses were in the first and the last."""
-        parts = [f"{len(self.epoch)} epochs"]
+        n = len(self.epoch)
+        parts = [f"{n} epoch{'s' * (n != 1)}"]
         for name in ("loss", "val_loss"):
             if values := self.history.get(name):
-                parts.append(f"{name} {_shown(values[0])} -> {_shown(values[-1])}")
+                last = f" -> {_shown(values[-1])}" * (len(values) > 1)
+                parts.append(f"{name} {_shown(values[0])}{last}")
         return f"History({', '.join(parts)})"
 
     def append(self, epoch: int, logs: dict[str, float]) -> None:

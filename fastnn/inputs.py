@@ -1,7 +1,7 @@
 """Rows as a model takes them: checked against its layers and its loss, split, weighed."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastnn._validation import (
@@ -61,12 +61,16 @@ class Inputs:
 
     def validation(self, given: Sequence[object]) -> Data:
         """Check validation data."""
-        known = isinstance(given, tuple | list) and len(given) in (2, 3)
-        chunks = known and isinstance(given, list) and isinstance(given[0], tuple)
-        if chunks or not known:
+        in_list = isinstance(given, list) and given and isinstance(given[0], tuple)
+        if in_list or isinstance(given, Iterator):
             raise TypeError(
                 "validation_data: expected arrays, (X, y) or (X, y, sample_weight); chunks are for "
                 "training only"
+            )
+        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+            raise TypeError(
+                f"validation_data is {type(given).__name__}; expected a tuple (X, y) or "
+                f"(X, y, sample_weight), e.g. validation_data=(X, y)"
             )
         weight = given[2] if len(given) == 3 else None
         return self.data(given[0], given[1], weight, "validation ")

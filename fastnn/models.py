@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import math
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -87,22 +88,34 @@ OWN_LOSS_NEEDS_BATCHES = (
 )
 
 
-class Elsewhere:
-    """A name of Keras that a model has elsewhere: an error says where, and nothing is set."""
+# What a model has elsewhere, or under another name: an error says where, and nothing is set.
+_LEARNING_RATE = "it is the optimiser's: model.optimizer.learning_rate = 0.1"
+_COMPILED = "argument of model.compile(optimizer, loss, metrics)"
+_REMEDIES = {
+    "learning_rate": _LEARNING_RATE,
+    "lr": _LEARNING_RATE,
+    "momentum": "it is the optimiser's: model.compile(optimizer=SGD(0.1, momentum=0.9))",
+    "loss": f"it is an {_COMPILED}",
+    "metrics": f"they are an {_COMPILED}",
+    "optimiser": "it is spelled model.optimizer, and comes with model.compile(optimizer, loss)",
+    "weights": "take model.get_weights() and model.set_weights(weights)",
+    "trainable": "it is said of each layer when it is made: Dense(8, 'relu', trainable=False)",
+}
 
-    def __init__(self, remedy: str) -> None:
-        self._remedy = remedy
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+class _Elsewhere:
+    """A name that models do not have: an error says what to take, and nothing is set."""
 
-    def __get__(self, model: object, owner: type) -> Any:
+    def __init__(self, name: str) -> None:
+        self._message = f"a model has no {name}; {_REMEDIES[name]}"
+
+    def __get__(self, model: object, owner: type) -> Self:
         if model is None:
             return self
-        raise AttributeError(f"a model has no {self._name}; {self._remedy}")
+        raise AttributeError(self._message)
 
     def __set__(self, model: object, value: object) -> None:
-        raise AttributeError(f"a model has no {self._name}; {self._remedy}")
+        raise AttributeError(self._message)
 
 
 class Sequential:
@@ -152,12 +165,13 @@ class Sequential:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
-    learning_rate = Elsewhere("it is the optimiser's: model.optimizer.learning_rate = 0.1")
-    lr = Elsewhere("it is the optimiser's: model.optimizer.learning_rate = 0.1")
-    momentum = Elsewhere("it is the optimiser's: model.compile(optimizer=SGD(0.1, momentum=0.9))")
-    loss = Elsewhere("it is an argument of model.compile(optimizer, loss, metrics)")
-    metrics = Elsewhere("they are an argument of model.compile(optimizer, loss, metrics)")
-    weights = Elsewhere("take model.get_weights() and model.set_weights(weights)")
+    layers: tuple[Layer, ...]
+    dtype: str
+    seed: int
+    history: History
+    epochs_trained: int
+    metadata: dict[str, Any]
+    stop_training: bool
 
     def __init__(
         self,
@@ -173,7 +187,7 @@ class Sequential:
         self.seed = checked_seed(seed)
         self.history = History()
         self.epochs_trained = 0
-        self.metadata: dict[str, Any] = {}
+        self.metadata = {}
         self.stop_training = False
         self._fitting = False
         self._network: Network | None = None
@@ -193,9 +207,24 @@ class Sequential:
         shown = [repr(layer) for layer in self.layers]
         if len(shown) > SHOWN_LAYERS:
             shown[3:-2] = ["..."]
-        about = [] if self._network is None else [f"{self._network.n_features} features"]
-        about += [f"{self.epochs_trained} epochs trained"] * (self.epochs_trained > 0)
-        return f"{type(self).__name__}([{', '.join(shown)}]){', '.join(['', *about])}"
+        parts = [f"[{', '.join(shown)}]"]
+        if self._network is not None:
+            parts.append(f"n_features={self._network.n_features}")
+        if self.epochs_trained:
+            parts.append(f"epochs_trained={self.epochs_trained}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __dir__(self) -> list[str]:
+        kind = type(self)
+        names = super().__dir__()
+        return [one for one in names if not isinstance(getattr(kind, one, None), _Elsewhere)]
+
+    if not TYPE_CHECKING:  # type checkers would take any name for an attribute
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name[0] != "_" and name not in self.__dict__ and not hasattr(type(self), name):
+                _refuse_mistaken(name, type(self))
+            object.__setattr__(self, name, value)
 
     # ---- building and compiling -------------------------------------------------------------
 
@@ -626,7 +655,8 @@ class Sequential:
             self._one_row = self._new_one_row()
         if self._one_row is None:
             return None
-        self._pass = None
+        if self._pass is not None:  # to ask is faster than to set
+            self._pass = None
         return self._one_row.learn(X, y)
 
     def test_on_batch(
@@ -734,7 +764,8 @@ class Sequential:
         -------
         LearningRateCurve
             `rates`, `losses` (running means, before each step) and a `suggestion`: a tenth of the
-            rate at which the loss was lowest, and with momentum 1 - momentum of that.
+            rate at which the loss was lowest, and with momentum 1 - momentum of that. A
+            UserWarning says so if that was `highest`, so that a larger rate may be better.
 
         Raises
         ------
@@ -780,7 +811,8 @@ class Sequential:
             raise ValueError(
                 "the model is trained already, and where training has been the loss no longer "
                 "shows which learning rate new weights need; try it on new ones: "
-                "fresh = copy.deepcopy(model); fresh.reset(); fresh.find_learning_rate(X, y)"
+                "import copy; fresh = copy.deepcopy(model); fresh.reset(); "
+                "fresh.find_learning_rate(X, y)"
             )
 
     def _refuse_within_fit(self, method: str, why: str) -> None:
@@ -1428,6 +1460,10 @@ class Sequential:
         }
 
 
+for _name in _REMEDIES:
+    setattr(Sequential, _name, _Elsewhere(_name))
+
+
 def load(path: str | os.PathLike[str]) -> Sequential:
     """Read a model that `Sequential.save` wrote: it predicts, evaluates and trains on as before.
 
@@ -1490,6 +1526,17 @@ def _restore_columns(model: Sequential, names: Any, n_features: int | None) -> N
     if not are_text or n_features not in (None, len(names)):
         raise ValueError(f"feature_names={names!r} are not those of {n_features} columns")
     model._columns = Columns(names)
+
+
+def _refuse_mistaken(name: str, model: type[Sequential]) -> None:
+    """Raise if a new attribute's name means one that models have; others are free."""
+    own = Sequential.__annotations__
+    if name in own:
+        return
+    known = [*own, *(one for one in dir(model) if one[0] != "_")]
+    for near in difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+        remedy = f"; {_REMEDIES[near]}" if near in _REMEDIES else ""
+        raise AttributeError(f"a model has no {name}. Did you mean {near!r}?{remedy}")
 
 
 def _named(network: Network, flat: Array) -> dict[str, Array]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import difflib
 import math
 import os
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from fastnn._validation import (
     Array,
@@ -28,6 +30,15 @@ DIRECTIONS: dict[str, Direction] = {name: name for name in get_args(Direction)}
 class Monitor(Callback):
     """Base class: which number to look at, and what is better than the best so far."""
 
+    _results = ("best", "best_epoch", "stopped_epoch", "_best_weights", "_worse", "_resting")
+
+    def __sklearn_clone__(self) -> Self:
+        """A copy without the results of a fit, for scikit-learn's `clone`."""
+        twin = copy.deepcopy(self)
+        for name in self._results:
+            vars(twin).pop(name, None)
+        return twin
+
     def __init__(self, monitor: str, *, verbose: int, mode: Direction, min_delta: float) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor={shown(monitor)}: expected a name, e.g. monitor='val_loss'")
@@ -39,14 +50,24 @@ class Monitor(Callback):
         if self.monitor not in self.params["metrics"]:
             raise ValueError(
                 f"monitor={self.monitor!r} is not among the numbers of this fit, "
-                f"{', '.join(self.params['metrics'])}; take one of them, or give fit "
-                f"validation data for the others"
+                f"{', '.join(self.params['metrics'])}{self._remedy(list(self.params['metrics']))}"
             )
         if not self._direction:
             raise ValueError(
                 f"mode='auto', but nobody knows whether more of {self.monitor!r} is better; "
                 f"say mode='max' or mode='min'"
             )
+
+    def _remedy(self, known: list[str]) -> str:
+        """What to do about a number that this fit does not record."""
+        validated = any(name.startswith("val_") for name in known)
+        if self.monitor.startswith("val_") and not validated:
+            return "; give fit validation data, e.g. validation_split=0.2"
+        begun = [name for name in known if self.monitor and name.startswith(self.monitor)]
+        near = begun or difflib.get_close_matches(self.monitor, known, n=1, cutoff=0.7)
+        if near:
+            return f". Did you mean {near[0]!r}?"
+        return "; a metric is recorded if compile gets it, e.g. metrics=['accuracy']"
 
     @property
     def _direction(self) -> str:
@@ -196,12 +217,17 @@ class ModelCheckpoint(Monitor):
         mode: Direction = "auto",
     ) -> None:
         super().__init__(monitor, verbose=verbose, mode=mode, min_delta=0.0)
-        self.filepath = os.fspath(filepath)
-        if not self.filepath.endswith(".npz"):
+        path = os.fspath(filepath) if isinstance(filepath, os.PathLike) else filepath
+        if not isinstance(path, str):
+            raise TypeError(
+                f"filepath={shown(filepath)}: expected the name of an .npz file, e.g. 'best.npz'"
+            )
+        if not path.endswith(".npz") or os.path.basename(path) == ".npz":
             raise ValueError(
-                f"filepath={self.filepath!r}: models are .npz files, e.g. 'best.npz' or "
+                f"filepath={path!r}: models are .npz files, e.g. 'best.npz' or "
                 f"'model-{{epoch:02d}}.npz'"
             )
+        self.filepath = path
         flag("save_weights_only", save_weights_only)
         self.save_best_only = flag("save_best_only", save_best_only)
 
@@ -232,9 +258,10 @@ class ModelCheckpoint(Monitor):
         if self.save_best_only:
             if self.monitor not in logs or not self.is_better(logs[self.monitor]):
                 return
-            self.best = logs[self.monitor]
         path = self._path(epoch, logs)
         self.model.save(path)
+        if self.save_best_only:  # not before there is a file of it
+            self.best = logs[self.monitor]
         self.say(f"epoch {epoch + 1}: saved {path}")
 
 

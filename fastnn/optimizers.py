@@ -700,8 +700,10 @@ def get(optimizer: object) -> Optimizer:
     if isinstance(optimizer, Optimizer) and type(optimizer) is not Optimizer:
         return copy(optimizer)
     if not isinstance(optimizer, str):
+        named = OPTIMIZERS.get(getattr(optimizer, "__name__", "").lower())
+        example = "SGD(learning_rate=0.1)" if named is None else f"{named.__name__}()"
         raise TypeError(
             f"optimizer={shown(optimizer)}: expected a name or an optimiser, "
-            f"e.g. optimizer=SGD(learning_rate=0.1)"
+            f"e.g. optimizer={example}"
         )
     return lookup("optimizer", optimizer, OPTIMIZERS)()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -64,15 +65,27 @@ def range_test(descent: Descent, order: Array, batch_size: int, rates: Array) ->
         raise FloatingPointError(
             "the loss is not finite before the first step; scale features and targets"
         )
-    early = int(EARLY * len(means))
-    lowest = rates[early + int(np.argmin(means[early:]))]
-    suggestion = float(lowest / SAFETY) * (1 - getattr(descent.optimizer, "momentum", 0.0))
+    momentum = getattr(descent.optimizer, "momentum", 0.0)
+    suggestion = float(_lowest(means, rates) / SAFETY) * (1 - momentum)
     if suggestion < rates[0]:
         raise ValueError(
             f"the loss falls at none of the rates from {rates[0]:g} on; scale features and "
             f"targets, or try lower ones, e.g. lowest={rates[0] / 1000:g}"
         )
     return LearningRateCurve(rates[: len(means)], np.array(means), suggestion)
+
+
+def _lowest(means: list[float], rates: Array) -> float:
+    """The rate at which the loss was lowest; a warning if it is the highest of all."""
+    early = int(EARLY * len(means))
+    lowest = float(rates[early + int(np.argmin(means[early:]))])
+    if lowest == rates[-1]:
+        warnings.warn(
+            f"the loss still falls at the highest rate, {lowest:g}, so that a good rate may lie "
+            f"above; try more: model.find_learning_rate(X, y, highest={100 * lowest:g})",
+            stacklevel=4,  # who calls `find_learning_rate`
+        )
+    return lowest
 
 
 def _losses(descent: Descent, order: Array, batch_size: int, rates: Array) -> Iterator[float]:

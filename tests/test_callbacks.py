@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import os
 import pickle
 import warnings
 from contextlib import nullcontext
@@ -550,9 +551,27 @@ def test_a_number_that_is_not_there_is_refused_before_anything_moves():
     model.build(4)
     before = bits(model)
     for callback in (EarlyStopping(), ModelCheckpoint("x.npz", save_best_only=True)):
-        with pytest.raises(ValueError, match="'val_loss' is not among .* loss, seconds, .*; take"):
+        with pytest.raises(ValueError, match="'val_loss' is not among .* loss, seconds, .*_split"):
             fit(model, callbacks=[callback])
     assert bits(model) == before
+
+
+@pytest.mark.parametrize(
+    ("monitor", "metrics", "validated", "remedy"),
+    [
+        ("val_acc", None, True, r"; a metric .*metrics=\['accuracy'\]$"),
+        ("val_acc", ["accuracy"], True, r"\. Did you mean 'val_accuracy'\?$"),
+        ("acc", ["accuracy"], False, r"\. Did you mean 'accuracy'\?$"),
+        ("val_loss", ["accuracy"], False, r"; give fit validation data, e\.g\. validation_split"),
+        ("los", None, False, r"\. Did you mean 'loss'\?$"),
+    ],
+)
+def test_a_number_that_is_not_there_gets_the_remedy_that_helps(monitor, metrics, validated, remedy):
+    model = Sequential([Dense(1, "sigmoid")], seed=0)
+    model.compile("sgd", "binary_crossentropy", metrics)
+    validation = (X, Y > 0) if validated else None
+    with pytest.raises(ValueError, match=remedy):
+        model.fit(X, Y > 0, validation_data=validation, callbacks=[EarlyStopping(monitor)])
 
 
 @pytest.mark.parametrize(
@@ -808,6 +827,56 @@ def test_a_checkpoint_keeps_the_best_of_all_fits(tmp_path):
 def test_a_checkpoint_of_another_kind_of_file_is_refused_at_once():
     with pytest.raises(ValueError, match=r"filepath='x.keras': models are .npz files"):
         ModelCheckpoint("x.keras")
+
+
+@pytest.mark.parametrize("filepath", [".npz", "folder/.npz", b"x.npz", None, 3])
+def test_a_checkpoint_needs_the_name_of_a_file(filepath):
+    error = ValueError if isinstance(filepath, str) else TypeError
+    with pytest.raises(error, match=r"filepath=.*'best\.npz'"):
+        ModelCheckpoint(filepath)
+
+
+def test_a_checkpoint_that_fails_is_not_the_best(tmp_path):
+    keep = ModelCheckpoint(tmp_path / "later" / "best.npz", "loss", save_best_only=True)
+    with pytest.raises(OSError, match="later"):
+        fit(model_for(), callbacks=[keep])
+    (tmp_path / "later").mkdir()
+    fit(model_for(rate=0.0), callbacks=[keep])
+    assert (tmp_path / "later" / "best.npz").exists()
+
+
+def test_the_callbacks_of_a_clone_begin_anew(tmp_path):
+    keep = ModelCheckpoint(tmp_path / "best.npz", "loss", save_best_only=True)
+    stop = EarlyStopping("loss")
+    estimator = MLPClassifier(max_iter=3, callbacks=[keep, stop], random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        estimator.fit(X, Y > 0)
+    twins = clone(estimator).callbacks
+    assert [vars(twin).keys() & {"best", "best_epoch"} for twin in twins] == [set(), set()]
+    assert [repr(twin) for twin in twins] == [repr(keep), repr(stop)]
+    assert keep.best < np.inf
+    assert copy.deepcopy(keep).best == keep.best
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_log_on_a_full_disk_names_the_file():
+    with pytest.raises(OSError, match="/dev/full"):
+        fit(model_for(), callbacks=[CSVLogger("/dev/full")])
+
+
+def test_a_callback_is_listed_once():
+    log = CSVLogger("log.csv")
+    with pytest.raises(ValueError, match="callbacks holds CSVLogger.* twice"):
+        fit(model_for(), callbacks=[log, EarlyStopping("loss"), log])
+
+
+def test_a_callback_alone_or_a_class_gets_the_list_to_write():
+    with pytest.raises(TypeError, match=r"e\.g\. callbacks=\[EarlyStopping\(patience=3\)\]$"):
+        fit(model_for(), callbacks=EarlyStopping(patience=3))
+    for given in (EarlyStopping, [EarlyStopping]):
+        with pytest.raises(TypeError, match=r"e\.g\. callbacks=\[EarlyStopping\(\)\]$"):
+            fit(model_for(), callbacks=given)
 
 
 # ---- copies -------------------------------------------------------------------------------------

@@ -182,7 +182,15 @@ def test_other_values_of_initial_epoch_are_refused(value, error):
         compiled().fit(X, Y, initial_epoch=value)
 
 
-@pytest.mark.parametrize("given", [[(X, Y), (X, Y)], iter([(X, Y)]), (X,), "no"])
+@pytest.mark.parametrize("given", [X, (X,), "no", 3])
+def test_validation_data_that_is_no_pair_is_named(given):
+    kind = type(given).__name__
+    with pytest.raises(TypeError, match=rf"validation_data is {kind}; .*=\(X, y\)$") as caught:
+        compiled().fit(X, Y, validation_data=given)
+    assert "chunks" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [[(X, Y), (X, Y)], iter([(X, Y)])])
 def test_validation_takes_arrays_and_no_chunks(given):
     with pytest.raises(TypeError, match="validation_data: expected arrays.*chunks"):
         compiled().fit(X, Y, validation_data=given)

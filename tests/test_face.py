@@ -43,7 +43,7 @@ def test_a_model_is_a_line():
     model.layers[0].adapt(X)
     model.fit(X, y, epochs=3)
     front = "Normalization(adapted to 2 columns)"
-    assert repr(model) == f"Sequential([{front}, {layers}]), 2 features, 3 epochs trained"
+    assert repr(model) == f"Sequential([{front}, {layers}], n_features=2, epochs_trained=3)"
 
 
 def test_a_deep_model_is_a_short_line():
@@ -200,7 +200,11 @@ def test_divergence_says_when_and_survives_a_pickle():
 # ---- attributes that nothing would look at -------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["learning_rate", "lr", "momentum", "loss", "metrics", "weights"])
+ELSEWHERE = ["learning_rate", "lr", "momentum", "loss", "metrics", "weights"]
+ELSEWHERE += ["trainable", "optimiser"]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
 def test_names_of_keras_that_a_model_has_elsewhere_are_refused(name):
     model = model_of()
     with pytest.raises(AttributeError, match=f"a model has no {name}; "):
@@ -208,6 +212,31 @@ def test_names_of_keras_that_a_model_has_elsewhere_are_refused(name):
     with pytest.raises(AttributeError, match=f"a model has no {name}; "):
         getattr(model, name)
     assert not hasattr(model, name)
+    assert name not in dir(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("stop_trainig", "stop_training"),
+        ("learn_rate", "learning_rate"),
+        ("meta_data", "metadata"),
+        ("predicts", "predict"),
+        ("optimizr", "optimizer"),
+    ],
+)
+def test_a_new_attribute_that_is_a_slip_of_the_pen_is_refused(name, meant):
+    model = model_of()
+    with pytest.raises(AttributeError, match=f"a model has no {name}. Did you mean '{meant}'?"):
+        setattr(model, name, True)
+    assert name not in vars(model)
+
+
+def test_every_name_of_a_model_can_be_read():
+    model = model_of()
+    assert [name for name in dir(model) if not hasattr(model, name)] == []
+    with pytest.raises(AttributeError, match="'Sequential' object has no attribute 'nothing'"):
+        model.nothing  # noqa: B018
 
 
 def test_attributes_of_users_and_of_subclasses_are_theirs():

@@ -102,3 +102,8 @@ def test_losses_that_have_no_logarithm_are_drawn(tmp_path, losses):
     history = History({}, [0, 1], {"loss": losses, "seconds": [1.0, 1.0]})
     history.plot(tmp_path / "curves.svg")
     assert "</svg>" in (tmp_path / "curves.svg").read_text()
+
+
+def test_one_epoch_is_one_epoch_with_one_loss():
+    history = History(epoch=[0], history={"loss": [0.66], "val_loss": [0.7]})
+    assert repr(history) == "History(1 epoch, loss 0.66, val_loss 0.7)"

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -600,7 +601,7 @@ def test_a_trained_model_is_refused_and_the_line_suggested_works(train, tmp_path
         with pytest.raises(ValueError, match="trained already.*reset") as caught:
             one.find_learning_rate(X, Y, n_steps=20)
         line = str(caught.value).split("new ones: ")[1].replace("(X, y)", "(X, y, n_steps=20)")
-        names = {"copy": copy, "model": one, "X": X, "y": Y}
+        names = {"model": one, "X": X, "y": Y}
         exec(line.replace("fresh.find", "curve = fresh.find"), names)
         assert names["curve"].suggestion == expected
 
@@ -627,6 +628,7 @@ def test_the_same_search_gives_the_same_curve(mode):
     assert curves[0].losses[0] != other.losses[0]
 
 
+@pytest.mark.filterwarnings("ignore:the loss still falls")
 @modes
 @pytest.mark.parametrize("n_steps", [2, 37])
 def test_the_curve_has_a_loss_for_each_rate(mode, n_steps):
@@ -638,6 +640,17 @@ def test_the_curve_has_a_loss_for_each_rate(mode, n_steps):
     assert 1e-6 <= curve.suggestion <= 1e-3
 
 
+def test_a_loss_that_still_falls_at_the_end_is_a_warning():
+    model = model_for(layers=[Dense(1)])
+    with pytest.warns(UserWarning, match="still falls at the highest rate, 0.001") as caught:
+        model.find_learning_rate(X, Y, highest=1e-3)
+    assert caught[0].filename == __file__
+    line = str(caught[0].message).split("try more: ")[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(line.replace("=0.1)", "=10)"), {"model": model, "X": X, "Y": Y, "y": Y})
+
+
 def test_the_curve_ends_where_the_loss_explodes():
     curve = model_for(layers=[Dense(1)]).find_learning_rate(X, Y, highest=1e6, n_steps=200)
     assert len(curve.rates) == len(curve.losses) < 200
@@ -645,6 +658,7 @@ def test_the_curve_ends_where_the_loss_explodes():
     assert curve.suggestion < 1
 
 
+@pytest.mark.filterwarnings("ignore:the loss still falls")
 def test_the_losses_are_running_means_before_each_step():
     """In batch mode with rates too small to matter all are the loss of the whole table."""
     model = model_for(dtype="float64")
