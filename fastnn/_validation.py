@@ -482,8 +482,9 @@ def sample_weights(
             f"{name} adds up to {total:g}, too much for {dtype}; divide by the largest: "
             f"{name} / np.max({name})"
         )
-    is_subnormal = (checked > 0) & (checked < limits.tiny)
-    return np.where(is_subnormal, 0, checked) if is_subnormal.any() else checked
+    checked = np.where(checked < limits.tiny, 0, checked)  # a copy, which callbacks cannot change
+    checked.flags.writeable = False
+    return checked
 
 
 def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:

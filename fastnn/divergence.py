@@ -54,7 +54,7 @@ class DivergenceWatch:
     """Keeps a copy of finite weights, of what the optimiser keeps for them, and of its counts."""
 
     def __init__(self, network: Network, optimizer: Optimizer, state: State) -> None:
-        self._network, self._optimizer, self._state = network, optimizer, state
+        self.network, self.optimizer, self.state = network, optimizer, state
         n_numbers = (1 + len(state.slots)) * len(network.parameters)
         self.kept = np.empty(n_numbers, network.dtype)
         self.kept_counts = np.empty_like(state.counts)
@@ -64,31 +64,31 @@ class DivergenceWatch:
 
     @property
     def _all(self) -> tuple[Array, ...]:
-        state = self._state
-        return self._network.parameters, state.slots, state.counts, self.kept, self.kept_counts
+        state = self.state
+        return self.network.parameters, state.slots, state.counts, self.kept, self.kept_counts
 
     def _copy(self) -> None:
-        self._network.core.keep_state(*self._all)
+        self.network.core.keep_state(*self._all)
         self._rows = 0
 
     def _are_finite(self, *arrays: Array) -> bool:
-        return all(self._network.core.all_finite(array.ravel()) for array in arrays)
+        return all(self.network.core.all_finite(array.ravel()) for array in arrays)
 
     def settle(self) -> None:
         """Leave finite weights, whatever has ended the training."""
-        if not self._are_finite(self._network.parameters, self._state.slots):
-            self._network.core.restore_state(*self._all)
+        if not self._are_finite(self.network.parameters, self.state.slots):
+            self.network.core.restore_state(*self._all)
 
     def check(self, loss: float, when: str, *, moved: bool = True) -> None:
         """Raise `Diverged` if the loss, or weights that have moved, are no longer finite."""
         finite = math.isfinite(loss)
         if finite and moved:
-            finite = self._are_finite(self._network.parameters)
+            finite = self._are_finite(self.network.parameters)
         self._refuse_unless(finite, when)
 
     def check_state(self, when: str) -> None:
         """Raise `Diverged` if weights, or what the optimiser keeps for them, are not finite."""
-        self._refuse_unless(self._are_finite(self._network.parameters, self._state.slots), when)
+        self._refuse_unless(self._are_finite(self.network.parameters, self.state.slots), when)
 
     def keep(self, when: str) -> None:
         """Copy weights and state, or raise `Diverged` if any of them is not finite."""
@@ -108,26 +108,26 @@ class DivergenceWatch:
         """
         self.check_state(when)
         self._rows += n_rows
-        steps = self._state.step - self.kept_counts[0]
+        steps = self.state.step - self.kept_counts[0]
         if self._rows >= self._rows_of_a_copy or steps >= KEPT_EVERY or len(self.kept) <= FEW:
             self._copy()
 
     def _refuse_unless(self, fine: bool, when: str) -> None:
         if not fine:
-            self._network.core.restore_state(*self._all)
+            self.network.core.restore_state(*self._all)
             raise self.diverged(when)
 
     def diverged(self, when: str) -> Diverged:
         """The error, with advice that fits the optimiser."""
-        network = self._network
+        network = self.network
         advice = remedy(
-            self._optimizer,
-            self._state.step,
+            self.optimizer,
+            self.state.step,
             network.layer_rules,
             standardised=network.is_standardised,
         )
         return Diverged(
             f"training diverged {when}: loss or weights are no longer finite. The model goes back "
-            f"to the last finite weights that were kept, after {self._state.step} steps. {advice}",
+            f"to the last finite weights that were kept, after {self.state.step} steps. {advice}",
             when,
         )

@@ -266,6 +266,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if self._is_multilabel:
             return int(y.shape[1])
         one_column = len(self.classes_) <= 2 and loss.targets != "classes"
+        one_column &= self._output_activation(loss) != "softmax"  # which of one unit is always 1
         return 1 if one_column else max(2, len(self.classes_))
 
     def _targets(self, y: Array) -> Array:
@@ -322,10 +323,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         classes : array of shape (n_classes,), optional
             All labels that will ever come; needed at the first call.
         """
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    def _take_classes(self, y: Any, classes: Any) -> None:
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._learn_labels(y if multilabel else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any, out: Array | None = None) -> Array:
         """The label of each row, or for rows of several labels 0 and 1 for each of them.

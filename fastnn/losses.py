@@ -98,6 +98,11 @@ class Loss:
 
     def check_output(self, activation: str | None, units: int) -> None:
         """Raise if the output layer cannot give what the loss needs."""
+        if activation == "softmax" and units == 1:
+            raise ValueError(
+                "the output layer Dense(1, 'softmax') always answers 1; e.g. Dense(1, 'sigmoid') "
+                "as the last layer, with loss='binary_crossentropy'"
+            )
         if self.outputs and activation not in self.outputs:
             raise ValueError(
                 f"loss={self.name!r} needs an output layer with activation "

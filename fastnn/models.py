@@ -7,6 +7,7 @@ import difflib
 import math
 import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -118,6 +119,10 @@ class _Elsewhere:
         raise AttributeError(self._message)
 
 
+class _Running:
+    """Lives as long as a call of `fit`, whatever number of interrupts may strike it."""
+
+
 class Sequential:
     """A stack of layers, trained by gradient descent.
 
@@ -189,7 +194,7 @@ class Sequential:
         self.epochs_trained = 0
         self.metadata = {}
         self.stop_training = False
-        self._fitting = False
+        self._running: weakref.ref[_Running] | None = None  # the `fit` that is at work
         self._network: Network | None = None
         self._loss: Loss | None = None
         self._optimizer: Optimizer = optimizers.SGD()
@@ -518,11 +523,12 @@ class Sequential:
 
     def _fit(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
         """Train, with the model closed to what would disturb it."""
-        self._fitting = True
+        running = _Running()
+        self._running = weakref.ref(running)
         try:
             return self._train(plan, rows, callbacks)
         finally:
-            self._fitting = False
+            self._running = None
             self._forget_single_steps()  # a callback may have made single steps within the fit
 
     def _train(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
@@ -632,10 +638,12 @@ class Sequential:
 
     def _steps_watch(self) -> DivergenceWatch:
         """The watch that all single steps share, so that they seldom copy the weights."""
-        if self._watch is None:
+        watch = self._watch
+        if watch is None:
             network = self._built()
-            self._watch = DivergenceWatch(network, self._optimizer, self._optimizer_state(network))
-        return self._watch
+            watch = DivergenceWatch(network, self._optimizer, self._optimizer_state(network))
+            self._watch = watch
+        return watch
 
     def _learn_row_with_penalty(self, X: object, y: object) -> float | None:
         network, penalty = self._network, 0.0
@@ -815,8 +823,12 @@ class Sequential:
                 "fresh.find_learning_rate(X, y)"
             )
 
+    @property
+    def _is_fitting(self) -> bool:
+        return self._running is not None and self._running() is not None
+
     def _refuse_within_fit(self, method: str, why: str) -> None:
-        if self._fitting:
+        if self._is_fitting:
             raise RuntimeError(
                 f"{method} within a fit of the same model: {why}; end the fit first, with "
                 f"model.stop_training = True"
@@ -838,7 +850,7 @@ class Sequential:
             return None
         if not has_own_paths(network, optimizer.rule(network.layer_rules, state)):
             return None
-        return OneRow(network, optimizer, state, loss, self._steps_watch())
+        return OneRow(self._steps_watch(), loss)
 
     def _watchers(self, callbacks: object, n_rows: int) -> list[Callback]:
         """The callbacks of an `evaluate` or `predict` of so many rows.
@@ -846,7 +858,7 @@ class Sequential:
         Within a fit those that it has told its own parameters keep them.
         """
         checked = checked_callbacks(callbacks)
-        if self._fitting:
+        if self._is_fitting:
             new = [callback for callback in checked if getattr(callback, "model", None) is not self]
         else:
             new = checked
@@ -951,9 +963,10 @@ class Sequential:
         return fitting_loss(self._dense_layers[-1])
 
     def _optimizer_state(self, network: Network) -> optimizers.State:
-        if self._state is None:
-            self._state = new_state(network, self._optimizer)
-        return self._state
+        state = self._state
+        if state is None:
+            state = self._state = new_state(network, self._optimizer)
+        return state
 
     def _compiled_loss(self) -> Loss:
         if self._loss is None:
@@ -1284,9 +1297,8 @@ class Sequential:
                     f"gradient has no {key!r}; expected {', '.join(_named(network, flat))}"
                 )
             view[...] = layer_weights(key, gradient[key], view.shape, self.dtype)
-        state, watch = self._optimizer_state(network), self._steps_watch()
         self._pass = None
-        apply_gradient(network, optimizer, state, flat, watch)
+        apply_gradient(self._steps_watch(), flat)
 
     # ---- weights ----------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from fastnn._validation import NUMBER_TYPES, Array
 from fastnn.divergence import DivergenceWatch
 from fastnn.losses import Loss
 from fastnn.network import Network
-from fastnn.optimizers import Optimizer, State
 from fastnn.paths import NAMES, one_row_path
 
 NUMBERS = (float, int)  # a union is slower to make than to use
@@ -28,16 +27,10 @@ SHORT_WORK = 1e7
 class OneRow:
     """Learns from single rows with a single target each."""
 
-    def __init__(
-        self,
-        network: Network,
-        optimizer: Optimizer,
-        state: State,
-        loss: Loss,
-        watch: DivergenceWatch,
-    ) -> None:
-        self.network, self.optimizer, self.state, self.loss = network, optimizer, state, loss
-        self.watch = watch
+    def __init__(self, watch: DivergenceWatch, loss: Loss) -> None:
+        self.watch, self.loss = watch, loss
+        self.network, self.optimizer, self.state = watch.network, watch.optimizer, watch.state
+        network = self.network
         self._prepare_step()
         self._shape, self._dtype = (1, network.n_features), np.dtype(network.dtype)
         self._x_type = NUMBER_TYPES[self._dtype]

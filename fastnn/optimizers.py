@@ -285,7 +285,15 @@ class Optimizer:
         return self.constants()
 
     def rule(self, layers: Array, state: State) -> Rule:
-        """How it makes a step; `layers` is what each layer has of its own."""
+        """How it makes a step; `layers` is what each layer has of its own.
+
+        Raises RuntimeError if the state is another optimiser's: the core would look for what is not
+        there.
+        """
+        if len(state.slots) != self.n_slots:
+            raise RuntimeError(
+                "the model was compiled anew while it was training; compile it before or after"
+            )
         return Rule(self._fixed_constants, layers, state.slots, state.counts)
 
     def rate(self, step: int) -> float:

@@ -71,7 +71,7 @@ class WeightViews(list[Array]):
         checked = [
             layer_weights(
                 f"{self._name}[{number}]", array, self[number].shape, self[number].dtype.name
-            )
+            ).copy()  # it may be a view of another one of them
             for number, array in zip(numbers, given, strict=True)
         ]
         for number, array in zip(numbers, checked, strict=True):
@@ -93,6 +93,9 @@ class BaseMLP(Parameters):
     def _learn_labels(self, y: Array) -> None:
         """Take the classes from the first targets, if there are such."""
         raise NotImplementedError
+
+    def _take_classes(self, y: Any, classes: Any) -> None:
+        """What `partial_fit` was given for `classes`, at its first call."""
 
     def _check_labels(self, y: Array, *, all_of_them: bool) -> None:
         """Refuse targets that are not of the known classes, or do not have all of them."""
@@ -176,13 +179,15 @@ class BaseMLP(Parameters):
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, held_out: tuple[Any, Any, Any] = (None,) * 3,
-        initial: tuple[Any, Any] = (None, None), incremental: bool = False,
+        initial: tuple[Any, Any] = (None, None), incremental: bool = False, classes: Any = None,
     ) -> Self:  # fmt: skip
         """What `fit` and `partial_fit` do; a refused call leaves all as it was."""
         before, history = dict(self.__dict__), self._history
         try:
+            if incremental:
+                self._take_classes(y, classes)
             self._fit_rows(X, y, sample_weight, held_out, initial, incremental)
-        except Exception:
+        except BaseException:  # Ctrl-C, too
             has_begun = self._history is not history and self._history.params
             if not has_begun:
                 self.__dict__.clear()
@@ -335,7 +340,9 @@ class BaseMLP(Parameters):
         self.validation_scores_: list[float] | None = None
         self.best_validation_score_: float | None = None
         self._best_weights: list[Array] | None = None
-        self._moving_weights: list[Array] | None = None  # of which the model's own are the mean
+        # What the weights were before their average took their place, and that average.
+        self._moving_weights: list[Array] | None = None
+        self._averaged_weights: list[Array] = []
 
     def _begin_scores(self) -> None:
         """Early stopping looks at scores, otherwise the loss decides; what was best stays."""
@@ -380,8 +387,8 @@ class BaseMLP(Parameters):
         orders = Orders(rng) if self.shuffle else None
         plan = self._plan(n_rows, 1 if incremental else self.max_iter, orders)
         self.n_iter_ = 0
-        if incremental and self._moving_weights is not None:
-            self._overwrite(self._moving_weights)
+        if incremental:
+            self._go_on_from_moving_weights()
         finished = self._run(plan, rows, validation, rule)
         if score is not None and self._best_weights is not None:
             self.model_.set_weights(self._best_weights)
@@ -400,10 +407,20 @@ class BaseMLP(Parameters):
             return
         self._moving_weights = self.model_.get_weights()
         self.model_.adopt_average()
+        self._averaged_weights = self.model_.get_weights()
         try:
             yield
         finally:
             self._overwrite(self._moving_weights)
+
+    def _go_on_from_moving_weights(self) -> None:
+        """Put back the weights whose average the last fit ended with, unless they were changed."""
+        moving, self._moving_weights = self._moving_weights, None
+        if moving is None or not self._optimizer.use_ema:
+            return
+        pairs = zip(self.model_.get_weights(), self._averaged_weights, strict=True)
+        if all(np.array_equal(weights, average) for weights, average in pairs):
+            self._overwrite(moving)
 
     def _overwrite(self, weights: Sequence[Array]) -> None:
         """Put weights in place of the model's; what its optimiser keeps stays."""

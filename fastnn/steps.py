@@ -13,13 +13,12 @@ from fastnn.optimizers import Optimizer, State
 ROUNDING = 2.0**-52  # of a cost, a double
 
 
-def apply_gradient(
-    network: Network, optimizer: Optimizer, state: State, gradient: Array, watch: DivergenceWatch
-) -> None:
+def apply_gradient(watch: DivergenceWatch, gradient: Array) -> None:
     """A step along a gradient to which the regularisers have added.
 
     `Diverged` if it leads weights, or what the optimiser keeps, out of the finite numbers.
     """
+    network, optimizer, state = watch.network, watch.optimizer, watch.state
     rule, when = optimizer.rule(network.layer_rules * [1, 0, 0, 0], state), "in this step"
     steps = optimizer.steps(state.step, 1)
     try:
@@ -42,16 +41,19 @@ def follow_cost(
     # Not np.dot, whose bits depend on the number of BLAS's threads.
     slope = float(np.multiply(direction, gradient, dtype=np.float64).sum())
     rate, lowered = min(2 * state.rate, sys.float_info.max), False  # not infinite
+    kept_rate, kept_step, made = state.rate, state.step, False
     try:
         while not lowered and rate * slope > ROUNDING * abs(before):
             parameters[:] = kept - rate * direction
             lowered = cost() <= before - rate / 2 * slope
             rate = rate if lowered else rate / 2
-    finally:
         if lowered:
-            state.rate, state.step = rate, state.step + 1
-        else:
+            state.rate, state.step = rate, kept_step + 1
+            made = True
+    finally:
+        if not made:  # an interrupt may have come before any of it, or in between
             parameters[:] = kept
+            state.rate, state.step = kept_rate, kept_step
 
 
 def adopt_average(network: Network, optimizer: Optimizer, state: State) -> None:
