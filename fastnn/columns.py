@@ -26,6 +26,8 @@ class Columns:
         if found is None or found == self.names:
             return X
         if self.names is None:
+            if len(set(found)) < len(found):
+                raise ValueError(_other_columns(name, found, found))
             self.names = found
             return X
         if len(set(found)) < len(found) or set(found) != set(self.names):
@@ -34,14 +36,24 @@ class Columns:
 
 
 def names_of(X: object) -> tuple[str, ...] | None:
-    """The names of the columns of a frame or table; None unless all of them are text."""
+    """The names of the columns of a frame or table; None if none of them is text.
+
+    Raises ValueError if only some are: nobody could tell in which order they are.
+    """
     if type(X) is np.ndarray:
         return None
     for attribute in ("column_names", "columns"):  # pyarrow's `columns` are the numbers themselves
         names = getattr(X, attribute, None)
         listed = list(names) if isinstance(names, Iterable) else []
-        if listed and all(isinstance(one, str) for one in listed):
+        texts = [one for one in listed if isinstance(one, str)]
+        if texts and len(texts) == len(listed):
             return tuple(map(str, listed))
+        if texts:
+            other = next(one for one in listed if not isinstance(one, str))
+            raise ValueError(
+                f"X has columns named by text, such as {texts[0]!r}, and one named {other!r}; "
+                f"expected text for all: X.columns = X.columns.astype(str)"
+            )
     return None
 
 

@@ -100,8 +100,8 @@ class Loss:
         """Raise if the output layer cannot give what the loss needs."""
         if activation == "softmax" and units == 1:
             raise ValueError(
-                "the output layer Dense(1, 'softmax') always answers 1; e.g. Dense(1, 'sigmoid') "
-                "as the last layer, with loss='binary_crossentropy'"
+                "softmax over one unit is always 1. For two classes use Dense(2, 'softmax'), "
+                "or Dense(1, 'sigmoid') with loss='binary_crossentropy'"
             )
         if self.outputs and activation not in self.outputs:
             raise ValueError(
@@ -456,14 +456,6 @@ class CategoricalCrossentropy(Crossentropy):
         kernel = super().kernel(y)
         kernel[0] = self.labels_code if y.shape[1] == 1 else self.code
         return kernel
-
-    def check_output(self, activation: str | None, units: int) -> None:
-        super().check_output(activation, units)
-        if units < 2:
-            raise ValueError(
-                "softmax over one unit is always 1. For two classes use Dense(2, 'softmax'), "
-                "or Dense(1, 'sigmoid') with loss='binary_crossentropy'"
-            )
 
 
 @dataclass(frozen=True)

@@ -268,6 +268,15 @@ class Sequential:
             )
         return Columns(known or adapted)
 
+    def _keep_names(self, columns: Columns) -> None:
+        """Keep the names of the first frame, in the Normalization layer too.
+
+        If that is adapted again, to a frame in another order, it puts its columns right.
+        """
+        self._columns, layer = columns, self._normalization
+        if layer is not None and layer.feature_names is None:
+            layer.feature_names = columns.names
+
     @property
     def built(self) -> bool:
         """Whether the model has weights: after `build`, the first `fit`, or `load`."""
@@ -545,7 +554,7 @@ class Sequential:
         tell(callbacks, "check")
         self._forget_single_steps()
         self.build(first.n_features)
-        self._columns = columns
+        self._keep_names(columns)
         self.stop_training = False
         descent = self._descent(first, size, plan.threads, plan.seed)
         fit = Fit(self, descent, source, plan, self._metrics, validation, callbacks, history)
@@ -613,7 +622,7 @@ class Sequential:
         data = self._inputs(columns).data(X, np.atleast_1d(y), sample_weight)
         self._check_optimizer("minibatch")
         self.build(data.n_features)
-        self._columns = columns
+        self._keep_names(columns)
         self._pass = None
         descent = self._batch_descent(data)
         try:
@@ -1537,7 +1546,7 @@ def _restore_columns(model: Sequential, names: Any, n_features: int | None) -> N
     are_text = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     if not are_text or n_features not in (None, len(names)):
         raise ValueError(f"feature_names={names!r} are not those of {n_features} columns")
-    model._columns = Columns(names)
+    model._keep_names(Columns(names))
 
 
 def _refuse_mistaken(name: str, model: type[Sequential]) -> None:

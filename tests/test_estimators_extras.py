@@ -1113,3 +1113,89 @@ def test_bounds_are_those_of_what_a_parameter_stands_for(parameter, allowed, ref
     MLPClassifier(**settings | {parameter: allowed}).fit(X, BINARY)
     with pytest.raises(ValueError, match=f"(?i){parameter}"):
         MLPClassifier(**settings | {parameter: refused}).fit(X, BINARY)
+
+
+# ---- what is left when weights were changed, or a fit did not begin ------------------------------
+
+
+def averaged(**changes):
+    clf = MLPClassifier((5,), average=True, max_iter=3, random_state=0, solver="sgd")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clf.set_params(learning_rate_init=0.1).fit(X3, Y3)
+        if changes:
+            clf.set_params(**changes).fit(X3, Y3)
+    return clf
+
+
+X3 = np.random.default_rng(3).normal(size=(60, 3))
+Y3 = (X3[:, 0] > 0).astype(int)
+
+
+def test_after_averaging_an_estimator_goes_on_from_the_weights_it_has():
+    clf = averaged(average=False, warm_start=True, max_iter=200)
+    losses = [clf.partial_fit(X3, Y3).loss_ for _ in range(3)]
+    assert losses == sorted(losses, reverse=True) and losses[0] > losses[-1]
+
+
+def test_weights_that_were_set_are_not_replaced_by_those_of_before_averaging():
+    clf = averaged()
+    clf.coefs_ = [np.zeros_like(W) for W in clf.coefs_]
+    clf.partial_fit(X3, Y3)
+    assert max(abs(W).max() for W in clf.coefs_) < 0.05
+
+
+def test_views_may_be_swapped():
+    clf = MLPClassifier((8, 8, 8), max_iter=1, solver="sgd")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clf.fit(X3, Y3)
+    b = clf.intercepts_
+    b[0][:], b[1][:] = 1, 2
+    b[0:2] = [b[1], b[0]]
+    assert (clf.intercepts_[0] == 2).all() and (clf.intercepts_[1] == 1).all()
+
+
+def test_an_interrupt_before_a_fit_begins_leaves_the_estimator_as_it_was(monkeypatch):
+    clf = MLPClassifier((5,), max_iter=3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clf.fit(X3, np.array(["no", "yes"])[Y3])
+    before = dict(vars(clf))
+
+    def strike(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MLPClassifier, "_new_model", strike)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X3, np.array(["cat", "dog"])[Y3])
+    assert vars(clf) == before
+    assert set(clf.predict(X3)) <= {"no", "yes"}
+
+
+def test_a_refused_first_partial_fit_takes_no_classes():
+    clf = MLPClassifier((5,), solver="sgd", random_state=0)
+    with pytest.raises(ValueError, match="NaN"):
+        clf.partial_fit(X3 * np.nan, Y3, classes=[0, 1])
+    clf.partial_fit(X3, np.array(["a", "b"])[Y3], classes=["a", "b"])
+    assert list(clf.classes_) == ["a", "b"]
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "mean_absolute_error", "huber"])
+def test_a_softmax_has_a_unit_for_each_of_two_labels(loss):
+    clf = MLPClassifier(
+        (8,), loss=loss, out_activation="softmax", learning_rate_init=0.05, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clf.fit(X3, Y3)
+    assert clf.n_outputs_ == 2
+    assert clf.score(X3, Y3) > 0.9
+    probabilities = clf.predict_proba(X3)
+    assert probabilities.shape == (60, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_softmax_of_one_unit_is_refused():
+    with pytest.raises(ValueError, match=r"softmax over one unit is always 1"):
+        Sequential([Dense(4), Dense(1, "softmax")]).compile("sgd", "mse")
