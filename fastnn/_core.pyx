@@ -407,8 +407,10 @@ def learn_one(bytearray memory, X, int x_type, double target, double rate, doubl
 
     NaN if a number of the row is not finite as `real`, or the row is unaligned or overlaps the
     weights: then nothing has happened. Infinity if loss, weights or slots are no longer finite:
-    then the state is again the one kept, of at most KEPT_EVERY steps before. X is not a typed view, which takes longer to make than a row to learn, and the
-    interpreter's lock is not released: the memory is for one at a time.
+    then the state is again the one kept, of at most KEPT_EVERY steps before.
+
+    X is not a typed view, which takes longer to make than a row to learn, and the interpreter's
+    lock is not released: the memory is for one at a time.
     """
     cdef OneRow* one = <OneRow*><char*>memory
     cdef double loss = NAN

@@ -466,6 +466,7 @@ def test_storms_of_signals():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.skipif("tsan" in os.environ.get("LD_PRELOAD", ""), reason="needs all addresses")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="it needs memory itself")
 def test_at_the_edge_of_memory_a_fit_ends():
     """A thread is started on the stack of an earlier one, and has no memory to begin."""
     code = (
