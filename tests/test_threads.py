@@ -413,6 +413,7 @@ def run_python(code, **environment):
 
 LONG_FIT = """
     import os, signal, threading, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     import numpy as np
     from fastnn import SGD, Dense, Sequential, _threads
     _threads.STEP_WORK = 1e-9
