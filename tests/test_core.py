@@ -22,7 +22,7 @@ from networks import (
 import fastnn.network
 from fastnn._validation import features
 from fastnn.losses import LOSSES
-from fastnn.network import padded
+from fastnn.network import NO_LOSS, padded
 from fastnn.optimizers import METHODS, Constants
 from fastnn.paths import NAMES
 
@@ -370,7 +370,7 @@ def test_empty_arrays_return_before_any_address_is_taken(build):
     no_rows = np.empty((0, 3), network.dtype).view(np.uint8)
     nothing = np.empty(0, network.dtype)
     arguments = (
-        *network.arguments(1), no_rows, 0, nothing.reshape(0, 1), nothing, np.zeros(2),
+        *network.arguments(1), no_rows, 0, nothing.reshape(0, 1), nothing, NO_LOSS,
         network.no_order, network.no_predictions, 7.0,
     )  # fmt: skip
     core, gradient = network.core, network.new_gradient()
@@ -454,7 +454,7 @@ def test_padding_of_activations_is_zero(build, activation):
         ))  # fmt: skip
         arguments = network.arguments(5)
         network.core.evaluate(
-            *arguments, *data, np.zeros(2), network.no_order, network.no_predictions, 0.0
+            *arguments, *data, NO_LOSS, network.no_order, network.no_predictions, 0.0
         )
         # behind the block's losses and its numbers of X
         start = arguments.block * (8 // network.parameters.itemsize + 1)
