@@ -1,0 +1,545 @@
+"""The one place that checks and coerces what users pass in: numbers, names, arrays.
+
+Everything below trusts what comes out of here. An error names the argument, what came, what was
+expected, and a line that would work.
+"""
+
+import difflib
+import math
+import operator
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn._backend import core
+
+Array = npt.NDArray[Any]
+TargetKind = Literal["numbers", "counts", "signs", "probabilities", "classes", "anything"]
+T = TypeVar("T")
+
+# The codes of `fastnn/kernels/rows.pxd`.
+NUMBER_TYPES = {
+    np.dtype(name): code
+    for code, names in enumerate(
+        (
+            ["float32"],
+            ["float64"],
+            ["int8"],
+            ["int16"],
+            ["int32"],
+            ["int64"],
+            ["uint8", "bool"],
+            ["uint16"],
+            ["uint32"],
+            ["uint64"],
+        )
+    )
+    for name in names
+}
+ITEM_SIZES = {code: number_type.itemsize for number_type, code in NUMBER_TYPES.items()}
+LARGEST_WHOLE = 2**63 - 1  # what the core counts with
+SHOWN = 60  # characters of a value in a message
+MANY_CLASSES = 100  # more different whole numbers than this are probably no classes
+CHECKED_BYTES = 1 << 26  # how much of X is checked between two chances for Ctrl-C
+
+
+class Features(NamedTuple):
+    """X as the core takes it: rows of bytes and the code of their number type."""
+
+    X: npt.NDArray[np.uint8]
+    x_type: int
+
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1]) // ITEM_SIZES[self.x_type]
+
+    def rows(self, start: int, stop: int) -> "Features":
+        return Features(self.X[start:stop], self.x_type)
+
+
+class Data(NamedTuple):
+    """X, y and the sample weights as the core takes them; empty arrays stand for none."""
+
+    X: npt.NDArray[np.uint8]
+    x_type: int
+    y: Array
+    sample_weight: Array
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.X)
+
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1]) // ITEM_SIZES[self.x_type]
+
+    def rows(self, start: int, stop: int) -> "Data":
+        return Data(
+            self.X[start:stop], self.x_type, self.y[start:stop], self.sample_weight[start:stop]
+        )
+
+
+# ---- names and numbers ------------------------------------------------------------------------
+
+
+def shown(value: object) -> str:
+    """What a message says of a value; of a very long one its beginning."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole numbers of thousands of digits
+        return f"a number of more than {sys.get_int_max_str_digits()} digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def lookup(kind: str, name: object, known: Mapping[str, T]) -> T:
+    """The entry of that name, in any case; an unknown name gets the known ones and the nearest."""
+    if not isinstance(name, str):
+        raise TypeError(f"{kind}={shown(name)}: expected a name, one of {', '.join(known)}")
+    found = known.get(name.lower())
+    if found is None:
+        swapped = [one for one in known if sorted(one) == sorted(name.lower())]
+        near = swapped or difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{kind}={shown(name)} is unknown; known are {', '.join(known)}.{hint}")
+    return found
+
+
+def whole_number(name: str, value: object, *, minimum: int, maximum: int = LARGEST_WHOLE) -> int:
+    """`value` as an int from `minimum` to `maximum`."""
+    try:
+        if isinstance(value, bool | np.bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        is_whole = isinstance(value, float) and value.is_integer() and minimum <= value <= maximum
+        example = int(value) if is_whole else max(minimum, 1)  # type: ignore[call-overload]
+        raise TypeError(
+            f"{name}={shown(value)}: expected a whole number, e.g. {name}={example}"
+        ) from None
+    if number < minimum:
+        raise ValueError(f"{name}={shown(number)}: expected at least {minimum}")
+    if number > maximum:
+        raise ValueError(f"{name}={shown(number)}: expected at most {maximum}")
+    return number
+
+
+def real_number(name: str, value: object, *, above: float) -> float:
+    """`value` as a finite float greater than `above`."""
+    try:
+        if isinstance(value, bool | str | bytes) or not _may_be_real(value):
+            raise TypeError
+        number = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        number = math.inf
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={shown(value)}: expected a number, e.g. {name}=0.01") from None
+    if not (math.isfinite(number) and number > above):
+        raise ValueError(f"{name}={number}: expected a finite number greater than {above:g}")
+    return number
+
+
+def _may_be_real(value: object) -> bool:
+    """Not so of NumPy's arrays with dimensions, texts, dates, and complex numbers."""
+    if not isinstance(value, np.ndarray | np.generic):
+        return True
+    return value.ndim == 0 and value.dtype.kind in "fiuO"
+
+
+def number_between(
+    name: str, value: object, low: float, high: float | None, *, example: float
+) -> float:
+    """`value` as a finite float from `low` to `high`, if there is a `high`."""
+    try:
+        number = real_number(name, value, above=-math.inf)
+    except TypeError:
+        raise TypeError(
+            f"{name}={shown(value)}: expected a number, e.g. {name}={example:g}"
+        ) from None
+    except ValueError:
+        number = math.nan
+    if not low <= number <= (math.inf if high is None else high):
+        expected = f"at least {low:g}"
+        if high is not None:
+            below = "below " * (float(f"{high:g}") > high)
+            expected = f"from {low:g} to {below}{high:g}"
+        raise ValueError(
+            f"{name}={shown(value)}: expected a number {expected}, e.g. {name}={example:g}"
+        )
+    return number
+
+
+def finite_number(name: str, value: object, *, example: float) -> float:
+    """`value` as a finite float."""
+    try:
+        return real_number(name, value, above=-math.inf)
+    except ValueError:
+        raise ValueError(
+            f"{name}={shown(value)}: expected a finite number, e.g. {name}={example:g}"
+        ) from None
+
+
+def flag(name: str, value: object) -> bool:
+    """`value`, which must be True or False."""
+    if not isinstance(value, bool | np.bool):
+        raise TypeError(f"{name}={shown(value)}: expected True or False")
+    return bool(value)
+
+
+# ---- arrays -----------------------------------------------------------------------------------
+
+
+def _variable(name: str) -> str:
+    """What an argument's own variable is called in a line that would work: X of "validation X"."""
+    return name.split()[-1]
+
+
+def _remedy_for_text(name: str, values: Array, otherwise: str) -> str:
+    """What to do with values that are not numbers: some are the text of numbers."""
+    try:
+        values.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
+    own = _variable(name)
+    return f"If its text means numbers: {own} = np.asarray({own}, float). {otherwise}"
+
+
+def _numeric_array(name: str, values: object, remedy: str) -> Array:
+    """`values` as an array of native real numbers, without a copy where none is needed."""
+    if type(values) is np.ndarray and values.dtype in NUMBER_TYPES:
+        return values
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"{name} is sparse; expected a dense array, e.g. {_variable(name)}.toarray()"
+        )
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is masked; fill it first, e.g. {_variable(name)}.filled(0)")
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} has rows of different lengths; expected a rectangle") from None
+    if array.dtype.kind == "O":
+        array = _from_objects(name, array, remedy)
+    if array.dtype.kind not in "fiub":
+        if array.dtype.kind in "US":
+            remedy = _remedy_for_text(name, array, remedy)
+        raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers. {remedy}")
+    if array.dtype.newbyteorder("=") not in NUMBER_TYPES:  # float16, longdouble
+        return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _from_objects(name: str, array: Array, remedy: str) -> Array:
+    """Objects that are numbers, as float64."""
+    try:
+        if any(isinstance(value, str | bytes) for value in array.flat):
+            raise TypeError
+        return array.astype(np.float64)
+    except OverflowError:
+        raise ValueError(f"{name} holds numbers too large for float64; scale them down") from None
+    except (TypeError, ValueError):
+        remedy = _remedy_for_text(name, array, remedy)
+        raise TypeError(f"{name} holds values that are not numbers; {remedy}") from None
+
+
+def _rounded(name: str, array: Array, dtype: str) -> Array:
+    """`array`, finite, side by side in memory as `dtype`; a number beyond `dtype` is an error."""
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(array, dtype=dtype)
+    if not (np.isfinite(cast.min()) and np.isfinite(cast.max())):
+        raise ValueError(f"{name} holds numbers too large for {dtype}; scale them down")
+    return cast
+
+
+def feature_array(
+    X: object, dtype: str, *, n_features: int | None = None, name: str = "X"
+) -> Array:
+    """Check X, shape (n_samples, n_features), and return it as an array of its own number type.
+
+    Row strides are kept; X is copied only if its columns are not side by side (Fortran order), or
+    its numbers are foreign (float16, other byte order, not aligned). `n_features` is None if any
+    width will do; numbers beyond `dtype` are refused.
+    """
+    array = _numeric_array(name, X, "Encode text columns as numbers first.")
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected two dimensions (n_samples, n_features). "
+            + _two_dimensions(name, array)
+        )
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {array.shape[1]} columns, but the model was built for {n_features}; "
+            f"pass the {n_features} columns it was trained on"
+        )
+    if array.strides[1] != array.itemsize or not array.flags.aligned:
+        array = np.array(array, order="C")
+    _refuse_nonfinite(name, array, dtype)
+    return array
+
+
+def _two_dimensions(name: str, array: Array) -> str:
+    """How to give an array of another number of dimensions two."""
+    own = f"np.asarray({_variable(name)})"
+    if array.ndim == 0:
+        return f"A single number: {_variable(name)}=[[{array.item()!r}]]."
+    if array.ndim == 1:
+        return f"One sample: {own}.reshape(1, -1); one feature: {own}.reshape(-1, 1)."
+    return f"Images and the like: {own}.reshape(len({_variable(name)}), -1)."
+
+
+def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
+    """Check X as `feature_array` does, and hand out its bytes."""
+    return _as_bytes(feature_array(X, dtype, n_features=n_features, name=name))
+
+
+def checked_features(array: Array, dtype: str) -> Features:
+    """The bytes of an array of `dtype` that is known to be finite; of any other all is checked."""
+    known = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+    return _as_bytes(array) if known else features(array, dtype)
+
+
+def _as_bytes(array: Array) -> Features:
+    return Features(array.view(np.uint8), NUMBER_TYPES[array.dtype])
+
+
+def _refuse_nonfinite(name: str, array: Array, dtype: str) -> None:
+    """Raise if a number of X is NaN, infinite, or too large for `dtype`."""
+    if array.dtype.kind != "f":
+        return
+    rows = _as_bytes(array)
+    step = max(1, CHECKED_BYTES // rows.X.shape[1])
+    for start in range(0, len(array), step):
+        block = rows.rows(start, start + step)
+        row, column = core(dtype).first_nonfinite(*block, array.shape[1])
+        if row < 0:
+            continue
+        place, value = f"{name}[{row + start}, {column}]", array[row + start, column]
+        own = _variable(name)
+        if np.isfinite(value):
+            raise ValueError(
+                f"{place} is {value}, too large for {dtype}; scale the column, "
+                f"or make the model with dtype='float64'"
+            )
+        raise ValueError(
+            f"{place} is {value}, which is not a finite {dtype}; fill or drop such rows first, "
+            f"e.g. keep = np.isfinite({own}).all(axis=1); {own} = np.asarray({own})[keep], and so y"
+        )
+
+
+def targets(
+    y: object, dtype: str, *, kind: TargetKind, n_rows: int, n_outputs: int, name: str = "y"
+) -> Array:
+    """Check y against the loss and the output layer; returns it as (n_rows, n_targets) of `dtype`.
+
+    `kind` says what y means: "numbers"; "counts" >= 0; "signs" -1 and 1, or 0 and 1;
+    "probabilities" between 0 and 1; or "classes", which are labels 0 ... n_outputs-1 (one column)
+    or one probability for each class (n_outputs columns). "anything" is left as it is.
+    """
+    if kind == "anything":
+        return _one_for_each_row(name, np.asarray(y), n_rows)
+    array = _numeric_array(name, y, _numbered(name))
+    shape = _one_for_each_row(name, array, n_rows).shape
+    array = array[:, None] if array.ndim == 1 else array
+    widths = {1, n_outputs} if kind == "classes" else {n_outputs}
+    if array.ndim != 2 or array.shape[1] not in widths:
+        raise ValueError(
+            f"{name} has shape {shape}; expected ({n_rows}, {n_outputs}), one column for each of "
+            f"the {n_outputs} outputs" + (", or one column of labels" * (kind == "classes"))
+        )
+    is_label = kind == "classes" and array.shape[1] == 1
+    if is_label:
+        array = array.copy()
+    _check_target_values(name, array, kind, n_outputs)
+    rounded = _rounded(name, array, dtype)
+    if is_label:
+        rounded.flags.writeable = False
+    return rounded
+
+
+def is_sorted(y: Array, kind: TargetKind) -> bool:
+    """Whether checked targets, or the classes of one-hot rows, rise or fall from end to end."""
+    if kind == "anything" or (y.shape[1] > 1 and kind != "classes"):
+        return False
+    values = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
+    before, after = values[:-1], values[1:]
+    rises, falls = bool((before <= after).all()), bool((before >= after).all())
+    return rises != falls  # both if all are equal
+
+
+def _one_for_each_row(name: str, array: Array, n_rows: int) -> Array:
+    if not array.shape or len(array) != n_rows:
+        raise ValueError(
+            f"{name} has shape {array.shape}, but {name[:-1]}X has {n_rows} rows; "
+            f"expected one target a row"
+        )
+    return array
+
+
+def _check_labels(name: str, array: Array, n_outputs: int) -> None:
+    low, high = array.min(), array.max()
+    if (array != np.floor(array)).any():
+        raise ValueError(
+            f"{name} holds class labels that are not whole numbers, {low}...{high}. "
+            + _for_numbers(array.shape[1])
+        )
+    if low < 0:
+        raise ValueError(
+            f"{name} holds labels from {low} to {high}; expected whole numbers from 0 on. "
+            + _numbered(name)
+        )
+    if high >= n_outputs:
+        own = _variable(name)
+        remedy = f"e.g. Dense({int(high) + 1}, 'softmax')"
+        if low > 0 and high == n_outputs:
+            remedy = f"labels count from 0: {own} = np.asarray({own}) - 1; or {remedy}"
+        elif len(np.unique(array)) <= n_outputs:
+            remedy = _numbered(name)
+        raise ValueError(
+            f"{name} holds labels from {low} to {high}, but the output layer has {n_outputs} "
+            f"units, for labels 0 to {n_outputs - 1}; {remedy}"
+        )
+
+
+def _check_target_values(name: str, array: Array, kind: TargetKind, n_outputs: int) -> None:
+    low, high = array.min(), array.max()  # NaN if there is one
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name} holds NaN or infinity; drop those rows first")
+    if kind == "classes" and array.shape[1] == 1:
+        _check_labels(name, array, n_outputs)
+    elif kind == "counts":
+        if low < 0:
+            raise ValueError(f"{name} holds values from {low} to {high}; expected counts >= 0")
+    elif kind == "signs":
+        _check_signs(name, array)
+    elif kind != "numbers" and (low < 0 or high > 1):
+        raise ValueError(
+            f"{name} holds values from {low} to {high}; expected 0, 1 or probabilities between. "
+            + _for_other_targets(name, array)
+        )
+    elif kind == "classes" and (abs(array.sum(axis=1) - 1) > 1e-3).any():
+        raise ValueError(f"{name} has rows that do not sum to 1; expected one-hot rows")
+
+
+def _check_signs(name: str, array: Array) -> None:
+    if (abs(array) == 1).all() or ((array == 0) | (array == 1)).all():
+        return
+    values = np.unique(array)
+    listed = ", ".join(map(str, values[:4]))
+    remedy = f". {_numbered(name)}" if len(values) == 2 else ""
+    raise ValueError(f"{name} holds the values {listed}; expected -1 and 1, or 0 and 1{remedy}")
+
+
+def _for_other_targets(name: str, array: Array) -> str:
+    """What to do with targets that are not between 0 and 1."""
+    classes = np.unique(array)
+    n = len(classes)
+    if (classes != np.floor(classes)).any() or n > MANY_CLASSES or (n > 2 and array.shape[1] > 1):
+        return _for_numbers(array.shape[1])
+    if n <= 2:
+        return _numbered(name)
+    numbered = "" if (classes == np.arange(n)).all() else f"{_numbered(name)}. "
+    return (
+        f"{numbered}For {n} classes: Dense({n}, 'softmax') as the last layer, with "
+        f"loss='categorical_crossentropy'"
+    )
+
+
+def _for_numbers(n_columns: int) -> str:
+    return f"For numbers: Dense({n_columns}) as the last layer, with loss='mean_squared_error'"
+
+
+def _numbered(name: str) -> str:
+    own = _variable(name)
+    return f"Number the classes first: names, {own} = np.unique({own}, return_inverse=True)"
+
+
+def sample_weights(
+    weights: object | None, dtype: str, *, n_rows: int, name: str = "sample_weight"
+) -> Array:
+    """Check the sample weights; an empty array if there are none.
+
+    1 over the sum of any of them is a normal number: the core takes subnormal ones for 0.
+    """
+    if weights is None:
+        return np.empty(0, dtype)
+    array = _numeric_array(name, weights, "Pass one number for each row.")
+    if array.shape != (n_rows,):
+        raise ValueError(f"{name} has shape {array.shape}; expected ({n_rows},)")
+    if not (array.min() >= 0 and np.isfinite(array.max())):
+        raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected >= 0")
+    checked = _rounded(name, array, dtype)
+    limits = np.finfo(dtype)
+    with np.errstate(over="ignore"):
+        total = float(checked.sum(dtype=np.float64))
+    if total > float(limits.max) / 256:  # of a mean over outputs, too
+        raise ValueError(
+            f"{name} adds up to {total:g}, too much for {dtype}; divide by the largest: "
+            f"{name} / np.max({name})"
+        )
+    checked = np.where(checked < limits.tiny, 0, checked)  # a copy, which callbacks cannot change
+    checked.flags.writeable = False
+    return checked
+
+
+def layer_weights(name: str, values: object, shape: tuple[int, ...], dtype: str) -> Array:
+    """Check an array of numbers of this shape: weights, a gradient."""
+    array = _numeric_array(name, values, f"Pass numbers, e.g. np.zeros({shape}).")
+    if array.shape != shape:
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected {shape}, e.g. np.zeros({shape})"
+        )
+    if array.dtype == dtype:
+        array = np.ascontiguousarray(array)
+        finite = core(dtype).all_finite(array.ravel())
+    else:
+        finite = np.isfinite(array).all()
+    if not finite:
+        raise ValueError(f"{name} holds NaN or infinity")
+    return _rounded(name, array, dtype)
+
+
+def room_for(name: str, out: object, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """An array that results can be written to."""
+    wanted = np.dtype(dtype)
+    name_of_type = wanted.name if wanted.kind in "fiub" else wanted.str
+    if not isinstance(out, np.ndarray):
+        raise TypeError(
+            f"{name} is {type(out).__name__}; expected an array, e.g. "
+            f"{name}=np.empty({shape}, {name_of_type!r})"
+        )
+    fits = out.shape == shape and out.dtype == wanted and out.flags.c_contiguous
+    if not (fits and out.flags.aligned and out.flags.writeable):
+        raise ValueError(
+            f"{name} has shape {out.shape} and dtype {out.dtype}"
+            f"{'' if out.flags.c_contiguous else ', not in C order'}"
+            f"{'' if out.flags.writeable else ', read-only'}; expected an array, in C order, "
+            f"that may be written to, e.g. {name}=np.empty({shape}, {name_of_type!r})"
+        )
+    return out
+
+
+def float64_array(name: str, values: object, remedy: str) -> Array:
+    """A copy of `values` as float64 numbers, which need not be finite."""
+    return np.array(_numeric_array(name, values, remedy), np.float64)
+
+
+def initial_values(name: str, values: object) -> Array:
+    """Check an array that weights are to begin with; a float64 copy that nobody can change."""
+    array = float64_array(name, values, f"Pass numbers, e.g. {name}=np.zeros((3, 2)).")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
+    array.flags.writeable = False
+    return array
+
+
+def items(name: str, values: object, example: str) -> list[Any]:
+    """The members of a list or another sequence that is not text."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}={shown(values)}: expected a list, e.g. {name}={example}")
+    return list(values)

@@ -1,0 +1,516 @@
+"""Forward pass, losses and backpropagation of a block of rows.
+
+Backpropagation is here, gradient descent is not: `weight_gradients` adds to whatever it is given,
+with DESCEND as the epilogue of its tiles to the weights themselves. `first` and `last` are rows of
+the block that begins with the k-th row to visit.
+"""
+
+from libc.string cimport memcpy
+
+from fastnn.kernels.across cimport (
+    activate_across, activate_backward_across, deltas_across, losses_across,
+)
+from fastnn.kernels.activations cimport Activation, activate_backward, activate_block
+from fastnn.kernels.dense cimport (
+    Layer, bias_gradient, columns, forward, input_gradient, input_gradient_transposed, transpose,
+    weight_gradient,
+)
+from fastnn.kernels.dropout cimport drop, row_key
+from fastnn.kernels.losses cimport is_fused, loss_delta, loss_value
+from fastnn.kernels.narrow cimport whole_vectors
+from fastnn.kernels.rows cimport gather
+from fastnn.kernels.simd cimport WIDTH, real
+from fastnn.kernels.single cimport forward_single, go_singly
+from fastnn.kernels.team cimport share_begin, share_end, wait
+from fastnn.kernels.tiles cimport ADD, Epilogue, Product
+from fastnn.kernels.unit cimport forward_unit, weight_gradient_unit
+
+# ---- forward pass and loss, of rows `first` to `last` of the block that begins with the k-th ----
+
+cdef void load_rows(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """Lay rows of X at the bottom of the stack."""
+    cdef Py_ssize_t r
+    for r in range(first, last):
+        gather(&data.X, visited(data, k + r), net.stack + r * net.layers.in_stride, 1)
+    if lies_across(net.output) and data.y != NULL:
+        load_targets(net, data, k, first, last, net.block)
+
+
+cdef void forward_rows(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """z := a W + b, a := f(z), layer after layer; what is dropped of a is so on its way up"""
+    cdef const Layer* layer = net.layers
+    while True:
+        if layer.drop:
+            drop_rows(
+                net, data, layer, k, first, last, activations_below(net, layer), inputs(net, layer)
+            )
+        if layer == net.output:
+            forward_output(net, first, last)
+            return
+        forward_hidden(net, layer, first, last)
+        layer += 1
+
+
+cdef inline const real* activations_below(const Network* net, const Layer* layer) noexcept nogil:
+    """The layer's inputs before anything is dropped; rows of X lie where the others do after it"""
+    return inputs(net, layer) if layer == net.layers else activations(net, layer - 1)
+
+
+cdef void drop_rows(
+    const Network* net, const Data* data, const Layer* layer, Py_ssize_t k, Py_ssize_t first,
+    Py_ssize_t last, const real* a, real* x,
+) noexcept nogil:
+    """Dropout on rows of the layer's inputs, or of their gradient"""
+    cdef Py_ssize_t r, stride = layer.in_stride
+    cdef unsigned long long key
+    for r in range(first, last):
+        key = row_key(data.key, data.position + k + r, layer - net.layers)
+        drop(
+            a + r * stride, x + r * stride, columns(layer.n_in, stride), key,
+            <unsigned int>layer.drop,
+        )
+
+
+cdef inline bint forward_product(
+    const Network* net, const Layer* layer, const real* x, real* z, Py_ssize_t m, bint relu
+) noexcept nogil:
+    """z := x W + b of m rows, or relu of it where it is wanted and tiles make it; whether it is"""
+    cdef Product product
+    cdef Py_ssize_t r
+    if layer.stride == 1:
+        forward_unit(layer, net.parameters, x, z, m)
+        return False
+    if go_singly(layer, x, m):
+        for r in range(m):
+            forward_single(layer, net.parameters, x + r * layer.in_stride, z + r * layer.stride)
+        return False
+    product = forward(layer, net.parameters, x, z, m, relu)
+    run(&product)
+    return relu
+
+
+cdef inline void forward_hidden(
+    const Network* net, const Layer* layer, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """z := x W + b, a := f(z)"""
+    cdef Py_ssize_t m = last - first
+    cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef real* a = activations(net, layer) + first * layer.stride
+    cdef real* z = kept(net, layer) + first * layer.stride
+    cdef bint fused = forward_product(net, layer, x, z, m, is_relu(layer) and layer.b >= 0)
+    if z != a:
+        memcpy(a, z, m * layer.stride * sizeof(real))
+    if not fused:
+        activate_block(<Activation>layer.activation, a, m, layer.n_out, layer.stride)
+
+
+cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """The same of the output layer, whose z is kept"""
+    cdef const Layer* layer = net.output
+    cdef const real* x = inputs(net, layer) + first * layer.in_stride
+    cdef real* z = net.output_z + first * layer.stride
+    cdef real* a = activations(net, layer)
+    cdef Py_ssize_t j, at, m = last - first
+    cdef bint turned = lies_across(layer) and layer.stride > 1
+    if turned:  # as rows for a moment, where dz will be
+        z = delta(net, layer) + first * layer.stride
+    forward_product(net, layer, x, z, m, False)
+    if turned:
+        transpose(z, layer.stride, m, layer.n_out, net.output_z + first, net.block, m)
+    if lies_across(layer):
+        for j in range(layer.n_out):
+            at = j * net.block + first
+            memcpy(a + at, net.output_z + at, m * sizeof(real))
+            if layer.kept != layer.z:
+                memcpy(kept(net, layer) + at, a + at, m * sizeof(real))
+        activate_across(<Activation>layer.activation, a, layer.n_out, net.block, first, last)
+    else:
+        memcpy(a + first * layer.stride, z, m * layer.stride * sizeof(real))
+        if layer.kept != layer.z:
+            memcpy(kept(net, layer) + first * layer.stride, z, m * layer.stride * sizeof(real))
+        activate_block(
+            <Activation>layer.activation, a + first * layer.stride, m, layer.n_out, layer.stride
+        )
+
+
+cdef void keep_predictions(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """Copy outputs, without their padding, and targets to where the caller reads them."""
+    cdef const real* a = activations(net, net.output)
+    cdef Py_ssize_t r, n = net.output.n_out, n_targets = data.n_targets
+    if lies_across(net.output):
+        keep_across(net, data, a, net.block, k, first, last)
+        return
+    if data.predictions != NULL:
+        for r in range(first, last):
+            memcpy(data.predictions + (k + r) * n, a + r * net.output.stride, n * sizeof(real))
+    if data.kept_targets != NULL:
+        for r in range(first, last):
+            memcpy(
+                data.kept_targets + (k + r) * n_targets,
+                data.y + visited(data, k + r) * n_targets, n_targets * sizeof(real),
+            )
+
+
+cdef void row_losses(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
+) noexcept nogil:
+    """row_loss_r := sample_weight_r * l(a_r, y_r), 0 for a row of weight 0"""
+    cdef const real* a = activations(net, net.output)
+    cdef Py_ssize_t r, i, stride = net.output.stride
+    cdef double weight
+    if lies_across(net.output):
+        losses_across(
+            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, net.output.n_out,
+            net.block, first, last,
+        )
+        return
+    for r in range(first, last):
+        i = visited(data, k + r)
+        weight = 1 if data.sample_weight == NULL else data.sample_weight[i]
+        net.row_loss[r] = 0 if weight == 0 else weight * loss_value(
+            data.loss, net.output_z + r * stride, a + r * stride, data.y + i * data.n_targets,
+            net.output.n_out,
+        )
+
+
+cdef double add_losses(const Network* net, Py_ssize_t m, double total) noexcept nogil:
+    """total + the sum of the losses of the block's rows, which is added up over r mod 8"""
+    cdef double sums[8]
+    cdef Py_ssize_t r, q
+    for q in range(8):
+        sums[q] = 0
+    for r in range(0, m - m % 8, 8):
+        for q in range(8):
+            sums[q] += net.row_loss[r + q]
+    for r in range(m - m % 8, m):
+        sums[r % 8] += net.row_loss[r]
+    for q in range(1, 8):
+        sums[0] += sums[q]
+    return total + sums[0]
+
+
+cdef void evaluate_share(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
+) noexcept nogil:
+    """Forward pass and losses of this member's share of a block of m rows"""
+    cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
+    if net.narrow:
+        if net.me.number == 0:
+            evaluate_across(net, data, k, m)
+        return
+    if first == last:
+        return
+    load_rows(net, data, k, first, last)
+    forward_rows(net, data, k, first, last)
+    keep_predictions(net, data, k, first, last)
+    if data.y != NULL:
+        row_losses(net, data, k, first, last)
+
+
+cdef double evaluate_rows(
+    const Network* net, const Data* data, Py_ssize_t n, double loss
+) noexcept nogil:
+    """Forward pass of n rows; returns loss + the sum of their losses (0 without targets)."""
+    cdef Py_ssize_t k = 0, m
+    while k < n:
+        m = min(net.block, n - k)
+        evaluate_share(net, data, k, m)
+        if wait(&net.me):  # the shares of the next block may begin at other rows of the stack
+            return loss
+        if data.y != NULL:
+            loss = add_losses(net, m, loss)
+            if wait(&net.me):
+                return loss
+        k += m
+    return loss
+
+
+# ---- backpropagation: the chain rule, from dL/da of the output down to dL/dW of each layer --
+
+cdef void output_delta(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+    double scale,
+) noexcept nogil:
+    """dz := scale * sample_weight * dl/dz of the output layer"""
+    cdef Py_ssize_t r, i, j, n = net.output.n_out, stride = net.output.stride
+    cdef const real* a
+    cdef real* dz
+    cdef real weight
+    if lies_across(net.output):
+        output_delta_across(net, data, first, last, scale)
+        return
+    for r in range(first, last):
+        i = visited(data, k + r)
+        weight = <real>(scale if data.sample_weight == NULL else scale * data.sample_weight[i])
+        a = activations(net, net.output) + r * stride
+        dz = delta(net, net.output) + r * stride
+        loss_delta(data.loss, a, data.y + i * data.n_targets, dz, weight, n)
+        if not is_fused(data.loss):
+            activate_backward(
+                <Activation>net.output.activation, kept(net, net.output) + r * stride, dz, n
+            )
+        for j in range(n, stride):
+            dz[j] = 0
+
+
+cdef inline void output_delta_across(
+    const Network* net, const Data* data, Py_ssize_t first, Py_ssize_t last, double scale
+) noexcept nogil:
+    """The same for rows that lie across: at first in the place of z, which has been used"""
+    cdef const Layer* layer = net.output
+    cdef const real* a = activations(net, layer)
+    cdef real* dz = net.output_z
+    cdef real* row
+    cdef Py_ssize_t j, r, whole = (last - first) // WIDTH * WIDTH
+    deltas_across(
+        data.loss, a, net.targets, net.weights, <real>scale, dz, layer.n_out, net.block, first,
+        last,
+    )
+    if not is_fused(data.loss):
+        activate_backward_across(
+            <Activation>layer.activation, kept(net, layer), dz, layer.n_out, net.block, first, last
+        )
+    transpose(
+        dz + first, net.block, layer.n_out, whole, delta(net, layer) + first * layer.stride,
+        layer.stride, layer.stride,
+    )
+    for r in range(first + whole, last):  # one by one: next to them another member writes
+        for j in range(layer.stride):
+            row = delta(net, layer) + r * layer.stride
+            row[j] = dz[j * net.block + r] if j < layer.n_out else 0
+
+
+cdef void take_output_gradient(
+    const Network* net, const real* da, Py_ssize_t m
+) noexcept nogil:
+    """dz := da * f'(z) of the output layer, where da comes from outside, rows without padding"""
+    cdef const Layer* layer = net.output
+    cdef real* dz = delta(net, layer)
+    cdef real* across = net.output_z
+    cdef Py_ssize_t r, j, n = layer.n_out, stride = layer.stride
+    for r in range(m):
+        for j in range(stride):
+            dz[r * stride + j] = da[r * n + j] if j < n else 0
+    if not lies_across(layer):
+        backward_activation_rows(layer, kept(net, layer), dz, m)
+        return
+    transpose(dz, stride, m, n, across, net.block, m)
+    activate_backward_across(
+        <Activation>layer.activation, kept(net, layer), across, n, net.block, 0, m
+    )
+    transpose(across, net.block, n, m, dz, stride, stride)
+
+
+cdef void hand_out(
+    const Network* net, const Data* data, real* W_transposed, real* dx, Py_ssize_t m
+) noexcept nogil:
+    """dx := dz W^T of the first layer, with what was dropped of x"""
+    cdef const Layer* layer = net.layers
+    cdef Product product
+    transpose(
+        net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out, W_transposed,
+        layer.in_stride, columns(layer.n_in, layer.in_stride),
+    )
+    product = input_gradient(layer, W_transposed, delta(net, layer), dx, NULL, m, False)
+    run(&product)
+    if layer.drop:
+        drop_rows(net, data, layer, 0, 0, m, dx, dx)
+
+
+cdef inline Py_ssize_t panel(const Network* net, Py_ssize_t m) noexcept nogil:
+    """Room for a member's share of m rows that lie across, in vectors that are its own"""
+    cdef Py_ssize_t units = (m + ROWS - 1) // ROWS
+    return whole_vectors(min(m, (units + net.me.size - 1) // net.me.size * ROWS))
+
+
+cdef inline bint keeps_weights(
+    const Network* net, const Layer* layer, Py_ssize_t m
+) noexcept nogil:
+    """Whether m rows of dz and dx are quicker transposed than W is"""
+    cdef Py_ssize_t width = net.me.size * panel(net, m)
+    return 2 * width * (layer.n_in + layer.n_out) <= layer.n_in * layer.n_out
+
+
+cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
+    """W^T of every layer that hands a gradient down, as far as blocks of up to m rows need it
+
+    This member's rows of W.
+    """
+    cdef const Layer* layer = net.layers
+    cdef real* transposed = net.transposed
+    cdef Py_ssize_t first, last
+    if net.narrow:
+        return
+    while layer != net.output:
+        layer += 1
+        if not keeps_weights(net, layer, m):
+            first = share_begin(&net.me, layer.n_in, LINE)
+            last = share_end(&net.me, layer.n_in, LINE)
+            transpose(
+                net.parameters + layer.W + first * layer.stride, layer.stride, last - first,
+                layer.n_out, transposed + first, layer.in_stride,
+                (columns(last, layer.in_stride) if last == layer.n_in else last) - first,
+            )
+        transposed += layer.n_out * layer.in_stride
+
+
+cdef void backward_rows(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t m,
+) noexcept nogil:
+    """dL/dz of every layer below the output: (dz W^T) * f'(z), of some rows in a block of m"""
+    cdef real* da
+    cdef const Layer* layer = net.layers
+    cdef real* transposed = net.transposed
+    while layer != net.output:
+        layer += 1
+        transposed += layer.n_out * layer.in_stride
+    while layer != net.layers:
+        transposed -= layer.n_out * layer.in_stride
+        if keeps_weights(net, layer, m):
+            hand_down_transposed(net, layer, transposed, first, last, m)
+        else:
+            hand_down(net, layer, transposed, first, last)
+        if layer.drop:
+            da = delta(net, layer - 1)
+            drop_rows(net, data, layer, k, first, last, da, da)
+        layer -= 1
+        if not is_relu(layer):
+            backward_activation_rows(
+                layer, kept(net, layer) + first * layer.stride,
+                delta(net, layer) + first * layer.stride, last - first,
+            )
+
+
+cdef void hand_down(
+    const Network* net, const Layer* layer, const real* W_transposed, Py_ssize_t first,
+    Py_ssize_t last,
+) noexcept nogil:
+    """da of the layer below := dz W^T; of a relu its dz, where z > 0"""
+    cdef const real* dz = delta(net, layer) + first * layer.stride
+    cdef real* da_below = delta(net, layer - 1) + first * layer.in_stride
+    cdef const real* below = kept(net, layer - 1) + first * layer.in_stride
+    cdef Product product = input_gradient(
+        layer, W_transposed, dz, da_below, below, last - first, is_relu(layer - 1)
+    )
+    run(&product)
+
+
+cdef void hand_down_transposed(
+    const Network* net, const Layer* layer, real* scratch, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t m,
+) noexcept nogil:
+    """The same to the last bit as (W dz^T)^T: few rows, so W stays as it is"""
+    cdef Py_ssize_t stride = panel(net, m)
+    cdef real* dz_transposed = scratch + net.me.number * stride * (layer.n_in + layer.n_out)
+    cdef real* dx_transposed = dz_transposed + layer.n_out * stride
+    cdef const real* dz = delta(net, layer) + first * layer.stride
+    cdef real* da_below = delta(net, layer - 1) + first * layer.in_stride
+    cdef const real* below = kept(net, layer - 1) + first * layer.in_stride
+    cdef Product product
+    m = last - first
+    transpose(dz, layer.stride, m, layer.n_out, dz_transposed, stride, m)
+    product = input_gradient_transposed(
+        layer, net.parameters, dz_transposed, dx_transposed, m, stride
+    )
+    run(&product)
+    transpose(
+        dx_transposed, stride, layer.n_in, m, da_below, layer.in_stride,
+        columns(layer.n_in, layer.in_stride),
+    )
+    if is_relu(layer - 1):
+        backward_activation_rows(layer - 1, below, da_below, m)
+
+
+cdef inline void backward_activation_rows(
+    const Layer* layer, const real* kept, real* da, Py_ssize_t m
+) noexcept nogil:
+    """dz := da * f'(z), in place"""
+    cdef Py_ssize_t r
+    for r in range(m):
+        activate_backward(
+            <Activation>layer.activation, kept + r * layer.stride, da + r * layer.stride,
+            layer.n_out,
+        )
+
+
+cdef void weight_gradients(
+    const Network* net, Py_ssize_t m, real* target, Epilogue epilogue, real rate
+) noexcept nogil:
+    """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)
+
+    This member's rows of every dW; the first, whose share is the smallest, also computes db.
+    """
+    cdef const Layer* layer = net.layers
+    cdef Py_ssize_t first, last
+    cdef Product product
+    if net.narrow:
+        if net.me.number == 0:
+            gradients_across(net, m, target, epilogue, rate)
+        return
+    while True:
+        first, last = share_begin(&net.me, layer.n_in, LINE), share_end(&net.me, layer.n_in, LINE)
+        if layer.stride == 1:
+            weight_gradient_unit(
+                layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
+                first, last,
+            )
+        elif first < last:
+            product = weight_gradient(
+                layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
+                first, last,
+            )
+            run(&product)
+        if net.me.number == 0 and layer.b >= 0:
+            bias_gradient(
+                layer, delta(net, layer), m, target, epilogue, rate, 0,
+                columns(layer.n_out, layer.stride),
+            )
+        if layer == net.output:
+            return
+        layer += 1
+
+
+cdef void backpropagate_share(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale
+) noexcept nogil:
+    """Losses and deltas, times scale, of this member's share of m rows from the k-th visited on
+
+    The transposed weights must be those of the parameters, for blocks of m rows.
+    """
+    cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
+    evaluate_share(net, data, k, m)
+    if net.narrow:
+        if net.me.number == 0:
+            backpropagate_across(net, data, m, scale)
+    elif first < last:
+        output_delta(net, data, k, first, last, scale)
+        backward_rows(net, data, k, first, last, m)
+
+
+cdef double add_gradient(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t stop, double scale,
+    real* gradient, double loss,
+) noexcept nogil:
+    """gradient := scale * dL/dW + gradient over the rows visited k-th to stop-th
+
+    Returns loss + L. The transposed weights must be those of the parameters.
+    """
+    cdef Py_ssize_t m
+    while k < stop:
+        m = min(net.block, stop - k)
+        backpropagate_share(net, data, k, m, scale)
+        if wait(&net.me):
+            return loss
+        loss = add_losses(net, m, loss)
+        weight_gradients(net, m, gradient, ADD, 0)
+        if wait(&net.me):
+            return loss
+        k += m
+    return loss
