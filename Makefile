@@ -24,7 +24,7 @@ test: .venv/test.stamp build  ## the whole test suite, doctests of README, docs 
 check: .venv/check.stamp build  ## lint, format, types, and the stubs against every build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH="$(BIN):$$PATH" cython-lint fastnn/_core.pyx fastnn/loops/*.pxi fastnn/kernels/*.pxd
+	PATH="$(BIN):$$PATH" cython-lint fastnn/_core.pyx $$(find fastnn/native -name '*.px[id]')
 	$(BIN)/mypy
 	$(BIN)/python tools/check_stubs.py
 
@@ -45,7 +45,7 @@ sanitize: .venv/test.stamp
 	CFLAGS="$(SANITIZERS)" LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py -q build --build-lib build/sanitized/lib --build-temp build/sanitized/temp
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/sanitized/lib \
-	$(BIN)/pytest tests/test_core.py tests/test_descent.py tests/test_exact_losses.py tests/test_losses.py tests/test_online.py tests/test_optimizers.py tests/test_passes.py tests/test_paths.py tests/test_short_ways.py tests/test_state.py tests/test_threads.py tests/test_validation.py
+	$(BIN)/pytest tests/native tests/engine tests/data/test_checks.py tests/words/test_losses.py tests/words/test_optimizers.py
 
 # A fourth build under ThreadSanitizer, which does not follow forks. It ends with 66 if it has written
 # a report; CPython and NumPy are not built with it, and need nothing suppressed.
@@ -54,7 +54,7 @@ sanitize-threads: .venv/test.stamp  ## runs the tests of threads under ThreadSan
 	CFLAGS="$(RACES)" LDFLAGS="$(RACES)" $(BIN)/python setup.py -q build --build-lib build/races/lib --build-temp build/races/temp
 	LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)" TSAN_OPTIONS="log_path=build/races/report" \
 	PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/races/lib \
-	$(BIN)/pytest tests/test_threads.py -k "not forked"
+	$(BIN)/pytest tests/native/test_threads.py -k "not forked"
 
 docs: .venv/docs.stamp build  ## the documentation, into docs/_build
 	$(BIN)/sphinx-build -q -W docs docs/_build

@@ -81,8 +81,8 @@ def extension(isa: str, dtype: str) -> Extension:
     made = Extension(
         f"fastnn.{name}",
         [source_of(name)],
-        include_dirs=["fastnn/kernels"],
-        depends=["fastnn/kernels/simd.h", "fastnn/kernels/team.h"],
+        include_dirs=["fastnn/native/simd"],
+        depends=["fastnn/native/simd/simd.h", "fastnn/native/simd/team.h"],
         extra_compile_args=FLAGS + ISA_FLAGS[isa] + DTYPE_FLAGS[dtype],
         extra_link_args=LINK_FLAGS,
     )

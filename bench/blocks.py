@@ -24,8 +24,8 @@ from bench.peers.with_fastnn import FastnnPeer
 from bench.report import Rows, aligned, middle, samples
 from bench.rounds import Round, prepare
 from bench.workloads import MODES, NETS, Net
-from fastnn.paths import BLOCK
-from fastnn.paths import Path as SamplePath
+from fastnn.engine.per_sample import BLOCK
+from fastnn.engine.per_sample import Path as SamplePath
 
 ROUNDS = 15
 SECONDS = 0.05  # of a round

@@ -19,10 +19,10 @@ if __name__ == "__main__":
 import numpy as np
 
 import fastnn
-import fastnn.descent
+import fastnn.engine.gradient_descent as gradient_descent
 from bench.report import Rows, aligned, samples
-from fastnn.descent import new_state
-from fastnn.paths import BLOCK, Path, path_for
+from fastnn.engine.gradient_descent import new_state
+from fastnn.engine.per_sample import BLOCK, Path, path_for
 
 ROUNDS = 5
 SECONDS = 0.05  # of a round
@@ -45,12 +45,12 @@ DENSITIES = (1.0, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 @contextmanager
 def forced(path: Path) -> Iterator[None]:
     """Per-sample descent takes this path, whatever the rule says."""
-    rule = fastnn.descent.path_for
-    fastnn.descent.path_for = lambda *_, **__: path
+    rule = gradient_descent.path_for
+    gradient_descent.path_for = lambda *_, **__: path
     try:
         yield
     finally:
-        fastnn.descent.path_for = rule
+        gradient_descent.path_for = rule
 
 
 class Contestant:

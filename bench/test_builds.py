@@ -8,7 +8,7 @@ from bench import machine
 from bench.report import Figure
 from bench.worker import Worker, in_turn, over
 from bench.workloads import CELLS, cell_name
-from fastnn._backend import ISA_LEVELS, _core, builds_present
+from fastnn.native.backend import ISA_LEVELS, _core, builds_present
 
 BUILDS = [isa for isa in builds_present() if ISA_LEVELS[isa] <= _core.isa_level()]
 TITLE = "Builds, one thread: the rate over that of the widest build"

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 try:
-    from fastnn._backend import show_config
+    from fastnn.native.backend import show_config
 except (ImportError, ValueError) as error:
     # The word before its options is that of the command: there this is one line, as any error.
     command = "".join(sys.orig_argv[-len(sys.argv) :][:1]).removeprefix("-m")
@@ -26,8 +26,8 @@ from fastnn.callbacks import (
     StopAt,
     TerminateOnNaN,
 )
-from fastnn.divergence import Diverged
-from fastnn.history import History
+from fastnn.callbacks.history import History
+from fastnn.engine.divergence import Diverged
 from fastnn.layers import Dense, Dropout, Normalization
 from fastnn.losses import (
     BinaryCrossentropy,
@@ -97,7 +97,7 @@ if TYPE_CHECKING:
 
 ESTIMATORS = "MLPClassifier", "MLPRegressor"  # which need scikit-learn, and load it when asked for
 MODULES = ["activations", "callbacks", "initializers", "layers", "losses", "metrics", "models"]
-MODULES += ["optimizers", "own_loss", "own_metric", "regularizers", "schedules"]  # the public ones
+MODULES += ["custom", "optimizers", "regularizers", "schedules"]  # the public ones
 
 
 def __getattr__(name: str) -> Any:

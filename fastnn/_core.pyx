@@ -19,28 +19,29 @@ from cpython.buffer cimport (
 )
 from libc.math cimport NAN
 
-from fastnn.kernels.activations cimport (
+from fastnn.native.formulas.activations cimport (
     elu, gelu, gelu_slope, place_of_largest, selu, silu, silu_slope,
 )
-from fastnn.kernels.dense cimport Layer
-from fastnn.kernels.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
-from fastnn.kernels.losses cimport Loss, LossKind
-from fastnn.kernels.rows cimport NumberType, Rows, is_finite, nonfinite_in_row
-from fastnn.kernels.simd cimport (
+from fastnn.native.products.dense cimport Layer
+from fastnn.native.simd.elementary cimport exp, log, sigmoid, softplus, sweep, tanh
+from fastnn.native.formulas.losses cimport Loss, LossKind
+from fastnn.native.products.rows cimport NumberType, Rows, is_finite, nonfinite_in_row
+from fastnn.native.simd.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
-from fastnn.kernels.team cimport Member, begin, wait
-from fastnn.kernels.update cimport Clip, Counts, LayerRule, Method, Rule, Step
+from fastnn.native.simd.team cimport Member, begin, wait
+from fastnn.native.formulas.update cimport Clip, Counts, LayerRule, Method, Rule, Step
 
-include "fastnn/loops/network.pxi"
-include "fastnn/loops/narrow.pxi"
-include "fastnn/loops/passes.pxi"
-include "fastnn/loops/descent.pxi"
-include "fastnn/loops/samples.pxi"
-include "fastnn/loops/above.pxi"
-include "fastnn/loops/first.pxi"
-include "fastnn/loops/tiny.pxi"
-include "fastnn/loops/stochastic.pxi"
+include "fastnn/native/loops/layout.pxi"
+include "fastnn/native/loops/narrow.pxi"
+include "fastnn/native/loops/forward.pxi"
+include "fastnn/native/loops/backpropagation.pxi"
+include "fastnn/native/loops/minibatch.pxi"
+include "fastnn/native/loops/per_sample/layout.pxi"
+include "fastnn/native/loops/per_sample/upper_layers.pxi"
+include "fastnn/native/loops/per_sample/first_layer.pxi"
+include "fastnn/native/loops/per_sample/tiny.pxi"
+include "fastnn/native/loops/per_sample/epoch.pxi"
 
 # ---- the doors -------------------------------------------------------------------------------
 #

@@ -1,10 +1,10 @@
-"""Activation functions. The kernels, with the same codes: `fastnn/kernels/activations.pxd`."""
+"""Activation functions. Their kernels are in `fastnn/native/formulas/activations.pxd`."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from fastnn._validation import lookup
+from fastnn.data.checks import lookup
 
 # What the argument may be, for editors and type checkers; the names of ACTIVATIONS, and "swish".
 ActivationName = Literal[

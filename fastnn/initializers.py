@@ -9,16 +9,16 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from fastnn._validation import (
-    Array,
+from fastnn.data.arrays import initial_values
+from fastnn.data.checks import (
     finite_number,
-    initial_values,
     lookup,
     number_between,
     real_number,
     shown,
     whole_number,
 )
+from fastnn.data.rows import Array
 
 # The standard deviation of a standard normal distribution cut off at two standard deviations.
 TRUNCATED_DEVIATION = 0.87962566103423978

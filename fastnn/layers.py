@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import activations, initializers, regularizers
-from fastnn._validation import (
-    Array,
-    feature_array,
-    flag,
-    float64_array,
-    number_between,
-    whole_number,
-)
 from fastnn.activations import ActivationName
-from fastnn.columns import Columns, names_of
+from fastnn.data.arrays import feature_array, float64_array
+from fastnn.data.checks import flag, items, number_between, shown, whole_number
+from fastnn.data.columns import Columns, names_of
+from fastnn.data.rows import Array
 from fastnn.initializers import Initial
+from fastnn.native.backend import DTYPES, DType
 from fastnn.regularizers import Regularizer, RegularizerLike
 
 LARGEST_RATE = 1 - 2.0**-20  # of dropout, which counts in steps of 2^-32
@@ -299,3 +296,39 @@ def _moments(rows: Array) -> tuple[int, Array, Array]:
     with np.errstate(over="ignore", invalid="ignore"):
         mean = part.mean(axis=0)
         return len(part), mean, ((part - mean) ** 2).sum(axis=0)
+
+
+ModelDType = (
+    DType | type[np.float32] | type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]
+)
+
+
+def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
+    """The layers, if they may follow each other."""
+    checked = items("layers", layers, "[Dense(8, 'relu'), Dense(1, 'sigmoid')]")
+    for number, layer in enumerate(checked):
+        if not isinstance(layer, Dense | Dropout | Normalization):
+            raise TypeError(
+                f"layers[{number}] is {shown(layer)}; expected Dense, Dropout or Normalization, "
+                f"e.g. Sequential([Dense(8, 'relu'), Dense(1, 'sigmoid')])"
+            )
+        if number and isinstance(layer, Normalization):
+            raise ValueError(f"layers[{number}] is a Normalization; only the first layer may be")
+        if isinstance(layer, Dropout) and not isinstance(
+            next(iter(checked[number + 1 : number + 2]), 0), Dense
+        ):
+            raise ValueError(f"layers[{number}] is a Dropout; expected a Dense layer behind it")
+    if not any(isinstance(layer, Dense) for layer in checked):
+        raise ValueError("layers holds no Dense layer; e.g. Sequential([Dense(1, 'sigmoid')])")
+    return checked
+
+
+def checked_dtype(dtype: object) -> str:
+    """The name of a number type that networks compute in."""
+    try:
+        name = "None" if dtype is None else np.dtype(dtype).name  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        name = shown(dtype)
+    if name not in DTYPES:
+        raise ValueError(f"dtype={name}: expected 'float32' or 'float64'")
+    return name

@@ -1,4 +1,4 @@
-"""Losses: what training makes small. The kernels are in `fastnn/kernels/losses.pxd`.
+"""Losses: what training makes small. The kernels are in `fastnn/native/formulas/losses.pxd`.
 
 L = 1/n sum_i w_i l_i over the n rows of a batch, with the sample weights w_i (1 if not given).
 Below, y_j and a_j are target and output j of one row, k is the number of outputs, and z the output
@@ -15,7 +15,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from fastnn._validation import Array, TargetKind, flag, lookup, number_between, real_number, shown
+from fastnn.data.arrays import TargetKind
+from fastnn.data.checks import flag, lookup, number_between, real_number, shown
+from fastnn.data.rows import Array
 
 LARGEST = sys.float_info.max
 
@@ -35,7 +37,7 @@ class Loss:
     """A loss l(a, y) of one row."""
 
     name: ClassVar[str]
-    code: ClassVar[int]  # of `fastnn/kernels/losses.pxd`
+    code: ClassVar[int]  # of `fastnn/native/formulas/losses.pxd`
     targets: ClassVar[TargetKind]
     outputs: ClassVar[tuple[str, ...]] = ()  # the output activations it needs; () is any
     is_sum: ClassVar[bool] = False  # over the outputs, in place of their mean

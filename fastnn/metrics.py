@@ -15,9 +15,11 @@ from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
-from fastnn._backend import core
-from fastnn._validation import Array, TargetKind, flag, lookup, number_between, shown, whole_number
+from fastnn.data.arrays import TargetKind
+from fastnn.data.checks import flag, lookup, number_between, shown, whole_number
+from fastnn.data.rows import Array
 from fastnn.losses import Loss
+from fastnn.native.backend import core
 
 # What the argument may be, for editors and type checkers: the names of METRICS.
 MetricName = Literal[

@@ -14,77 +14,68 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn import evaluation, files, lbfgs, losses, optimizers
-from fastnn._validation import (
-    Array,
-    Data,
-    Features,
-    features,
-    flag,
-    items,
-    layer_weights,
-    real_number,
-    room_for,
-    whole_number,
-)
-from fastnn.arguments import (
-    ClassWeight,
-    Measured,
+from fastnn import losses, optimizers
+from fastnn.callbacks.base import Callback, checked_callbacks, tell
+from fastnn.callbacks.history import History
+from fastnn.callbacks.progress import progress
+from fastnn.custom import (
+    CustomLoss,
+    CustomMetric,
+    LossLike,
     MetricLike,
-    Mode,
+    checked_metrics,
+    fitting_loss,
+)
+from fastnn.data.arrays import features, layer_weights, room_for
+from fastnn.data.checks import flag, items, real_number, whole_number
+from fastnn.data.columns import Columns
+from fastnn.data.rows import Array, Data, Features
+from fastnn.data.sources import RowChunks
+from fastnn.engine.backpropagation import Pass, own_gradient
+from fastnn.engine.divergence import DivergenceWatch
+from fastnn.engine.gradient_descent import Descent, adopt_average, apply_gradient, new_state
+from fastnn.engine.layout import weight_shapes
+from fastnn.engine.network import Network, dropout_key
+from fastnn.engine.per_sample import has_own_paths
+from fastnn.engine.single_row import FewRows, OneRow
+from fastnn.files import npz
+from fastnn.files.arrays import count, named_arrays, restored_state, sorted_arrays
+from fastnn.files.config import KINDS, from_config
+from fastnn.inspection.learning_rates import LearningRateCurve, range_test
+from fastnn.inspection.summary import layer_lines, training_lines
+from fastnn.layers import (
+    Dense,
+    Dropout,
+    Layer,
     ModelDType,
-    Prepared,
-    Rows,
-    Verbose,
-    check_idle,
-    checked_callbacks,
+    Normalization,
     checked_dtype,
     checked_layers,
-    checked_metrics,
+)
+from fastnn.losses import Loss
+from fastnn.metrics import Metric
+from fastnn.optimizers import Optimizer, OptimizerLike
+from fastnn.training import evaluation, lbfgs
+from fastnn.training.fit import Fit, descend, new_history, recorded, train_batch
+from fastnn.training.plan import (
+    Measured,
+    Mode,
+    Plan,
+    Verbose,
+    check_idle,
     checked_plan,
     checked_seed,
     checked_threads,
-    fitting_loss,
-)
-from fastnn.columns import Columns
-from fastnn.configs import KINDS, from_config
-from fastnn.descent import Descent, new_state
-from fastnn.divergence import DivergenceWatch
-from fastnn.history import History
-from fastnn.hooks import Callback, tell
-from fastnn.inputs import Inputs
-from fastnn.layers import Dense, Dropout, Layer, Normalization
-from fastnn.losses import Loss
-from fastnn.metrics import Metric
-from fastnn.network import Network, dropout_key, weight_shapes
-from fastnn.online import FewRows, OneRow
-from fastnn.optimizers import Optimizer, OptimizerLike
-from fastnn.own_loss import LossLike, OwnLoss
-from fastnn.own_metric import OwnMetric
-from fastnn.passes import Pass, own_gradient
-from fastnn.paths import has_own_paths
-from fastnn.progress import progress
-from fastnn.rate_search import LearningRateCurve, range_test
-from fastnn.saving import count, named_arrays, restored_state, sorted_arrays
-from fastnn.sources import RowChunks
-from fastnn.steps import adopt_average, apply_gradient
-from fastnn.summary import layer_lines, training_lines
-from fastnn.training import (
-    Fit,
-    Plan,
-    descend,
     mode_of,
-    new_history,
-    recorded,
-    train_batch,
 )
+from fastnn.training.row_checks import ClassWeight, Inputs, Prepared, Rows
 
 if TYPE_CHECKING:
     from fastnn.estimators import MLPClassifier, MLPRegressor
 
 LARGEST_MEMORY = 2**47  # bytes that a program can address
 SHOWN_LAYERS = 6  # in a line
-OWN_LOSS_NEEDS_BATCHES = (
+CUSTOM_LOSS_NEEDS_BATCHES = (
     "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
 )
 
@@ -345,7 +336,7 @@ class Sequential:
             objects with other settings: `Huber(delta=2)`. Or a loss of your own, a function
             `loss(y_true, y_pred) -> (L, dL/dy_pred)` of the rows of a batch, in minibatch and
             batch mode: y_true as `fit` got it, y_pred of shape (n_rows, n_outputs), L the mean
-            over the rows. `fastnn.own_loss.check_loss` compares the two with each other. Without
+            over the rows. `fastnn.custom.check_loss` compares the two with each other. Without
             a loss `forward`, `backward` and `apply` still work.
         metrics : sequence of str, Metric or callable, optional
             What to report beside the loss: "accuracy", "binary_accuracy",
@@ -353,7 +344,7 @@ class Sequential:
             "mean_squared_error" ("mse"), "root_mean_squared_error" ("rmse"), "r2_score", or
             objects of `fastnn.metrics` with other settings: `TopKAccuracy(k=3)`. Or a function
             `metric(y_true, y_pred)`, such as scikit-learn's, which is called with all rows when
-            an epoch ends; `fastnn.own_metric.OwnMetric` says more. Only these go with a loss of
+            an epoch ends; `fastnn.custom.CustomMetric` says more. Only these go with a loss of
             your own.
         weighted_metrics : sequence of str, Metric or callable, optional
             The same for metrics in which the sample weights count.
@@ -398,7 +389,7 @@ class Sequential:
         if loss is None:
             return None
         if callable(loss) and not isinstance(loss, type | Loss):
-            return OwnLoss(loss)
+            return CustomLoss(loss)
         found, output = losses.get(loss), self._dense_layers[-1]
         found.check_output(output.activation, output.units)
         return found
@@ -850,7 +841,7 @@ class Sequential:
     def _new_one_row(self) -> OneRow | None:
         """The short way for single rows; None if this model cannot take it."""
         network, loss = self._network, self._loss
-        if network is None or loss is None or isinstance(loss, OwnLoss):
+        if network is None or loss is None or isinstance(loss, CustomLoss):
             return None
         if network.n_outputs > 1 and loss.targets != "classes":
             return None  # a single number is no target
@@ -902,8 +893,8 @@ class Sequential:
     def _check_mode(self, size: int, n_rows: int) -> None:
         """Raise if loss or optimiser cannot work with batches of so many of these rows."""
         mode = "batch" if size >= n_rows else mode_of(size, n_rows)  # of a single row, too
-        if mode == "stochastic" and isinstance(self._loss, OwnLoss):
-            raise ValueError(OWN_LOSS_NEEDS_BATCHES)
+        if mode == "stochastic" and isinstance(self._loss, CustomLoss):
+            raise ValueError(CUSTOM_LOSS_NEEDS_BATCHES)
         self._check_optimizer(mode)
 
     def _check_chunks(self, plan: Plan) -> None:
@@ -913,8 +904,8 @@ class Sequential:
                 f"mode='batch' makes each chunk a batch, but batch_size={plan.batch_size}; leave "
                 f"one of them out, or use mode='minibatch'"
             )
-        if isinstance(self._loss, OwnLoss) and plan.size(2) == 1:
-            raise ValueError(OWN_LOSS_NEEDS_BATCHES)
+        if isinstance(self._loss, CustomLoss) and plan.size(2) == 1:
+            raise ValueError(CUSTOM_LOSS_NEEDS_BATCHES)
         if self._optimizer.needs_all_rows:
             raise ValueError(
                 f"optimizer={self._optimizer} looks at the cost of all rows, but they come in "
@@ -1166,7 +1157,7 @@ class Sequential:
         loss = self._compiled_loss()
         network, wanted = self._built(), checked_threads(threads)
         data = self._inputs().data(X, y, sample_weight)
-        if isinstance(loss, OwnLoss):
+        if isinstance(loss, CustomLoss):
             flat = network.new_gradient()
             rows = Features(data.X, data.x_type)
             passed = Pass(network, min(data.n_rows, network.slice_rows), drop=False)
@@ -1409,7 +1400,7 @@ class Sequential:
         >>> clf.predict([[1.0, 2.0]]).shape
         (1,)
         """
-        from fastnn.estimators import estimator_of
+        from fastnn.estimators.conversion import estimator_of
 
         self._built()
         return estimator_of(self, classes, parameters)
@@ -1441,11 +1432,11 @@ class Sequential:
             raise ValueError(f"metadata is {self.metadata!r}; expected a dictionary")
         config = self._config()
         compiled = config["compiled"]
-        if isinstance(self._loss, OwnLoss):
+        if isinstance(self._loss, CustomLoss):
             compiled["loss"] = None
-        functions = [metric for metric in self._metrics if isinstance(metric, OwnMetric)]
+        functions = [metric for metric in self._metrics if isinstance(metric, CustomMetric)]
         compiled["metrics"] = [one for one in self._metrics if one not in functions]
-        files.save(path, config, self._arrays())
+        npz.save(path, config, self._arrays())
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self._config(), "arrays": self._arrays(), "history": self.history}
@@ -1496,7 +1487,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
         If the file is not a whole fastnn model. Whatever a file claims, it takes no more memory
         than its own size and that of the model, and nothing in it is executed.
     """
-    config, arrays = files.load(path)
+    config, arrays = npz.load(path)
     try:
         whole_number("n_features", config["n_features"], minimum=1)
         return _model_from(config, arrays)

@@ -1,4 +1,7 @@
-"""Optimisers: how a gradient moves the weights. The kernels are in `fastnn/kernels/update.pxd`."""
+"""Optimisers: how a gradient moves the weights.
+
+The kernels are in `fastnn/native/formulas/update.pxd`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastnn._validation import Array, flag, lookup, number_between, real_number, shown, whole_number
+from fastnn.data.checks import flag, lookup, number_between, real_number, shown, whole_number
+from fastnn.data.rows import Array
 from fastnn.schedules import Schedule
 
 # What the argument may be, for editors and type checkers: the names of OPTIMIZERS, in any case.
@@ -23,7 +27,7 @@ BELOW_1 = math.nextafter(1, 0)
 SMALLEST_EPSILON = 1e-35
 MOST_GRADIENTS = 1000  # that L-BFGS remembers: SciPy's memory grows with the square
 
-METHODS = {  # codes of `fastnn/kernels/update.pxd`, and how many numbers each keeps for a weight
+METHODS = {  # codes of `Method` in the kernels, and how many numbers each keeps for a weight
     "plain": (0, 0),
     "momentum": (1, 1),
     "adam": (2, 2),
@@ -120,7 +124,7 @@ class State:
 
 
 class Step(NamedTuple):
-    """What changes from step to step (`Step` in `kernels/update.pxd`)."""
+    """What changes from step to step (`Step` in `native/formulas/update.pxd`)."""
 
     rate: float
     shrink: float  # weight decay: this much of each weight

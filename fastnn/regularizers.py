@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from fastnn._validation import lookup, number_between, shown
+from fastnn.data.checks import lookup, number_between, shown
 
 # What the argument may be, for editors and type checkers: the names of REGULARIZERS.
 RegularizerName = Literal["l1", "l2", "l1_l2", "shared_l2"]

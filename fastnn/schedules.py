@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn._validation import Array, flag, items, number_between, whole_number
+from fastnn.data.checks import flag, items, number_between, whole_number
+from fastnn.data.rows import Array
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import numpy as np
 import reference
 
 from fastnn import L1L2, Dense, Normalization, SharedL2
-from fastnn._backend import DTYPES, ISA_LEVELS, _core, builds_present
-from fastnn._validation import Data, features, sample_weights, targets
 from fastnn.activations import ACTIVATIONS
-from fastnn.descent import Descent, new_state
+from fastnn.data.arrays import features, sample_weights, targets
+from fastnn.data.rows import Data
+from fastnn.engine.gradient_descent import Descent, new_state
+from fastnn.engine.network import Network
 from fastnn.losses import get
-from fastnn.network import Network
+from fastnn.native.backend import DTYPES, ISA_LEVELS, _core, builds_present
 
 RUNNABLE = [isa for isa in builds_present() if ISA_LEVELS[isa] <= _core.isa_level()]
 BUILDS = [(isa, dtype) for isa in RUNNABLE for dtype in DTYPES]
@@ -192,3 +193,10 @@ def padding_of(network, flat):
     for view in network.views(rest).values():
         view[...] = 0
     return rest
+
+
+def identity(build, n, activation, *, use_bias=False):
+    """A network whose z is its row of X."""
+    network = make_network(build, [n, n], [activation], use_bias=use_bias)
+    network.views(network.parameters)["W1"][...] = np.eye(n)
+    return network

@@ -25,8 +25,7 @@ from fastnn import (
     regularizers,
     schedules,
 )
-from fastnn.own_loss import check_loss
-from fastnn.own_metric import OwnMetric
+from fastnn.custom import CustomMetric, check_loss
 
 ABSURD = {
     "10**400": 10**400,
@@ -83,7 +82,7 @@ GIVEN = {
     "ModelCheckpoint": {"filepath": "m.npz"},
     "CSVLogger": {"filename": "m.csv"},
     "LearningRateScheduler": {"schedule": lambda epoch: 0.1},
-    "OwnMetric": {"function": max},
+    "CustomMetric": {"function": max},
     "Normalization": {"mean": [0.0], "variance": [1.0]},
 }
 
@@ -93,7 +92,7 @@ def classes_of(*groups):
 
 
 CLASSES = classes_of(
-    [Dense, Dropout, Normalization, OwnMetric],
+    [Dense, Dropout, Normalization, CustomMetric],
     losses.LOSSES.values(),
     [type(one) for one in initializers.INITIALIZERS.values()],
     [initializers.Values, initializers.Stored],
@@ -249,7 +248,7 @@ def test_numbers_that_functions_of_users_return(value):
     model = Sequential([Dense(1)])
     model.compile("sgd", lambda y_true, y_pred: (value, np.ones_like(y_pred)))
     tried(model.fit, X=X, y=y, mode="batch")
-    model.compile("sgd", "mse", metrics=[OwnMetric(lambda y_true, y_pred: value, name="own")])
+    model.compile("sgd", "mse", metrics=[CustomMetric(lambda y_true, y_pred: value, name="own")])
     tried(model.fit, X=X, y=y)
     scheduler = fastnn.LearningRateScheduler(lambda epoch: value)
     tried(model.fit, X=X, y=y, callbacks=[scheduler])

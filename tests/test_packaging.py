@@ -51,14 +51,14 @@ def test_no_page_sends_the_reader_to_the_other_project(path):
 def test_every_library_that_a_message_names_is_one_of_an_extra():
     known = set().union(*map(libraries_of, PROJECT["optional-dependencies"]))
     named = []
-    for path in PACKAGE.glob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         named += re.findall(r"pip install ([\w-]+)", path.read_text("utf-8"))
     named = [name for name in named if name != "-e"]  # "pip install -e ."
     assert {"matplotlib", "pyarrow", "scikit-learn", "scipy", "tqdm"} == set(named) <= known
 
 
 def test_extras_of_users_bring_only_what_the_code_imports():
-    code = " ".join(path.read_text("utf-8") for path in PACKAGE.glob("*.py"))
+    code = " ".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
     imported = set(re.findall(r"^\s*(?:from|import) (\w+)", code, re.M))
     for extra in ("cli", "plot", "lbfgs", "sklearn"):
         names = {name.replace("scikit-learn", "sklearn") for name in libraries_of(extra)}

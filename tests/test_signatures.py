@@ -11,21 +11,20 @@ import pytest
 
 import fastnn
 from fastnn import (
-    _backend,
     activations,
-    arguments,
+    custom,
     initializers,
     losses,
     metrics,
-    monitors,
     optimizers,
-    own_loss,
-    own_metric,
     regularizers,
     schedules,
 )
+from fastnn.callbacks import monitor
+from fastnn.native import backend
+from fastnn.training import plan
 
-MODULES = [fastnn, activations, initializers, losses, metrics, optimizers, own_loss, own_metric]
+MODULES = [fastnn, activations, initializers, losses, metrics, optimizers, custom]
 MODULES += [regularizers, schedules]
 PER_PARAMETER, BESIDE = 35, 50  # characters
 NOISE = "numpy._typing", "npt.", "collections.abc", "typing.", "Union[", "ForwardRef", "fastnn."
@@ -96,10 +95,10 @@ def names_of(alias):
         (initializers.Fan, initializers.FANS),
         (initializers.Distribution, initializers.DISTRIBUTIONS),
         (regularizers.RegularizerName, regularizers.REGULARIZERS),
-        (arguments.Mode, arguments.MODES),
-        (arguments.Measured, arguments.MEASURED),
-        (monitors.Direction, monitors.DIRECTIONS),
-        (_backend.DType, _backend.DTYPES),
+        (plan.Mode, plan.MODES),
+        (plan.Measured, plan.MEASURED),
+        (monitor.Direction, monitor.DIRECTIONS),
+        (backend.DType, backend.DTYPES),
     ],
 )
 def test_types_agree_with_the_names_that_are_known(alias, known):
@@ -114,7 +113,7 @@ def test_types_of_optimizers_are_their_names_and_those_of_their_classes():
 
 def test_types_of_the_estimators_agree_with_what_they_check():
     pytest.importorskip("sklearn")
-    from fastnn import parameters
+    from fastnn.estimators import parameters
 
     constraints = parameters.Parameters._parameter_constraints
     for argument, alias in (
@@ -123,7 +122,7 @@ def test_types_of_the_estimators_agree_with_what_they_check():
         ("activation", parameters.ActivationWord),
         ("out_activation", parameters.ActivationWord),
         ("learning_rate", parameters.RateRule),
-        ("mode", arguments.Mode),
+        ("mode", plan.Mode),
     ):
         assert names_of(alias) == set(constraints[argument][0].options), argument
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fastnn._backend import ISA
+from fastnn.native.backend import ISA
 
 SOURCES = Path(__file__).parent
 KERNELS = SOURCES.parent.parent / "fastnn" / "kernels"

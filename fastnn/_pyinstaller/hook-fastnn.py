@@ -1,5 +1,5 @@
 """For PyInstaller: the builds of the core, which `fastnn/_backend.py` imports by computed names."""
 
-from fastnn._backend import modules_present
+from fastnn.native.backend import modules_present
 
 hiddenimports = modules_present()

@@ -1,4 +1,4 @@
-"""The hooks that run beside training and evaluation, with Keras's names."""
+"""The base class of callbacks: the methods that `fit` calls, with Keras's names."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
-from fastnn._validation import Array, shown
-from fastnn.history import History
+from fastnn.callbacks.history import History
+from fastnn.data.checks import items, shown
+from fastnn.data.rows import Array
 from fastnn.optimizers import Optimizer
 
 Logs = dict[str, float]
@@ -160,3 +161,28 @@ class LambdaCallback(Callback):
                     f"{', '.join(HOOKS)}"
                 )
             setattr(self, name, function)
+
+
+def checked_callbacks(callbacks: object) -> list[Callback]:
+    """The callbacks, if they are such, each once."""
+    example = f"[{_object(callbacks)}]" if _is_callback(callbacks) else "[Callback()]"
+    checked = items("callbacks", () if callbacks is None else callbacks, example)
+    for number, callback in enumerate(checked):
+        if not isinstance(callback, Callback):
+            call = f", e.g. callbacks=[{_object(callback)}]" * _is_callback(callback)
+            raise TypeError(
+                f"callbacks holds {shown(callback)}; expected objects of fastnn.Callback{call}"
+            )
+        if any(callback is other for other in checked[:number]):
+            raise ValueError(f"callbacks holds {callback!r} twice; list each object once")
+    return checked
+
+
+def _is_callback(value: object) -> bool:
+    """Whether it is a callback or the class of one."""
+    return issubclass(value if isinstance(value, type) else type(value), Callback)
+
+
+def _object(value: object) -> str:
+    """How to write a callback; a class is called."""
+    return f"{value.__name__}()" if isinstance(value, type) else repr(value)

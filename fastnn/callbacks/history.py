@@ -122,7 +122,7 @@ class History:
         ValueError
             If there are no epochs yet, or matplotlib does not know the suffix.
         """
-        from fastnn.plots import loss_curves
+        from fastnn.inspection.plots import loss_curves
 
         loss_curves({self.params.get("mode", "training"): self}, path)
 

@@ -7,8 +7,8 @@ import sys
 import time
 from typing import TextIO
 
-from fastnn._validation import whole_number
-from fastnn.hooks import Callback, Logs
+from fastnn.callbacks.base import Callback, Logs
+from fastnn.data.checks import whole_number
 
 NOT_SHOWN = "seconds", "samples_per_second", "learning_rate"  # in a line
 LINES = 10  # about how many in place of a bar

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
-from fastnn import SGD, Dense, History, Normalization, Sequential, load, show_config, tables
-from fastnn._validation import Array
-from fastnn.files import replaceable, replacement
+from fastnn import SGD, Dense, History, Normalization, Sequential, load, show_config
+from fastnn.cli import tables
+from fastnn.data.rows import Array
+from fastnn.files.npz import replaceable, replacement
 from fastnn.losses import LossName
 from fastnn.metrics import MetricName
 
@@ -468,7 +469,7 @@ def _save(run: Run, problem: Problem, path: str | None, *, one_of_several: bool)
 
 
 def _plot(runs: Sequence[Run], schema: Schema, path: str) -> None:
-    from fastnn.plots import loss_curves
+    from fastnn.inspection.plots import loss_curves
 
     histories = {run.mode: run.model.history for run in runs if run.model.history.epoch}
     if not histories:

@@ -13,8 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastnn import __version__, tables
-from fastnn.commands import (
+from fastnn import __version__
+from fastnn.cli import tables
+from fastnn.cli.commands import (
     INTERRUPTED,
     MANY_LABELS,
     RECIPES,
@@ -23,7 +24,7 @@ from fastnn.commands import (
     show_configuration,
     train,
 )
-from fastnn.training import MINIBATCH
+from fastnn.training.plan import MINIBATCH
 
 MOST_DIGITS = 18  # of a whole number: such ones fit in 64 bits
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from fastnn._validation import Array
+from fastnn.data.rows import Array
 
 BLOCK_BYTES = 1 << 20
 SHOWN_NAMES = 20  # how many columns or labels an error lists

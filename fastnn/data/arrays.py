@@ -1,199 +1,21 @@
-"""The one place that checks and coerces what users pass in: numbers, names, arrays.
+"""Checks of arrays that users pass in: features, targets, sample weights, weights of layers.
 
 Everything below trusts what comes out of here. An error names the argument, what came, what was
 expected, and a line that would work.
 """
 
-import difflib
-import math
-import operator
-import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._backend import core
+from fastnn.data.checks import variable
+from fastnn.data.rows import NUMBER_TYPES, Array, Features
+from fastnn.native.backend import core
 
-Array = npt.NDArray[Any]
 TargetKind = Literal["numbers", "counts", "signs", "probabilities", "classes", "anything"]
-T = TypeVar("T")
-
-# The codes of `fastnn/kernels/rows.pxd`.
-NUMBER_TYPES = {
-    np.dtype(name): code
-    for code, names in enumerate(
-        (
-            ["float32"],
-            ["float64"],
-            ["int8"],
-            ["int16"],
-            ["int32"],
-            ["int64"],
-            ["uint8", "bool"],
-            ["uint16"],
-            ["uint32"],
-            ["uint64"],
-        )
-    )
-    for name in names
-}
-ITEM_SIZES = {code: number_type.itemsize for number_type, code in NUMBER_TYPES.items()}
-LARGEST_WHOLE = 2**63 - 1  # what the core counts with
-SHOWN = 60  # characters of a value in a message
 MANY_CLASSES = 100  # more different whole numbers than this are probably no classes
 CHECKED_BYTES = 1 << 26  # how much of X is checked between two chances for Ctrl-C
-
-
-class Features(NamedTuple):
-    """X as the core takes it: rows of bytes and the code of their number type."""
-
-    X: npt.NDArray[np.uint8]
-    x_type: int
-
-    @property
-    def n_features(self) -> int:
-        return int(self.X.shape[1]) // ITEM_SIZES[self.x_type]
-
-    def rows(self, start: int, stop: int) -> "Features":
-        return Features(self.X[start:stop], self.x_type)
-
-
-class Data(NamedTuple):
-    """X, y and the sample weights as the core takes them; empty arrays stand for none."""
-
-    X: npt.NDArray[np.uint8]
-    x_type: int
-    y: Array
-    sample_weight: Array
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.X)
-
-    @property
-    def n_features(self) -> int:
-        return int(self.X.shape[1]) // ITEM_SIZES[self.x_type]
-
-    def rows(self, start: int, stop: int) -> "Data":
-        return Data(
-            self.X[start:stop], self.x_type, self.y[start:stop], self.sample_weight[start:stop]
-        )
-
-
-# ---- names and numbers ------------------------------------------------------------------------
-
-
-def shown(value: object) -> str:
-    """What a message says of a value; of a very long one its beginning."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no whole numbers of thousands of digits
-        return f"a number of more than {sys.get_int_max_str_digits()} digits"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
-def lookup(kind: str, name: object, known: Mapping[str, T]) -> T:
-    """The entry of that name, in any case; an unknown name gets the known ones and the nearest."""
-    if not isinstance(name, str):
-        raise TypeError(f"{kind}={shown(name)}: expected a name, one of {', '.join(known)}")
-    found = known.get(name.lower())
-    if found is None:
-        swapped = [one for one in known if sorted(one) == sorted(name.lower())]
-        near = swapped or difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.7)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{kind}={shown(name)} is unknown; known are {', '.join(known)}.{hint}")
-    return found
-
-
-def whole_number(name: str, value: object, *, minimum: int, maximum: int = LARGEST_WHOLE) -> int:
-    """`value` as an int from `minimum` to `maximum`."""
-    try:
-        if isinstance(value, bool | np.bool):
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        is_whole = isinstance(value, float) and value.is_integer() and minimum <= value <= maximum
-        example = int(value) if is_whole else max(minimum, 1)  # type: ignore[call-overload]
-        raise TypeError(
-            f"{name}={shown(value)}: expected a whole number, e.g. {name}={example}"
-        ) from None
-    if number < minimum:
-        raise ValueError(f"{name}={shown(number)}: expected at least {minimum}")
-    if number > maximum:
-        raise ValueError(f"{name}={shown(number)}: expected at most {maximum}")
-    return number
-
-
-def real_number(name: str, value: object, *, above: float) -> float:
-    """`value` as a finite float greater than `above`."""
-    try:
-        if isinstance(value, bool | str | bytes) or not _may_be_real(value):
-            raise TypeError
-        number = float(value)  # type: ignore[arg-type]
-    except OverflowError:
-        number = math.inf
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}={shown(value)}: expected a number, e.g. {name}=0.01") from None
-    if not (math.isfinite(number) and number > above):
-        raise ValueError(f"{name}={number}: expected a finite number greater than {above:g}")
-    return number
-
-
-def _may_be_real(value: object) -> bool:
-    """Not so of NumPy's arrays with dimensions, texts, dates, and complex numbers."""
-    if not isinstance(value, np.ndarray | np.generic):
-        return True
-    return value.ndim == 0 and value.dtype.kind in "fiuO"
-
-
-def number_between(
-    name: str, value: object, low: float, high: float | None, *, example: float
-) -> float:
-    """`value` as a finite float from `low` to `high`, if there is a `high`."""
-    try:
-        number = real_number(name, value, above=-math.inf)
-    except TypeError:
-        raise TypeError(
-            f"{name}={shown(value)}: expected a number, e.g. {name}={example:g}"
-        ) from None
-    except ValueError:
-        number = math.nan
-    if not low <= number <= (math.inf if high is None else high):
-        expected = f"at least {low:g}"
-        if high is not None:
-            below = "below " * (float(f"{high:g}") > high)
-            expected = f"from {low:g} to {below}{high:g}"
-        raise ValueError(
-            f"{name}={shown(value)}: expected a number {expected}, e.g. {name}={example:g}"
-        )
-    return number
-
-
-def finite_number(name: str, value: object, *, example: float) -> float:
-    """`value` as a finite float."""
-    try:
-        return real_number(name, value, above=-math.inf)
-    except ValueError:
-        raise ValueError(
-            f"{name}={shown(value)}: expected a finite number, e.g. {name}={example:g}"
-        ) from None
-
-
-def flag(name: str, value: object) -> bool:
-    """`value`, which must be True or False."""
-    if not isinstance(value, bool | np.bool):
-        raise TypeError(f"{name}={shown(value)}: expected True or False")
-    return bool(value)
-
-
-# ---- arrays -----------------------------------------------------------------------------------
-
-
-def _variable(name: str) -> str:
-    """What an argument's own variable is called in a line that would work: X of "validation X"."""
-    return name.split()[-1]
 
 
 def _remedy_for_text(name: str, values: Array, otherwise: str) -> str:
@@ -202,7 +24,7 @@ def _remedy_for_text(name: str, values: Array, otherwise: str) -> str:
         values.astype(np.float64)
     except (TypeError, ValueError, OverflowError):
         return otherwise
-    own = _variable(name)
+    own = variable(name)
     return f"If its text means numbers: {own} = np.asarray({own}, float). {otherwise}"
 
 
@@ -212,10 +34,10 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
         return values
     if hasattr(values, "toarray"):
         raise TypeError(
-            f"{name} is sparse; expected a dense array, e.g. {_variable(name)}.toarray()"
+            f"{name} is sparse; expected a dense array, e.g. {variable(name)}.toarray()"
         )
     if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is masked; fill it first, e.g. {_variable(name)}.filled(0)")
+        raise TypeError(f"{name} is masked; fill it first, e.g. {variable(name)}.filled(0)")
     try:
         array = np.asarray(values)
     except ValueError:
@@ -285,12 +107,12 @@ def feature_array(
 
 def _two_dimensions(name: str, array: Array) -> str:
     """How to give an array of another number of dimensions two."""
-    own = f"np.asarray({_variable(name)})"
+    own = f"np.asarray({variable(name)})"
     if array.ndim == 0:
-        return f"A single number: {_variable(name)}=[[{array.item()!r}]]."
+        return f"A single number: {variable(name)}=[[{array.item()!r}]]."
     if array.ndim == 1:
         return f"One sample: {own}.reshape(1, -1); one feature: {own}.reshape(-1, 1)."
-    return f"Images and the like: {own}.reshape(len({_variable(name)}), -1)."
+    return f"Images and the like: {own}.reshape(len({variable(name)}), -1)."
 
 
 def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
@@ -320,7 +142,7 @@ def _refuse_nonfinite(name: str, array: Array, dtype: str) -> None:
         if row < 0:
             continue
         place, value = f"{name}[{row + start}, {column}]", array[row + start, column]
-        own = _variable(name)
+        own = variable(name)
         if np.isfinite(value):
             raise ValueError(
                 f"{place} is {value}, too large for {dtype}; scale the column, "
@@ -394,7 +216,7 @@ def _check_labels(name: str, array: Array, n_outputs: int) -> None:
             + _numbered(name)
         )
     if high >= n_outputs:
-        own = _variable(name)
+        own = variable(name)
         remedy = f"e.g. Dense({int(high) + 1}, 'softmax')"
         if low > 0 and high == n_outputs:
             remedy = f"labels count from 0: {own} = np.asarray({own}) - 1; or {remedy}"
@@ -455,7 +277,7 @@ def _for_numbers(n_columns: int) -> str:
 
 
 def _numbered(name: str) -> str:
-    own = _variable(name)
+    own = variable(name)
     return f"Number the classes first: names, {own} = np.unique({own}, return_inverse=True)"
 
 
@@ -536,10 +358,3 @@ def initial_values(name: str, values: object) -> Array:
         raise ValueError(f"{name} holds NaN or infinity; expected finite numbers")
     array.flags.writeable = False
     return array
-
-
-def items(name: str, values: object, example: str) -> list[Any]:
-    """The members of a list or another sequence that is not text."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(f"{name}={shown(values)}: expected a list, e.g. {name}={example}")
-    return list(values)

@@ -4,14 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastnn._validation import (
-    Array,
-    TargetKind,
-    number_between,
-    sample_weights,
-    shown,
-    whole_number,
-)
+from fastnn.data.arrays import TargetKind, sample_weights
+from fastnn.data.checks import number_between, shown, whole_number
+from fastnn.data.rows import Array
 
 EXAMPLE = "class_weight={0: 1.0, 1: 5.0} or class_weight='balanced'"
 

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from numpy.typing import ArrayLike
 
-from fastnn._validation import Array, Data, checked_features
+from fastnn.data.arrays import checked_features
+from fastnn.data.rows import Array, Data
 
 RowChunks = Iterable[Sequence[ArrayLike]]  # what `fit` takes in place of X and y
 EXAMPLE = "(X, y) or (X, y, sample_weight)"  # what a chunk is
@@ -30,7 +31,7 @@ class Source(Protocol):
         """The chunks of an epoch, of which `epoch` counts those of the fit from 0."""
 
 
-class AllRows:
+class ArraySource:
     """The same rows in every epoch."""
 
     def __init__(self, data: Data) -> None:
@@ -43,7 +44,7 @@ class AllRows:
         return (self.first,)
 
 
-class DenseBlocks:
+class SparseSource:
     """Sparse rows, of which each epoch makes a few dense at a time, in the order it visits them.
 
     `rows` are those of a SciPy matrix that has been checked. A block ends where a batch does, so
@@ -80,7 +81,7 @@ class DenseBlocks:
         return Data(*X, self._y[rows], weights)
 
 
-class Chunks:
+class ChunkSource:
     """An iterable of chunks (X, y[, sample_weight]), of which `read` checks each.
 
     An epoch is `steps` chunks, going on where the epoch before ended; without `steps` all there

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fastnn._team import Team
-from fastnn._validation import Array, Data, Features
+from fastnn.custom import CustomLoss
+from fastnn.data.rows import Array, Data, Features
+from fastnn.engine.layout import NO_LOSS, aligned_empty, padded
+from fastnn.engine.network import Network, Slice
 from fastnn.losses import Loss
-from fastnn.network import NO_LOSS, Network, Slice, aligned_empty, padded
-from fastnn.own_loss import OwnLoss
+from fastnn.native.team import Team
 
 
 class Pass:
@@ -65,7 +66,7 @@ class Pass:
 
 
 def own_gradient(
-    passed: Pass, rows: Features, order: Array | None, y: Array, loss: OwnLoss, gradient: Array,
+    passed: Pass, rows: Features, order: Array | None, y: Array, loss: CustomLoss, gradient: Array,
     noise: tuple[int, int] = (0, 0),
 ) -> tuple[float, Array]:  # fmt: skip
     """gradient := dL/dW + gradient of a loss of the user's own; returns L and the outputs.
@@ -93,12 +94,12 @@ def own_gradient(
 
 def evaluate_any(network: Network, data: Data, loss: Loss, team: Team) -> Iterator[Slice]:
     """Loss and outputs of all rows, slice by slice, whosever the loss is."""
-    if isinstance(loss, OwnLoss):
+    if isinstance(loss, CustomLoss):
         return evaluate_own(network, data, loss)
     return network.evaluate(data, loss, team)
 
 
-def evaluate_own(network: Network, data: Data, loss: OwnLoss) -> Iterator[Slice]:
+def evaluate_own(network: Network, data: Data, loss: CustomLoss) -> Iterator[Slice]:
     """`Network.evaluate` for a loss of the user's own: that of each slice, by its rows."""
     total = 0.0
     for start, stop in network.slices(data.n_rows):

@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 
-from fastnn._validation import Array
-from fastnn.network import Network
+from fastnn.data.rows import Array
+from fastnn.engine.network import Network
 from fastnn.optimizers import Optimizer, State, remedy
 
-KEPT_EVERY = 64  # steps of `train_on_batch` and `apply`; in loops/stochastic.pxi, too
+KEPT_EVERY = 64  # steps of `train_on_batch` and `apply`; in native/loops/per_sample/epoch.pxi, too
 # Floating-point operations after which the copy of a number is a hundredth of the time at most:
 # it takes some 1 ns, the operations 0.01 ns each.
 COPY_WORK = 10_000

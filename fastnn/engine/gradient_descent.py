@@ -12,16 +12,18 @@ from functools import cached_property
 
 import numpy as np
 
-from fastnn._team import ALONE, Team
-from fastnn._threads import thread_count
-from fastnn._validation import Array, Data, Features
+from fastnn.custom import CustomLoss
+from fastnn.data.rows import Array, Data, Features
+from fastnn.engine.backpropagation import Pass, evaluate_any, own_gradient
+from fastnn.engine.divergence import DivergenceWatch
+from fastnn.engine.layout import CoreArguments, slices
+from fastnn.engine.line_search import follow_cost
+from fastnn.engine.network import Network, Slice, dropout_key, inverse
+from fastnn.engine.per_sample import GENERAL, Path, density, has_own_paths, one_row_path, path_for
 from fastnn.losses import Loss
-from fastnn.network import CoreArguments, Network, Slice, dropout_key, inverse, slices
+from fastnn.native.team import ALONE, Team
+from fastnn.native.threads import thread_count
 from fastnn.optimizers import Optimizer, Rule, State
-from fastnn.own_loss import OwnLoss
-from fastnn.passes import Pass, evaluate_any, own_gradient
-from fastnn.paths import GENERAL, Path, density, has_own_paths, one_row_path, path_for
-from fastnn.steps import follow_cost
 
 
 @dataclass
@@ -123,7 +125,7 @@ class Descent:
 
     def is_stochastic(self, batch_size: int) -> bool:
         """Whether such batches are single rows, which weigh their steps."""
-        apart = isinstance(self.loss, OwnLoss) or self.optimizer.needs_all_rows
+        apart = isinstance(self.loss, CustomLoss) or self.optimizer.needs_all_rows
         return batch_size == 1 and not apart
 
     def has_idle_batch(self, order: Array | None, batch_size: int) -> bool:
@@ -217,7 +219,7 @@ def epoch_slices(
     descent.begin_epoch(total)
     if descent.is_stochastic(batch_size):
         return stochastic(descent, order)
-    if isinstance(descent.loss, OwnLoss):
+    if isinstance(descent.loss, CustomLoss):
         return by_batches(descent, order, batch_size)
     if batch_size >= descent.data.n_rows:
         return batch(descent)
@@ -277,7 +279,7 @@ def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterat
 
 
 def _own_gradient(
-    descent: Descent, loss: OwnLoss, order: Array | None, start: int, stop: int
+    descent: Descent, loss: CustomLoss, order: Array | None, start: int, stop: int
 ) -> Slice:
     """The mean gradient, by a loss of the user's own, of the rows visited start-th to stop-th."""
     X, y = Features(descent.data.X, descent.data.x_type), descent.data.y
@@ -326,7 +328,7 @@ def gradient_slices(
     descent: Descent, order: Array | None, first: int, last: int, share: float
 ) -> Iterator[Slice]:
     """Add up the gradient of the rows visited first-th to last-th, times `share`; nothing moves."""
-    if isinstance(descent.loss, OwnLoss):
+    if isinstance(descent.loss, CustomLoss):
         yield _own_gradient(descent, descent.loss, order, first, last)
         return
     network, settings = descent.network, (share, descent.gradient)
@@ -348,3 +350,29 @@ def move(descent: Descent, L: float, share: float) -> None:
         table, parameters, *_ = descent.batch_arguments
         steps[:, 3] = share
         network.core.update(table, parameters, descent.gradient, steps, *descent.rule)
+
+
+def apply_gradient(watch: DivergenceWatch, gradient: Array) -> None:
+    """A step along a gradient to which the regularisers have added.
+
+    `Diverged` if it leads weights, or what the optimiser keeps, out of the finite numbers.
+    """
+    network, optimizer, state = watch.network, watch.optimizer, watch.state
+    rule, when = optimizer.rule(network.layer_rules * [1, 0, 0, 0], state), "in this step"
+    steps = optimizer.steps(state.step, 1)
+    try:
+        network.core.update(network.table, network.parameters, gradient, steps, *rule)
+        watch.keep_after_step(0, when)
+    except BaseException:
+        watch.settle()
+        raise
+
+
+def adopt_average(network: Network, optimizer: Optimizer, state: State) -> None:
+    """The running average of the weights takes their place, if there is one."""
+    if optimizer.use_ema and state.step:
+        averaged = network.parameters.copy()
+        means = network.moving(state.slots[-1])
+        for (_, w), (_, mean) in zip(network.moving(averaged), means, strict=True):
+            w[:] = mean
+        network.parameters[:] = averaged  # at once: no interrupt comes in between

@@ -1,32 +1,15 @@
-"""Single steps of the weights that gradient descent does not make by itself."""
+"""A step of gradient descent as long as it pays: Armijo's rule."""
 
 import sys
 from collections.abc import Callable
 
 import numpy as np
 
-from fastnn._validation import Array
-from fastnn.divergence import DivergenceWatch
-from fastnn.network import Network
-from fastnn.optimizers import Optimizer, State
+from fastnn.data.rows import Array
+from fastnn.engine.network import Network
+from fastnn.optimizers import State
 
 ROUNDING = 2.0**-52  # of a cost, a double
-
-
-def apply_gradient(watch: DivergenceWatch, gradient: Array) -> None:
-    """A step along a gradient to which the regularisers have added.
-
-    `Diverged` if it leads weights, or what the optimiser keeps, out of the finite numbers.
-    """
-    network, optimizer, state = watch.network, watch.optimizer, watch.state
-    rule, when = optimizer.rule(network.layer_rules * [1, 0, 0, 0], state), "in this step"
-    steps = optimizer.steps(state.step, 1)
-    try:
-        network.core.update(network.table, network.parameters, gradient, steps, *rule)
-        watch.keep_after_step(0, when)
-    except BaseException:
-        watch.settle()
-        raise
 
 
 def follow_cost(
@@ -54,13 +37,3 @@ def follow_cost(
         if not made:  # an interrupt may have come before any of it, or in between
             parameters[:] = kept
             state.rate, state.step = kept_rate, kept_step
-
-
-def adopt_average(network: Network, optimizer: Optimizer, state: State) -> None:
-    """The running average of the weights takes their place, if there is one."""
-    if optimizer.use_ema and state.step:
-        averaged = network.parameters.copy()
-        means = network.moving(state.slots[-1])
-        for (_, w), (_, mean) in zip(network.moving(averaged), means, strict=True):
-            w[:] = mean
-        network.parameters[:] = averaged  # at once: no interrupt comes in between

@@ -1,12 +1,7 @@
-"""The network: architecture, one flat vector of parameters with named views, passes over rows.
-
-Every weight and bias lies in one vector, each array at a 64-byte border. A row of W is padded to
-1, 4, 8 or a multiple of 16 numbers, the padding zero, so that the kernels need no special case
-at the end of a row. Padding never leaves this file: views and copies hand out plain shapes.
-"""
+"""The network: weights by name, regularisation, and passes over rows that move nothing."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from types import ModuleType
 from typing import NamedTuple
@@ -14,55 +9,36 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn import activations, initializers
-from fastnn._backend import ISA, core
-from fastnn._team import ALONE, Team
-from fastnn._threads import thread_count
-from fastnn._validation import Array, Data, Features, layer_weights
+from fastnn.data.arrays import layer_weights
+from fastnn.data.rows import Array, Data, Features
+from fastnn.engine.layout import (
+    ACTIVATION_COLUMN,
+    NARROW,
+    NO_LOSS,
+    NOT_STANDARDISED,
+    CoreArguments,
+    _layer_table,
+    _next_line,
+    aligned_empty,
+    aligned_zeros,
+    slices,
+)
 from fastnn.layers import Dense, Normalization
 from fastnn.losses import Loss
+from fastnn.native.backend import ISA, core
+from fastnn.native.team import ALONE, Team
+from fastnn.native.threads import thread_count
 
-ALIGNMENT = 64  # bytes
-LINE = 16  # numbers: every array begins at a multiple of this
 # Rows that pass through the layers together. Shorter vectors make narrower tiles, which pass over a
 # block more often: a smaller one stays in the cache.
 BLOCK = 256 if ISA == "v4" else 128
-NARROW = 8  # the widest layer of a network that lies across, which one thread trains alone
 TINY_LAYERS = 8  # the most that per-sample descent keeps at hand; in loops/samples.pxi
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
 # The most work and the most rows of a slice, i.e. between two returns to Python: floating-point
 # operations that take a slow core a fraction of a second in float32 (twice that in float64).
 SLICE_WORK = {"v4": 6e9, "v3": 3e9, "base": 2e9}[ISA]
 SLICE_ROWS = 1 << 17  # whose predictions are kept if there are metrics
-NOT_STANDARDISED = np.empty((0, 0))
-NO_LOSS = np.zeros(6)  # of rows without targets
-ACTIVATION_COLUMN = 6  # of the table of layers
 UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
-
-
-class CoreArguments(NamedTuple):
-    """The first arguments of most doors of the core."""
-
-    layers: Array
-    parameters: Array
-    normalization: Array
-    block: int
-    scratch: Array
-    noise: Array  # for dropout: the epoch's key, and the position of the next row in the epoch
-
-
-def slices(n_rows: int, length: int) -> Iterator[tuple[int, int]]:
-    """Borders of pieces of n_rows; the last one may be shorter."""
-    for start in range(0, n_rows, length):
-        yield start, min(start + length, n_rows)
-
-
-def padded(n: int) -> int:
-    """The length of a row of n numbers with its padding.
-
-    Rows whose distance is a large power of two would share few places in the nearest cache.
-    """
-    length = next((size for size in (1, 4, 8) if n <= size), -(-n // LINE) * LINE)
-    return length if length % 256 else length + LINE
 
 
 def inverse(weight: float) -> float:
@@ -87,73 +63,9 @@ class Slice(NamedTuple):
     moved: bool = False  # whether weights moved
 
 
-def aligned_empty(n: int, dtype: str) -> Array:
-    """n numbers, not set to anything, that begin at a 64-byte border.
-
-    Behind them is room for a vector, which the core may load but never stores.
-    """
-    return _aligned(np.empty, n, dtype)
-
-
-def aligned_zeros(n: int, dtype: str) -> Array:
-    """n zeros that begin at a 64-byte border; memory is taken as they are touched."""
-    return _aligned(np.zeros, n, dtype)
-
-
-def _aligned(allocate: Callable[..., Array], n: int, dtype: str) -> Array:
-    n_bytes = n * np.dtype(dtype).itemsize
-    buffer = allocate(n_bytes + 2 * ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + n_bytes].view(dtype)
-
-
-def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the weights: W1 (n_in, n_out), b1 (n_out,), W2, ..."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    n_in = n_features
-    for number, layer in enumerate(layers, 1):
-        shapes[f"W{number}"] = (n_in, layer.units)
-        if layer.use_bias:
-            shapes[f"b{number}"] = (layer.units,)
-        n_in = layer.units
-    return shapes
-
-
-def _layer_table(
-    n_features: int, layers: Sequence[Dense], drop: Sequence[float], narrow: bool
-) -> tuple[Array, int]:
-    """The core's table of layers (`Layer` in `kernels/dense.pxd`) and the number of parameters.
-
-    A row of the stack holds the network's inputs and each layer's outputs. Between them is what
-    would otherwise be overwritten: outputs from which units are dropped on their way into the next
-    layer, and z where the activation's derivative is taken from it.
-    """
-    table: list[list[int]] = []
-    n_in, position, x, top = n_features, 0, 0, padded(n_features)
-    for layer, rate in zip(layers, drop, strict=True):
-        in_stride, stride = padded(n_in), padded(layer.units)
-        W, position = position, _next_line(position + n_in * stride)
-        b = -1
-        if layer.use_bias:
-            b, position = position, _next_line(position + stride)
-        threshold = round(rate * 2**32)
-        if threshold and table:
-            x, top = top, top + in_stride
-        activation = activations.get(layer.activation)
-        kept, z = top, top + (stride if activation.from_z else 0)
-        place = [n_in, in_stride, layer.units, stride, W, b]
-        table.append([*place, activation.code, x, z, kept, threshold, narrow])
-        n_in, x, top = layer.units, z, z + stride
-    return np.array(table, np.int64), position
-
-
 def _sum_of_squares(W: Array) -> float:
     # Not np.dot, whose bits depend on the number of BLAS's threads.
     return float(np.einsum("ij,ij->", W, W, dtype=np.float64))
-
-
-def _next_line(position: int) -> int:
-    return -(-position // LINE) * LINE
 
 
 class Network:

@@ -6,16 +6,17 @@ each row; "blocked" twice for a block of rows, whose products with each other st
 in between; "tiny" keeps the few weights of a narrow network at hand; "fused" moves all weights at
 every row, as momentum, L2 and Adam do, in the pass that hands the gradient down. With dropout,
 clipped gradients or averaged weights the loop of the minibatches takes one row as a batch,
-"general". The number of threads has no say. The kernels are in `fastnn/kernels/sample.pxd` and
-`tiny.pxd`, the algebra is in `docs/per_sample.md`.
+"general". The number of threads has no say. The kernels are in `fastnn/native/per_sample`,
+the algebra is in `docs/per_sample.md`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from fastnn._validation import NUMBER_TYPES, Data
-from fastnn.network import LINE, Network
+from fastnn.data.rows import NUMBER_TYPES, Data
+from fastnn.engine.layout import LINE
+from fastnn.engine.network import Network
 from fastnn.optimizers import Rule
 
 NAMES = ("listed", "swept", "blocked", "tiny", "fused")  # in the order of their codes in the core
@@ -24,7 +25,7 @@ MEASURED_ROWS = 1024  # of X, for its density
 SPARSE = 0.4  # the density below which lists of features pay; `bench/paths.py` measures it
 BLOCKED_WEIGHTS = 30_000  # in a first layer that no longer fits the nearest cache
 MOVING_WEIGHTS = 500  # where blocks pay if every row moves all weights
-NARROW_OUTPUT = 16  # outputs that the core lays across; ACROSS in loops/network.pxi
+NARROW_OUTPUT = 16  # outputs that the core lays across; ACROSS in native/loops/layout.pxi
 BLOCK = 32  # rows: a longer block has more corrections, a shorter one visits the weights more often
 
 

@@ -10,11 +10,11 @@ import math
 
 import numpy as np
 
-from fastnn._validation import NUMBER_TYPES, Array
-from fastnn.divergence import DivergenceWatch
+from fastnn.data.rows import NUMBER_TYPES, Array
+from fastnn.engine.divergence import DivergenceWatch
+from fastnn.engine.network import Network
+from fastnn.engine.per_sample import NAMES, one_row_path
 from fastnn.losses import Loss
-from fastnn.network import Network
-from fastnn.paths import NAMES, one_row_path
 
 NUMBERS = (float, int)  # a union is slower to make than to use
 EXACT = 2.0**53  # whole numbers above it are rounded on their way through a double

@@ -26,21 +26,23 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastnn._validation import Array, checked_features, features, layer_weights, room_for
-from fastnn.arguments import Prepared, checked_callbacks, checked_plan
-from fastnn.columns import Columns
-from fastnn.convergence import Convergence, Record
-from fastnn.divergence import Diverged
-from fastnn.drawn import DrawnPlan, Orders, initial_weights
-from fastnn.history import History
-from fastnn.hooks import Callback, Logs
+from fastnn.callbacks.base import Callback, Logs, checked_callbacks
+from fastnn.callbacks.history import History
+from fastnn.data.arrays import checked_features, features, layer_weights, room_for
+from fastnn.data.columns import Columns
+from fastnn.data.rows import Array
+from fastnn.engine.divergence import Diverged
+from fastnn.engine.network import Network
+from fastnn.estimators.convergence import Convergence, Record
+from fastnn.estimators.parameters import OWN_WORDS, Parameters, warn
+from fastnn.estimators.random_state import DrawnPlan, Orders, initial_weights
+from fastnn.estimators.sparse_rows import Rowset, dense
 from fastnn.layers import Dropout
 from fastnn.losses import Loss
 from fastnn.models import Sequential
-from fastnn.network import Network
 from fastnn.optimizers import LBFGS, Optimizer
-from fastnn.parameters import OWN_WORDS, Parameters, warn
-from fastnn.rowset import Rowset, dense
+from fastnn.training.plan import checked_plan
+from fastnn.training.row_checks import Prepared
 
 NOTHING_YET = History()  # that of an estimator without a model
 PREDICTED_BYTES = 1 << 25  # of sparse rows, dense, to predict at a time

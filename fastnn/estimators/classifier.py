@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor: drop-in for scikit-learn's of these names, on fastnn's engine."""
+"""MLPClassifier: scikit-learn's classifier of this name on fastnn's engine."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
@@ -17,16 +16,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn._validation import Array, room_for
-from fastnn.arguments import Mode
-from fastnn.hooks import Callback
-from fastnn.layers import Dense
+from fastnn.callbacks.base import Callback
+from fastnn.data.arrays import room_for
+from fastnn.data.rows import Array
+from fastnn.estimators.base import BaseMLP
+from fastnn.estimators.parameters import Activations, ActivationWord, LossWord, RateRule, SolverName
 from fastnn.losses import CategoricalLogLoss, LogLoss, Loss
-from fastnn.models import Sequential
 from fastnn.optimizers import Optimizer
-from fastnn.parameters import Activations, ActivationWord, LossWord, RateRule, SolverName
-from fastnn.perceptron import BaseMLP
 from fastnn.schedules import Schedule
+from fastnn.training.plan import Mode
 
 LABELS = str, int, float, np.generic  # what a single one may be
 
@@ -427,145 +425,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return tags
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
-    """Regressor: scikit-learn's MLPRegressor on fastnn's engine, and what it does not have.
-
-    From the same `random_state` training ends in scikit-learn's weights, up to rounding. The loss
-    of a batch is sum_i w_i l_i / sum_i w_i + alpha/2 sum W^2 / sum_i w_i, with the sample weights
-    w_i (1 unless given); l is half the mean of the squared errors of a row's k outputs, while, as
-    in scikit-learn, the steps go along the derivative of half their sum.
-
-    Parameters
-    ----------
-    loss : str or Loss
-        "squared_error"; "poisson", half the deviance of counts, whose output is exp(z); or another
-        of `Sequential.compile`, such as "mean_absolute_error", "huber" or Huber(delta=2).
-    hidden_layer_sizes, activation, solver, ... : see `MLPClassifier`
-        All others, but `class_weight`, are those of the classifier. `scoring=None` is R^2.
-
-    Attributes
-    ----------
-    model_, coefs_, intercepts_, loss_, ... : see `MLPClassifier`
-        All are those of the classifier, but `classes_`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        From `fit`, if a parameter or the data are not as said above; ValueError if training
-        diverges, after which the weights are the last finite ones.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import MLPRegressor
-    >>> X = np.linspace(-1, 1, 200)[:, None]
-    >>> y = np.sin(3 * X[:, 0])
-    >>> reg = MLPRegressor(solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
-    >>> reg.score(X, y) > 0.99
-    True
-    """
-
-    _y_numeric = True
-    _kinds_of_targets = "numbers", "counts", "anything"
-    _usual_score: ClassVar[Callable[..., float]] = staticmethod(r2_score)
-
-    def __init__(
-        self,
-        loss: LossWord | Loss = "squared_error",
-        hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: Activations = "relu",
-        *,
-        solver: SolverName | Optimizer = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: RateRule | Schedule = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        out_activation: ActivationWord | None = None,
-        dropout: float | Sequence[float] = 0.0,
-        scoring: str | Callable[..., float] | None = None,
-        mode: Mode | None = None,
-        average: bool = False,
-        callbacks: Sequence[Callback] | None = None,
-        threads: int | None = None,
-    ) -> None:
-        self._keep(locals())
-
-    def _learn_labels(self, y: Array) -> None:
-        if y.dtype.kind in "USO":
-            raise ValueError("y holds text; expected numbers. For labels take MLPClassifier")
-
-    def _check_labels(self, y: Array, *, all_of_them: bool) -> None:
-        n_columns = 1 if y.ndim == 1 else int(y.shape[1])
-        if "model_" in self.__dict__ and n_columns != self.n_outputs_:
-            raise ValueError(
-                f"y has {n_columns} columns, but there are {self.n_outputs_} outputs; for other "
-                f"targets take a new estimator, or warm_start=False"
-            )
-
-    def _coded(self, y: Array) -> Array:
-        return y
-
-    def _single_target(self, y: Any) -> Any:
-        if not self._takes_single_rows:
-            return None
-        return y if np.ndim(y) == 0 else np.reshape(y, (1, -1))
-
-    def _n_outputs(self, y: Array, loss: Loss) -> int:
-        return 1 if y.ndim == 1 else int(y.shape[1])
-
-    def _targets(self, y: Array) -> Array:
-        return y
-
-    def _decided(self, outputs: Array) -> Array:
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
-
-    def _labelled(self, y: Array) -> Array:
-        return y
-
-    def _strata(self, y: Array) -> None:
-        return None
-
-    @available_if(lambda self: self._check_solver())  # type: ignore[untyped-decorator]
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """One epoch over these rows, from the weights and the optimiser's state as they are.
-
-        Nothing is held out, also with `early_stopping`. X, y and sample_weight are as in `fit`.
-        """
-        return self._fit(X, y, sample_weight, incremental=True)
-
-    def predict(self, X: Any, out: Array | None = None) -> Array:
-        """The outputs, shape (n_samples,), or (n_samples, n_outputs) if there are several.
-
-        Parameters
-        ----------
-        X : array, frame or sparse matrix of shape (n_samples, n_features)
-        out : array, optional
-            Where to write them, of the dtype that training had.
-        """
-        if out is None:
-            return self._decided(self._outputs_of(X))
-        check_is_fitted(self)
-        self._outputs_of(X, self._room(X, out, flat=True))
-        return out
-
-
 def _shares_of_sigmoids(z: Array) -> Array:
     """p_j = sigmoid(z_j) / sum_k sigmoid(z_k), in the dtype of z, from the logarithms of the
     sigmoids, which may all be 0; the largest p is where the largest z is."""
@@ -578,62 +437,3 @@ def _shares_of_sigmoids(z: Array) -> Array:
     rows, places = rows[tied], places[tied]
     shares[rows, places] = np.nextafter(shares[rows].max(axis=1), z.dtype.type(1))
     return shares
-
-
-# ---- the way from the other spelling ------------------------------------------------------------
-
-
-def estimator_of(
-    model: Sequential, classes: ArrayLike | None, parameters: dict[str, Any]
-) -> MLPClassifier | MLPRegressor:
-    """What `Sequential.as_estimator` returns."""
-    loss, n_outputs = model._compiled_loss(), model._dense_layers[-1].units
-    words = words_of(model, loss) | parameters
-    if classes is None and loss.targets in MLPRegressor._kinds_of_targets:
-        return MLPRegressor._around(model, **words)
-    last = model._dense_layers[-1]
-    if loss.targets == "anything" and n_outputs == 1 and last.activation != "sigmoid":
-        raise ValueError(
-            f"classes={classes!r}: a loss of your own does not say from which output on "
-            f"Dense(1, {last.activation!r}) means the second class. End with Dense(1, 'sigmoid'), "
-            f"whose border is 0.5, or Dense(2, 'softmax'); for numbers leave classes out: "
-            f"model.as_estimator()"
-        )
-    classifier = MLPClassifier._around(model, **words)
-    several = classes is None and n_outputs > 1 and loss.targets != "classes"
-    labels = np.arange(max(2, n_outputs)) if classes is None else np.asarray(classes)
-    if len(labels) != max(2, n_outputs) or (labels[1:] <= labels[:-1]).any():
-        raise ValueError(
-            f"classes={classes!r}: expected {max(2, n_outputs)} different labels, sorted, as "
-            f"scikit-learn has them: that of the first output first"
-        )
-    classifier._learn_labels(np.eye(n_outputs) if several else labels)
-    return classifier
-
-
-def words_of(model: Sequential, loss: Loss) -> dict[str, Any]:
-    """The parameters of an estimator that would make such a network."""
-    dense, rates = model._dense_layers, model._dropout
-    alphas = {layer.alpha for layer in dense}
-    plain = all(_is_plain(layer) for layer in dense)
-    if not plain or len(alphas) > 1 or rates[0] or model._normalization is not None:
-        raise ValueError(
-            "scikit-learn's words cannot say all layers of this network: expected Dense layers "
-            "with biases, all trained alike, SharedL2 of one alpha or no regulariser, and Dropout "
-            "above the first one only; a scaler goes before, in a Pipeline"
-        )
-    return {
-        "hidden_layer_sizes": tuple(layer.units for layer in dense[:-1]),
-        "activation": [layer.activation for layer in dense[:-1]],
-        "out_activation": dense[-1].activation,
-        "dropout": rates[1:],
-        "alpha": alphas.pop(),
-        "loss": loss,
-        "solver": model.optimizer,
-    }
-
-
-def _is_plain(layer: Dense) -> bool:
-    """Whether units, activation and alpha say all of a layer but its initial weights."""
-    others = layer.l1, layer.l2, layer.rate_factor, layer.use_bias
-    return others == (0, 0, 1, True)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from fastnn.hooks import Callback, Logs
+from fastnn.callbacks.base import Callback, Logs
 
 SMALLEST_RATE = 1e-6  # an adaptive one is lowered no further
 

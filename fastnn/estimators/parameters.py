@@ -14,16 +14,16 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from fastnn._validation import Array, number_between
 from fastnn.activations import ActivationName
-from fastnn.arguments import MODES, Mode
-from fastnn.hooks import Callback
+from fastnn.callbacks.base import Callback
+from fastnn.data.checks import number_between
+from fastnn.data.rows import Array
 from fastnn.layers import LARGEST_RATE, Dense, Dropout, Layer
 from fastnn.losses import LOSSES, Loss, LossName
 from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, SMALLEST_EPSILON, Adam, Optimizer
 from fastnn.regularizers import SharedL2
 from fastnn.schedules import Schedule
-from fastnn.training import batch_size_for
+from fastnn.training.plan import MODES, Mode, batch_size_for
 
 # What arguments may be, for editors and type checkers: fastnn's names, and scikit-learn's words.
 ActivationWord = ActivationName | Literal["identity", "logistic", "exp"]

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastnn._validation import Array
-from fastnn.training import Plan
+from fastnn.data.rows import Array
+from fastnn.training.plan import Plan
 
 
 def initial_weights(

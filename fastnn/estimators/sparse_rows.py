@@ -6,10 +6,11 @@ from typing import Any
 
 from scipy import sparse
 
-from fastnn._validation import Array, Data, checked_features
-from fastnn.drawn import DrawnPlan
-from fastnn.inputs import Inputs
-from fastnn.sources import AllRows, DenseBlocks, Source
+from fastnn.data.arrays import checked_features
+from fastnn.data.rows import Array, Data
+from fastnn.data.sources import ArraySource, Source, SparseSource
+from fastnn.estimators.random_state import DrawnPlan
+from fastnn.training.row_checks import Inputs
 
 DENSE_BYTES = 1 << 28  # of sparse rows that are made dense at once; beyond, block by block
 BLOCK_BYTES = 1 << 25
@@ -49,11 +50,11 @@ class Rowset:
         row_bytes = self.X.shape[1] * self.X.dtype.itemsize
         few = n_rows * row_bytes <= DENSE_BYTES
         if few or size == n_rows or not sparse.issparse(self.X):
-            return plan, AllRows(self.data(inputs, targets))
+            return plan, ArraySource(self.data(inputs, targets))
         labels = inputs.labels(targets, self.sample_weight, n_rows)
         block = max(1, BLOCK_BYTES // (row_bytes * size)) * size
         order = functools.partial(plan.order, 0, n_rows)
-        source = DenseBlocks(self.X, *labels, block, order, inputs.dtype)
+        source = SparseSource(self.X, *labels, block, order, inputs.dtype)
         return replace(plan, orders=None), source
 
 

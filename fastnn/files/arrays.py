@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastnn._validation import Array, layer_weights, real_number, whole_number
-from fastnn.descent import new_state
+from fastnn.data.arrays import layer_weights
+from fastnn.data.checks import real_number, whole_number
+from fastnn.data.rows import Array
+from fastnn.engine.gradient_descent import new_state
+from fastnn.engine.network import Network
 from fastnn.layers import Normalization
-from fastnn.network import Network
 from fastnn.optimizers import Optimizer, State
 
 LARGEST_COUNT = 2**53

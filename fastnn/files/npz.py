@@ -24,8 +24,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastnn._validation import Array
-from fastnn.configs import to_config
+from fastnn.data.rows import Array
+from fastnn.files.config import to_config
 
 FORMAT_VERSION = 3  # 3: every object as {"kind": class, field: value, ...}
 DEEPEST = 100  # levels of the configuration: Python copies and pickles such, but not a thousand

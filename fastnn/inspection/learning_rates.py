@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn._validation import Array
-from fastnn.descent import Descent, by_batches
+from fastnn.data.rows import Array
+from fastnn.engine.gradient_descent import Descent, by_batches
 
 SMOOTHING = 0.9  # how much of the running mean of the losses stays at a step
 SETTLED = 10  # steps after which that mean has settled

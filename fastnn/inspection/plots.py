@@ -3,15 +3,24 @@
 import math
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-
-from fastnn.history import History
 
 # Three hues that stay apart for colour-blind readers (Okabe and Ito), then others of theirs.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 FEW_EPOCHS = 60
+
+
+class Record(Protocol):
+    """The numbers of a fit, such as a `History`."""
+
+    epoch: list[int]
+    history: dict[str, list[float]]
+
+    @property
+    def validated(self) -> list[int]:
+        """The epochs after which the numbers of validation were taken."""
 
 
 def _figure() -> Any:
@@ -22,7 +31,7 @@ def _figure() -> Any:
     return Figure(figsize=(10, 4), dpi=150, layout="constrained")
 
 
-def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) -> None:
+def loss_curves(histories: Mapping[str, Record], path: str | os.PathLike[str]) -> None:
     """Draw training loss (solid) and validation loss (dashed), over epochs and over seconds.
 
     Parameters
@@ -66,7 +75,7 @@ def loss_curves(histories: Mapping[str, History], path: str | os.PathLike[str]) 
     figure.savefig(path)
 
 
-def _all_positive(histories: Iterable[History]) -> bool:
+def _all_positive(histories: Iterable[Record]) -> bool:
     """Whether a logarithmic axis shows every loss that a linear one does."""
     losses = [
         loss
@@ -86,7 +95,7 @@ def _plain_ticks(axis: Any, digits: tuple[int, ...]) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _draw(axes: Any, x: Any, history: History, name: str, colour: str) -> None:
+def _draw(axes: Any, x: Any, history: Record, name: str, colour: str) -> None:
     """One history on one pair of axes; dots for single epochs while there are few."""
     marker = "." if len(x) <= FEW_EPOCHS else ""
     record = history.history

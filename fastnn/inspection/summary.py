@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from fastnn.engine.network import Network
+from fastnn.engine.per_sample import path_for
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.losses import Loss
-from fastnn.network import Network
 from fastnn.optimizers import Optimizer, State
-from fastnn.paths import path_for
 
 EXAMPLE = 32  # rows of a batch, of which threads and memory are shown
 

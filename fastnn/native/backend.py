@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
-from fastnn._threads import available_cpus, limits
 from fastnn._version import __version__, name_conflict
+from fastnn.native.threads import available_cpus, limits
 
 try:
     from fastnn import _core

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastnn._team import ALONE, Team
-from fastnn._validation import Array, Data, Features
-from fastnn.hooks import Callback, tell
+from fastnn.callbacks.base import Callback, tell
+from fastnn.data.rows import Array, Data, Features
+from fastnn.engine.backpropagation import evaluate_any
+from fastnn.engine.network import Network, Slice, inverse
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
-from fastnn.network import Network, Slice, inverse
-from fastnn.passes import evaluate_any
+from fastnn.native.team import ALONE, Team
 
 
 class RunningMeans:

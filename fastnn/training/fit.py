@@ -1,4 +1,4 @@
-"""Training, epoch after epoch: visiting order, validation, callbacks, a watch on the loss."""
+"""One call of `fit`: its epochs, validation, callbacks, and the watch for divergence."""
 
 import sys
 import time
@@ -6,87 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from fastnn._validation import Array, Data
-from fastnn.descent import Descent, epoch_slices
-from fastnn.divergence import DivergenceWatch
-from fastnn.evaluation import RunningMeans, evaluate
-from fastnn.history import History
-from fastnn.hooks import Callback, Model, tell
+from fastnn.callbacks.base import Callback, Model, tell
+from fastnn.callbacks.history import History
+from fastnn.data.rows import Data
+from fastnn.data.sources import Source
+from fastnn.engine.divergence import DivergenceWatch
+from fastnn.engine.gradient_descent import Descent, adopt_average, epoch_slices
+from fastnn.engine.network import Slice
 from fastnn.metrics import Metric
-from fastnn.network import Slice
 from fastnn.optimizers import Optimizer
-from fastnn.sources import Source
-from fastnn.steps import adopt_average
+from fastnn.training.evaluation import RunningMeans, evaluate
+from fastnn.training.plan import Plan, mode_of
 
 SHORTEST = 1e-9  # seconds: a coarse clock may show none at all for a short epoch
-MINIBATCH = 32  # rows in a minibatch if nothing else is said, as in Keras
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a fit is to go through its rows."""
-
-    epochs: int
-    mode: str | None
-    batch_size: int | None
-    shuffle: bool
-    seed: int
-    threads: int | None = None
-    validation_freq: int = 1
-    initial_epoch: int = 0
-    measured_at_end: bool = False  # whether loss and metrics are those of an epoch's last weights
-    verbose: int = 0
-
-    @property
-    def numbers(self) -> range:
-        """Those of the epochs."""
-        return range(self.initial_epoch, self.epochs)
-
-    def size(self, n_rows: int) -> int:
-        """How many rows a batch of so many has."""
-        return batch_size_for(self.mode, self.batch_size, n_rows)
-
-    def order(self, epoch: int, n_rows: int, chunk: int = 0) -> Array | None:
-        """The visiting order: a permutation that depends on seed, epoch and chunk alone.
-
-        None, the natural order, without shuffling and in batch mode, where order has no effect.
-        """
-        if not self.shuffle or self.size(n_rows) >= n_rows:
-            return None
-        place = [epoch, chunk] if chunk else [epoch]
-        rng = np.random.Generator(np.random.Philox([self.seed, *place]))
-        return rng.permutation(n_rows)
-
-
-def batch_size_for(mode: str | None, batch_size: int | None, n_rows: int) -> int:
-    """The batch size that `mode` and `batch_size` ask for together."""
-    if mode == "minibatch" and batch_size == 1:
-        raise ValueError(
-            "mode='minibatch' with batch_size=1 updates after every row: say mode='stochastic', "
-            "or take a larger batch_size"
-        )
-    if mode == "stochastic" and batch_size not in (None, 1):
-        raise ValueError(
-            f"mode='stochastic' updates after every row, but batch_size={batch_size}; "
-            f"leave one of them out, or use mode='minibatch'"
-        )
-    if mode == "batch" and batch_size is not None and batch_size < n_rows:
-        raise ValueError(
-            f"mode='batch' uses all {n_rows} rows for an update, but batch_size={batch_size}; "
-            f"leave one of them out, or use mode='minibatch'"
-        )
-    if mode == "stochastic":
-        return 1
-    return n_rows if mode == "batch" else min(batch_size or MINIBATCH, n_rows)
-
-
-def mode_of(batch_size: int, n_rows: int) -> str:
-    """The name of what a batch size means for that many rows."""
-    if batch_size == 1:
-        return "stochastic"
-    return "batch" if batch_size >= n_rows else "minibatch"
 
 
 def new_history(plan: Plan, source: Source, numbers: dict[str, str]) -> History:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._validation import Array
-from fastnn.descent import gradient_slices
-from fastnn.divergence import Diverged
-from fastnn.evaluation import evaluate
-from fastnn.hooks import tell
-from fastnn.network import inverse
+from fastnn.callbacks.base import tell
+from fastnn.data.rows import Array
+from fastnn.engine.divergence import Diverged
+from fastnn.engine.gradient_descent import gradient_slices
+from fastnn.engine.network import inverse
 from fastnn.optimizers import LBFGS
-from fastnn.training import SHORTEST, Fit
+from fastnn.training.evaluation import evaluate
+from fastnn.training.fit import SHORTEST, Fit
 
 
 def scipy_optimize() -> ModuleType:

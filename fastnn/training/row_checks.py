@@ -1,23 +1,19 @@
-"""Rows as a model takes them: checked against its layers and its loss, split, weighed."""
+"""The rows of a fit, checked against the model's layers and loss, split and weighted."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from fastnn._validation import (
-    Array,
-    Data,
-    features,
-    is_sorted,
-    real_number,
-    sample_weights,
-    targets,
-)
-from fastnn.class_weights import class_weights
-from fastnn.columns import Columns
+from fastnn.custom import CustomLoss
+from fastnn.data.arrays import features, is_sorted, sample_weights, targets
+from fastnn.data.checks import real_number, shown, whole_number
+from fastnn.data.class_weights import class_weights
+from fastnn.data.columns import Columns
+from fastnn.data.rows import Array, Data
+from fastnn.data.sources import EXAMPLE, ArraySource, ChunkSource, Source
 from fastnn.layers import Normalization
 from fastnn.losses import Loss
-from fastnn.own_loss import OwnLoss
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Inputs:
         self, y: object, weight: object | None, n_rows: int, name: str = ""
     ) -> tuple[Array, Array]:
         """The targets and sample weights of so many rows, checked."""
-        if isinstance(self.loss, OwnLoss) and weight is not None:
+        if isinstance(self.loss, CustomLoss) and weight is not None:
             raise ValueError(
                 f"{name}sample_weight: a loss of your own sees y_true and y_pred only; put the "
                 f"weights into y, as a column, and use them there"
@@ -114,3 +110,115 @@ class Inputs:
                 stacklevel=7,  # who calls `fit`
             )
         return data.rows(0, border), data.rows(border, data.n_rows)
+
+
+ClassWeight = Mapping[int, float] | Literal["balanced"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What `fit` was told of its rows, checked when the model is ready for them."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    class_weight: Any
+    validation_data: Any
+    validation_split: Any
+    steps_per_epoch: Any
+
+    @property
+    def in_chunks(self) -> bool:
+        return self.y is None
+
+    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
+        """The rows to train on, and those to validate with if there are any.
+
+        `inputs` is asked anew for every chunk: the first decides how wide the others must be.
+        """
+        if self.validation_data is not None and self.validation_split:
+            raise ValueError("give validation_data or validation_split, not both")
+        if not self.in_chunks:
+            inputs().columns.ordered(self.X)  # whose names come before those of validation rows
+        validation = None
+        if self.validation_data is not None:
+            validation = inputs().validation(self.validation_data)
+        if self.in_chunks:
+            source: Source = self._chunks(inputs, n_epochs)
+        else:
+            source, validation = self._arrays(inputs(), validation)
+        if validation is not None and validation.n_features != source.first.n_features:
+            raise ValueError(
+                f"validation X has {validation.n_features} columns, but X has "
+                f"{source.first.n_features}; expected the same columns"
+            )
+        return source, validation
+
+    def _arrays(self, inputs: Inputs, validation: Data | None) -> tuple[Source, Data | None]:
+        if self.steps_per_epoch is not None:
+            raise ValueError(
+                f"steps_per_epoch={shown(self.steps_per_epoch)} counts chunks, but X and y are "
+                f"arrays, of which an epoch takes all rows; leave it out"
+            )
+        data = inputs.data(self.X, self.y, self.sample_weight)
+        if self.validation_split:
+            data, validation = inputs.split(data, self.validation_split)
+        return ArraySource(inputs.weighed(data, self.class_weight)), validation
+
+    def _chunks(self, inputs: Callable[[], Inputs], n_epochs: int) -> Source:
+        chunks, steps = _checked_iterable(self.X), self.steps_per_epoch
+        self._refuse_what_needs_all_rows()
+        inputs()  # whatever is wrong with the model is not the first chunk's fault
+        if steps is not None:
+            steps = whole_number("steps_per_epoch", steps, minimum=1)
+        signs: set[float] = set()  # what the chunks of a hinge loss have for "no"
+
+        def read(X: object, y: object, sample_weight: object | None = None) -> Data:
+            asked = inputs()
+            data = asked.data(X, y, sample_weight)
+            if asked.loss.targets == "signs":
+                signs.update({float(data.y.min())} - {1.0})
+                if len(signs) > 1:
+                    raise ValueError(
+                        "some chunks have y of -1 and 1, others of 0 and 1; expected one of the "
+                        "two in all of them, e.g. y = np.where(np.asarray(y) > 0, 1, -1)"
+                    )
+            return asked.weighed(data, self.class_weight)
+
+        return ChunkSource(chunks, steps, n_epochs, read)
+
+    def _refuse_what_needs_all_rows(self) -> None:
+        if self.sample_weight is not None:
+            raise ValueError("sample_weight comes with the chunks, each (X, y, sample_weight)")
+        if self.validation_split:
+            raise ValueError(
+                "validation_split needs all rows, but they come in chunks; keep some apart and "
+                "give validation_data=(X, y)"
+            )
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} needs all rows, but they come in chunks; "
+                f"give numbers, e.g. class_weight={{0: 1.0, 1: 5.0}}"
+            )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows that have been checked, in the place of `Rows`."""
+
+    source: Source
+    validation: Data | None
+    in_chunks = False
+
+    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
+        return self.source, self.validation
+
+
+def _checked_iterable(chunks: object) -> Iterable[Any]:
+    """What came in place of X and y; an array is no iterable of chunks."""
+    if hasattr(chunks, "__array__") or not isinstance(chunks, Iterable):
+        raise TypeError(
+            f"y is missing: expected fit(X, y), or in place of X an iterable of chunks, each "
+            f"{EXAMPLE}; X is {type(chunks).__name__}{'; call it' * callable(chunks)}"
+        )
+    return chunks

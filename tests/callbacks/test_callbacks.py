@@ -31,12 +31,12 @@ from fastnn import (
     StopAt,
     TerminateOnNaN,
     load,
-    progress,
 )
-from fastnn.hooks import HOOKS
+from fastnn.callbacks import progress
+from fastnn.callbacks.base import HOOKS
+from fastnn.custom import CustomMetric
 from fastnn.metrics import TAKEN
-from fastnn.own_metric import OwnMetric
-from fastnn.training import recorded
+from fastnn.training.fit import recorded
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)
@@ -1089,7 +1089,7 @@ def test_names_that_a_history_or_a_file_cannot_hold_are_refused_by_compile(name,
 def test_a_name_with_other_signs_is_held_by_table_and_checkpoint(tmp_path):
     name = 'top-3 "a", é%'
     model = model_for()
-    model.compile("SGD", "mse", [OwnMetric(lambda y_true, y_pred: 0.5, name=name)])
+    model.compile("SGD", "mse", [CustomMetric(lambda y_true, y_pred: 0.5, name=name)])
     callbacks = [CSVLogger(tmp_path / "log.csv"), ModelCheckpoint(tmp_path / f"{{{name}}}.npz")]
     fit(model, callbacks=callbacks)
     assert name in table(tmp_path / "log.csv")[0]

@@ -22,7 +22,7 @@ from fastnn import (
     ReduceLROnPlateau,
     Sequential,
 )
-from fastnn.progress import EpochLines, ProgressBar
+from fastnn.callbacks.progress import EpochLines, ProgressBar
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import cli, commands, tables
+from fastnn.cli import commands, tables
+from fastnn.cli import options as cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BREAST_CANCER = str(ROOT / "examples" / "data" / "breast_cancer.csv")
 COMMAND = [sys.executable, "-m", "fastnn"]
 RNG = np.random.default_rng(0)
@@ -437,7 +438,9 @@ def test_a_useful_model_is_not_called_useless(fastnn_main, two_classes, numbers)
 def test_the_history_is_in_the_units_of_the_target(fastnn_main, numbers, monkeypatch):
     """The curves show the loss that the table shows."""
     drawn = {}
-    monkeypatch.setattr("fastnn.plots.loss_curves", lambda *arguments: drawn.update(arguments[0]))
+    monkeypatch.setattr(
+        "fastnn.inspection.plots.loss_curves", lambda *arguments: drawn.update(arguments[0])
+    )
     _, output, _ = fastnn_main(
         *("train", numbers, "--target", "y", "--task", "regression", "--plot", "curves.png")
     )

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fastnn import tables
+from fastnn.cli import tables
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from fastnn import (
     Sequential,
     StopAt,
 )
-from fastnn.hooks import HOOKS
-from fastnn.progress import ProgressBar
+from fastnn.callbacks.base import HOOKS
+from fastnn.callbacks.progress import ProgressBar
 
 RNG = np.random.default_rng(0)
 SIZES = 23, 1, 36  # the first one is shorter than the last, the second a single row

@@ -26,9 +26,9 @@ from fastnn import (
     RMSprop,
     Sequential,
 )
-from fastnn._validation import features
-from fastnn.network import dropout_key
-from fastnn.passes import Pass
+from fastnn.data.arrays import features
+from fastnn.engine.backpropagation import Pass
+from fastnn.engine.network import dropout_key
 from fastnn.schedules import ExponentialDecay
 
 RNG = np.random.default_rng(0)

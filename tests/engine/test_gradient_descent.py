@@ -19,7 +19,7 @@ from networks import (
 )
 
 from fastnn import SGD, Dense, Sequential
-from fastnn.descent import batch, epoch_slices, minibatch, stochastic
+from fastnn.engine.gradient_descent import batch, epoch_slices, minibatch, stochastic
 from fastnn.losses import LOSSES
 
 RATE = 0.05

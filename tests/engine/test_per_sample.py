@@ -14,11 +14,11 @@ from networks import (
 )
 
 from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential
-from fastnn._team import Team
-from fastnn._threads import STEP_WORK
-from fastnn.descent import epoch_slices, new_state
+from fastnn.engine.gradient_descent import epoch_slices, new_state
+from fastnn.engine.per_sample import BLOCK, NAMES, SPARSE, Path, density, path_for
 from fastnn.losses import LOSSES
-from fastnn.paths import BLOCK, NAMES, SPARSE, Path, density, path_for
+from fastnn.native.team import Team
+from fastnn.native.threads import STEP_WORK
 
 N_ROWS = 2 * BLOCK + 11  # a border of blocks, and a ragged last one
 RATE = 0.02

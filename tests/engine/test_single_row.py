@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import L1, L2, SGD, Adam, Dense, Normalization, RMSprop, Sequential, SharedL2
-from fastnn.divergence import KEPT_EVERY
+from fastnn.engine.divergence import KEPT_EVERY
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6)).astype(np.float32)

@@ -26,8 +26,9 @@ from fastnn import (
     Sequential,
     SharedL2,
     load,
-)  # fmt: skip
-from fastnn.divergence import KEPT_EVERY, DivergenceWatch
+)
+from fastnn.engine import gradient_descent
+from fastnn.engine.divergence import KEPT_EVERY, DivergenceWatch
 from fastnn.schedules import Schedule
 
 PACKAGE = str(Path(fastnn.__file__).parent)
@@ -486,7 +487,7 @@ def test_a_slice_is_a_bounded_amount_of_work(shape, dtype):
     """Numbers that are read or written, and multiply-adds, in a slice of single-row steps."""
     model = Sequential([Dense(n, "relu") for n in shape[1:]], dtype=dtype, seed=0)
     model.compile("sgd", "mse")
-    network = fastnn.network.Network(shape[0], model.layers, dtype)
+    network = fastnn.engine.network.Network(shape[0], model.layers, dtype)
     few = 3
     data = model._inputs().data(np.ones((few, shape[0])), np.ones((few, shape[-1])), None)
     moved = [  # arrays that a step reads and writes, roots and norms as further ones
@@ -497,8 +498,8 @@ def test_a_slice_is_a_bounded_amount_of_work(shape, dtype):
         (Adam(amsgrad=True, use_ema=True, global_clipnorm=1.0), 9),
     ]
     for optimizer, arrays in moved:
-        state = fastnn.descent.new_state(network, optimizer)
-        descent = fastnn.descent.Descent(network, optimizer, state, model._loss, data)
+        state = gradient_descent.new_state(network, optimizer)
+        descent = gradient_descent.Descent(network, optimizer, state, model._loss, data)
         rows = descent.path.whole(descent.slice_rows(1))
         work = network.row_work + 15 * arrays * len(network.parameters)
         most = 6e9 if dtype == "float32" else 3e9

@@ -47,9 +47,9 @@ from fastnn import (
     ReduceLROnPlateau,
     Sequential,
     StopAt,
-    perceptron,
-    rowset,
 )
+from fastnn.estimators import base as perceptron
+from fastnn.estimators import sparse_rows as rowset
 from fastnn.layers import LARGEST_RATE
 from fastnn.optimizers import SMALLEST_EPSILON
 
@@ -676,14 +676,14 @@ def test_sparse_rows_block_by_block_give_the_bits_of_dense_ones(
     monkeypatch.setattr(rowset, "BLOCK_BYTES", 40 * 5 * 8)
     monkeypatch.setattr(perceptron, "PREDICTED_BYTES", 7 * 5 * 8)
     blocks = []
-    made_dense = rowset.DenseBlocks._block
+    made_dense = rowset.SparseSource._block
 
     def noting(self, rows):
         data = made_dense(self, rows)
         blocks.append(len(data.X))
         return data
 
-    monkeypatch.setattr(rowset.DenseBlocks, "_block", noting)
+    monkeypatch.setattr(rowset.SparseSource, "_block", noting)
     thin = sparse.csr_array(thin)
     in_blocks = made(**settings).fit(thin, y, weights)
     assert bits(in_blocks) == bits(dense)

@@ -50,12 +50,12 @@ from fastnn import (
     Sequential,
     SharedL2,
     SquaredHinge,
-    files,
     metrics,
     schedules,
 )
 from fastnn import initializers as init
-from fastnn.configs import KINDS, from_config, to_config
+from fastnn.files import npz as files
+from fastnn.files.config import KINDS, from_config, to_config
 from fastnn.optimizers import Optimizer
 
 HOME = str(Path(fastnn.__file__).parent.parent)

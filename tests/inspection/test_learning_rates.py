@@ -25,7 +25,7 @@ from fastnn import (
     load,
     schedules,
 )
-from fastnn.network import Network
+from fastnn.engine.network import Network
 from fastnn.schedules import (
     CosineDecay,
     ExponentialDecay,

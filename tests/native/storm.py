@@ -13,7 +13,8 @@ import threading
 
 import numpy as np
 
-from fastnn import SGD, Dense, Sequential, _threads
+from fastnn import SGD, Dense, Sequential
+from fastnn.native import threads as _threads
 
 SIGNALS = [signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT]
 SENDER = """

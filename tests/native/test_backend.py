@@ -13,9 +13,9 @@ import pytest
 from networks import BUILDS, RUNNABLE, core_of
 
 import fastnn
-from fastnn._backend import DTYPES, builds_present
+from fastnn.native.backend import DTYPES, builds_present
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "fastnn"
 PARTS = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.glob("*/*.px[di]"))
 
@@ -80,7 +80,7 @@ def test_import_needs_numpy_alone():
     result = run_python(code)
     assert result.returncode == 0, result.stderr
     assert "fastnn.models" in result.stdout.split()
-    top_floor = {"fastnn.tables", "fastnn.plots", "fastnn.commands", "fastnn.cli"}
+    top_floor = {"fastnn.tables", "fastnn.inspection.plots", "fastnn.commands", "fastnn.cli"}
     assert not top_floor & set(result.stdout.split())
 
 

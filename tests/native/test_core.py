@@ -19,25 +19,25 @@ from networks import (
     total_loss,
 )
 
-import fastnn.network
-from fastnn._validation import features
+import fastnn.engine.layout
+from fastnn.data.arrays import features
+from fastnn.engine.layout import NO_LOSS, padded
+from fastnn.engine.per_sample import NAMES
 from fastnn.losses import LOSSES
-from fastnn.network import NO_LOSS, padded
 from fastnn.optimizers import METHODS, Constants
-from fastnn.paths import NAMES
 
 
 @pytest.fixture(autouse=True)
 def scratch_of_nan(monkeypatch):
     """Scratch memory holds NaN at first: a kernel that reads what none has written is found."""
-    make = fastnn.network.aligned_empty
+    make = fastnn.engine.layout.aligned_empty
 
     def filled(n, dtype):
         array = make(n, dtype)
         array[:] = np.nan
         return array
 
-    monkeypatch.setattr(fastnn.network, "aligned_empty", filled)
+    monkeypatch.setattr(fastnn.engine.network, "aligned_empty", filled)
 
 
 HIDDEN = list(reference.ACTIVATIONS)

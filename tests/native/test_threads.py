@@ -17,12 +17,14 @@ import pytest
 from networks import BUILDS, COMBINATIONS, descent_for, make_data, make_network, make_rows
 
 import fastnn
-from fastnn import SGD, Adagrad, Adam, AdamW, Callback, Dense, RMSprop, Sequential, _team, _threads
-from fastnn._team import Team
-from fastnn._validation import features
-from fastnn.descent import epoch_slices
+from fastnn import SGD, Adagrad, Adam, AdamW, Callback, Dense, RMSprop, Sequential
+from fastnn.data.arrays import features
+from fastnn.engine.gradient_descent import epoch_slices
+from fastnn.engine.network import Network
 from fastnn.losses import LOSSES
-from fastnn.network import Network
+from fastnn.native import team as _team
+from fastnn.native import threads as _threads
+from fastnn.native.team import Team
 
 SIZES = [2, 3, 4, 7]
 FASTEST = BUILDS[-2:]  # one of each number type

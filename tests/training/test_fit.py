@@ -14,7 +14,7 @@ import pytest
 import reference
 
 from fastnn import SGD, Adam, Callback, Dense, History, Normalization, Sequential
-from fastnn._validation import features
+from fastnn.data.arrays import features
 
 OUTPUT = {  # last layer, loss
     "binary": (Dense(1, "sigmoid"), "binary_crossentropy"),
@@ -1153,7 +1153,7 @@ def test_an_interrupt_in_the_validation_leaves_the_epoch_unrecorded(monkeypatch)
 
     model = model_for()
     model.fit(X, Y["binary"], epochs=2)
-    monkeypatch.setattr("fastnn.training.evaluate", interrupt)
+    monkeypatch.setattr("fastnn.training.fit.evaluate", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y["binary"], validation_data=(X, Y["binary"]))
     assert model.epochs_trained == 2

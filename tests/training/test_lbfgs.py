@@ -344,7 +344,7 @@ def test_an_error_in_a_callback_keeps_the_accepted_weights(hook, error):
 
 
 def test_an_interrupt_within_a_search_keeps_the_accepted_weights(monkeypatch):
-    from fastnn import lbfgs
+    from fastnn.training import lbfgs
 
     model, recorder, passes = model_for(), Recorder(), []
     slices = lbfgs.gradient_slices

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import L1, L2, SGD, Adam, Callback, Dense, Dropout, Sequential, load
-from fastnn.own_loss import check_loss
+from fastnn.custom import check_loss
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import LBFGS, SGD, Callback, Dense, EarlyStopping, LambdaCallback, Sequential, load
-from fastnn.own_metric import OwnMetric
+from fastnn.custom import CustomMetric
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)
@@ -231,7 +231,7 @@ def test_else_it_gets_none():
     seen = Seen()
     model_for(metrics=[seen]).evaluate(X, NUMBERS[:, 0], sample_weight=WEIGHTS)
     assert seen.calls[0][2] is None
-    weighted = OwnMetric(seen, weighted=True)
+    weighted = CustomMetric(seen, weighted=True)
     model_for(metrics=[weighted]).evaluate(X, NUMBERS[:, 0], sample_weight=WEIGHTS)
     np.testing.assert_array_equal(seen.calls[1][2], WEIGHTS)
 
@@ -267,8 +267,8 @@ NAMED = {
     "partial of a partial": (functools.partial(functools.partial(error)), "error"),
     "method": (Seen().__call__, "__call__"),
     "object": (Seen(), "Seen"),
-    "own name": (OwnMetric(largest_error, name="worst"), "worst"),
-    "named lambda": (OwnMetric(lambda y_true, y_pred: 0.5, name="half"), "half"),
+    "own name": (CustomMetric(largest_error, name="worst"), "worst"),
+    "named lambda": (CustomMetric(lambda y_true, y_pred: 0.5, name="half"), "half"),
 }
 
 
@@ -298,7 +298,7 @@ def test_scores_come_in_the_order_given():
     [
         [lambda y, a: 0.0, lambda y, a: 1.0],
         [error, functools.partial(error)],
-        ["mae", OwnMetric(error, name="mae")],
+        ["mae", CustomMetric(error, name="mae")],
     ],
 )
 def test_one_name_twice_is_refused(metrics):
@@ -312,20 +312,20 @@ def test_names_that_the_history_needs_are_refused():
 
     with pytest.raises(ValueError, match="name='loss': expected a key of the history that is free"):
         model_for(metrics=[loss])
-    assert fit(model_for(metrics=[OwnMetric(loss, name="price")]))["price"] == [0.0]
+    assert fit(model_for(metrics=[CustomMetric(loss, name="price")]))["price"] == [0.0]
     with pytest.raises(TypeError, match="name=3"):
-        OwnMetric(loss, name=3)
+        CustomMetric(loss, name=3)
 
 
 @pytest.mark.parametrize("what", [3, None, "mae"])
 def test_what_is_no_function_is_refused(what):
     with pytest.raises(TypeError, match="expected a function of y_true and y_pred"):
-        OwnMetric(what)
+        CustomMetric(what)
 
 
 def test_its_repr_says_what_it_is():
-    assert repr(OwnMetric(largest_error)).startswith("OwnMetric(name='largest_error', ")
-    assert "function=<function largest_error at" in repr(OwnMetric(largest_error, weighted=True))
+    assert repr(CustomMetric(largest_error)).startswith("CustomMetric(name='largest_error', ")
+    assert "function=<function largest_error at" in repr(CustomMetric(largest_error, weighted=True))
 
 
 # ---- what may go wrong --------------------------------------------------------------------------
@@ -333,7 +333,7 @@ def test_its_repr_says_what_it_is():
 
 @pytest.mark.parametrize("wrong", [None, "high", np.zeros(2), (0.5, 1), 1j])
 def test_what_it_returns_must_be_a_number(wrong):
-    model = model_for(metrics=[OwnMetric(lambda y, a: wrong, name="odd")])
+    model = model_for(metrics=[CustomMetric(lambda y, a: wrong, name="odd")])
     with pytest.raises(TypeError, match="the metric 'odd' returned .*; expected a number"):
         model.evaluate(X, NUMBERS[:, 0])
 
@@ -502,7 +502,7 @@ JOURNEYS = {
 @pytest.mark.parametrize("way", JOURNEYS)
 @pytest.mark.parametrize("loss", ["mse", own_mse])
 def test_copies_and_pickles_keep_it(way, loss):
-    metrics = [largest_error, OwnMetric(error, name="mean")]
+    metrics = [largest_error, CustomMetric(error, name="mean")]
     model = model_for()
     model.compile(SGD(0.1), loss, metrics, [error])
     fit(model)

@@ -10,6 +10,7 @@ from networks import (
     assert_gradient_agrees,
     assert_same_weights,
     descent_for,
+    identity,
     make_data,
     make_network,
     make_rows,
@@ -32,7 +33,7 @@ from fastnn import (
     MeanSquaredError,
     Sequential,
 )
-from fastnn.descent import epoch_slices
+from fastnn.engine.gradient_descent import epoch_slices
 from fastnn.losses import LOSSES
 
 CASES = {  # loss, output
@@ -105,13 +106,6 @@ def test_all_modes_agree_with_the_oracle(build, case, sizes):
         )
         assert_close(last.loss / 50, L, network.dtype, factor=10)
         assert_same_weights(network, expected, factor=10)
-
-
-def identity(build, n, activation, *, use_bias=False):
-    """A network whose z is its row of X."""
-    network = make_network(build, [n, n], [activation], use_bias=use_bias)
-    network.views(network.parameters)["W1"][...] = np.eye(n)
-    return network
 
 
 @each_build

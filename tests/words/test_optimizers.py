@@ -15,12 +15,11 @@ from networks import (
 )
 
 from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential, load
-from fastnn._team import Team
-from fastnn.descent import epoch_slices
+from fastnn.engine.gradient_descent import adopt_average, epoch_slices
+from fastnn.engine.network import dropout_key
 from fastnn.losses import LOSSES
-from fastnn.network import dropout_key
+from fastnn.native.team import Team
 from fastnn.schedules import ExponentialDecay
-from fastnn.steps import adopt_average
 
 ACTIVATIONS, LOSS = ["tanh", "relu", "linear"], "mean_squared_error"
 BATCH_SIZES = {"stochastic": 1, "minibatch": 16, "batch": 50}  # of 50 rows: 16 leaves a short one

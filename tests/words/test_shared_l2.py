@@ -33,12 +33,11 @@ from fastnn import (
     SharedL2,
     load,
 )
-from fastnn._team import Team
-from fastnn.configs import from_config, to_config
-from fastnn.descent import epoch_slices
+from fastnn.engine.gradient_descent import adopt_average, epoch_slices
+from fastnn.engine.network import dropout_key
+from fastnn.files.config import from_config, to_config
 from fastnn.losses import LOSSES
-from fastnn.network import dropout_key
-from fastnn.steps import adopt_average
+from fastnn.native.team import Team
 
 BY_WEIGHT = "mean_with_sample_weight"
 ACTIVATIONS = ["tanh", "relu", "linear"]

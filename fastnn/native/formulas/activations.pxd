@@ -7,11 +7,11 @@ The codes are those of `fastnn/activations.py`.
 
 from libc.string cimport memset
 
-from fastnn.kernels.elementary cimport (
+from fastnn.native.simd.elementary cimport (
     either, exp, expm1, sigmoid, size_up_to, softplus, sweep, tail_over_bell, tanh, times_bell,
     times_exp,
 )
-from fastnn.kernels.simd cimport (
+from fastnn.native.simd.simd cimport (
     INFINITE, WIDTH, divide, first_lane, lane_max, lane_sum, load_first, real, spread, store_first,
     vec, where,
 )

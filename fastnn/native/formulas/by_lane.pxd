@@ -7,16 +7,16 @@ depend neither on them nor on its place. The formulas are those of `activations.
 `losses.pxd`.
 """
 
-from fastnn.kernels.activations cimport (
+from fastnn.native.formulas.activations cimport (
     SOFTMAX, Activation, activate, activate_backward,
 )
-from fastnn.kernels.elementary cimport exp, log1p
-from fastnn.kernels.losses cimport (
+from fastnn.native.simd.elementary cimport exp, log1p
+from fastnn.native.formulas.losses cimport (
     BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, LABEL_CROSSENTROPY, POISSON_DEVIANCE,
     SQUARED_ERROR, Loss, binary_crossentropy_term, exp_below, loss_slope, loss_term,
     poisson_deviance_term, smoothed, times_target,
 )
-from fastnn.kernels.simd cimport (
+from fastnn.native.simd.simd cimport (
     WIDTH, divide, load_first, real, spread, store_first, vec, where,
 )
 

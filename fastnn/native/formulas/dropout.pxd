@@ -7,7 +7,7 @@ The mixing steps are those of SplitMix64 (Steele, Lea, Flood 2014) for a row, an
 that Wellons found to scatter 32 bits best (2018, "Prospecting for hash functions").
 """
 
-from fastnn.kernels.simd cimport real
+from fastnn.native.simd.simd cimport real
 
 
 cdef inline unsigned long long row_key(

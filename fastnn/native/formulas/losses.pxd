@@ -17,11 +17,11 @@ passes through 0, is so relative to the larger of its terms, and a derivative a 
 and y.
 """
 
-from fastnn.kernels.activations cimport largest
-from fastnn.kernels.elementary cimport (
+from fastnn.native.formulas.activations cimport largest
+from fastnn.native.simd.elementary cimport (
     Twofold, absolute, exact_sum, exp, exp_beyond_tangent, less_log, log, log1p, softplus,
 )
-from fastnn.kernels.simd cimport (
+from fastnn.native.simd.simd cimport (
     INFINITE, WIDTH, divide, first_lane, lane_sum, load_first, real, spread, store_first, vec,
     where,
 )

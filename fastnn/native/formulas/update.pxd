@@ -9,7 +9,7 @@ A step is made of what is the same for all of a fit (`Rule`), of what each layer
 (`LayerRule`) and of what changes from step to step (`Step`); a `Motion` is all three for one array.
 """
 
-from fastnn.kernels.simd cimport (
+from fastnn.native.simd.simd cimport (
     INFINITE, WIDTH, descended, divide, larger, load, load_first, real, spread, square_root, store,
     store_first, vec, where,
 )

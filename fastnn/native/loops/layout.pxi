@@ -9,14 +9,14 @@ several rows; the targets and weights of the block lie behind the z.
 
 from libc.string cimport memcpy
 
-from fastnn.kernels.activations cimport RELU, Activation
-from fastnn.kernels.dense cimport Layer
-from fastnn.kernels.losses cimport Loss
-from fastnn.kernels.rows cimport Rows
-from fastnn.kernels.simd cimport float_mode, real
-from fastnn.kernels.team cimport Member
-from fastnn.kernels.tiles cimport Product, multiply
-from fastnn.kernels.update cimport Rule, Step
+from fastnn.native.formulas.activations cimport RELU, Activation
+from fastnn.native.products.dense cimport Layer
+from fastnn.native.formulas.losses cimport Loss
+from fastnn.native.products.rows cimport Rows
+from fastnn.native.simd.simd cimport float_mode, real
+from fastnn.native.simd.team cimport Member
+from fastnn.native.products.tiles cimport Product, multiply
+from fastnn.native.formulas.update cimport Rule, Step
 
 cdef struct Network:
     const Layer* layers

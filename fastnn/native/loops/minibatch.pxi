@@ -4,11 +4,11 @@
 from libc.math cimport sqrt
 from libc.string cimport memset
 
-from fastnn.kernels.dense cimport Layer
-from fastnn.kernels.simd cimport real
-from fastnn.kernels.team cimport share_begin, share_end, wait
-from fastnn.kernels.tiles cimport DESCEND
-from fastnn.kernels.update cimport (
+from fastnn.native.products.dense cimport Layer
+from fastnn.native.simd.simd cimport real
+from fastnn.native.simd.team cimport share_begin, share_end, wait
+from fastnn.native.products.tiles cimport DESCEND
+from fastnn.native.formulas.update cimport (
     BY_GLOBAL_NORM, BY_NORM, BY_VALUE, NOT_CLIPPED, LayerRule, Motion, Rule, Step, add_penalty,
     average, exceeds, is_plain, motion, move, rule_of, sgd, slots_of, sum_of_squares,
 )

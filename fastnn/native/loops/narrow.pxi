@@ -3,18 +3,18 @@
 
 from libc.string cimport memcpy
 
-from fastnn.kernels.across cimport (
+from fastnn.native.formulas.by_lane cimport (
     activate_across, activate_backward_across, deltas_across, losses_across,
 )
-from fastnn.kernels.activations cimport Activation
-from fastnn.kernels.dense cimport Layer
-from fastnn.kernels.losses cimport is_fused
-from fastnn.kernels.narrow cimport (
+from fastnn.native.formulas.activations cimport Activation
+from fastnn.native.products.dense cimport Layer
+from fastnn.native.formulas.losses cimport is_fused
+from fastnn.native.products.narrow cimport (
     forward_units, gradient_units, input_gradient_units, multiply_units, whole_vectors,
 )
-from fastnn.kernels.rows cimport gather
-from fastnn.kernels.simd cimport real
-from fastnn.kernels.tiles cimport Epilogue, Product
+from fastnn.native.products.rows cimport gather
+from fastnn.native.simd.simd cimport real
+from fastnn.native.products.tiles cimport Epilogue, Product
 
 
 cdef void load_across(

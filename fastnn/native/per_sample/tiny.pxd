@@ -6,8 +6,8 @@ as rows W_i of n_out lanes and as rows W^T_j of n_in lanes; then z and dx are bo
 no lanes need to be added up. Both move by the same products and stay equal to the last bit.
 """
 
-from fastnn.kernels.dense cimport Layer
-from fastnn.kernels.simd cimport octet, real, spread_lane, spread_octet
+from fastnn.native.products.dense cimport Layer
+from fastnn.native.simd.simd cimport octet, real, spread_lane, spread_octet
 
 cdef enum:
     OCTET = 8

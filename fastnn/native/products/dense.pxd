@@ -6,10 +6,10 @@ the shapes of x, z, W, b. Between n_out and `stride` W and b hold zeros; rows of
 their gradients, do so as far as `columns`, and what follows there is never read.
 """
 
-from fastnn.kernels.simd cimport (
+from fastnn.native.simd.simd cimport (
     WIDTH, descended, load, load_first, real, spread, store, transpose_square, vec,
 )
-from fastnn.kernels.tiles cimport (
+from fastnn.native.products.tiles cimport (
     DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
 )
 

@@ -6,12 +6,12 @@ A product over units is added up in their order. A gradient is added up over row
 itself, and the lanes at the end: the order depends on a row's place in its block alone.
 """
 
-from fastnn.kernels.dense cimport Layer
-from fastnn.kernels.simd cimport (
+from fastnn.native.products.dense cimport Layer
+from fastnn.native.simd.simd cimport (
     WIDTH, descended, lane_sums, load, load_first, not_negative, real, spread, store, store_first,
     vec, where_positive,
 )
-from fastnn.kernels.tiles cimport (
+from fastnn.native.products.tiles cimport (
     DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
 )
 

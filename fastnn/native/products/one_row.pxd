@@ -5,9 +5,9 @@ nothing: the bits are the same. Here a row of W is left where it is if its input
 columns are summed side by side than in a tile of one row, so that none waits for its last addition.
 """
 
-from fastnn.kernels.dense cimport Layer, columns
-from fastnn.kernels.sample cimport add_rows, list_units
-from fastnn.kernels.simd cimport real
+from fastnn.native.products.dense cimport Layer, columns
+from fastnn.native.per_sample.active_rows cimport add_rows, list_units
+from fastnn.native.simd.simd cimport real
 
 cdef enum:
     PIECE = 256  # inputs that are listed at a time

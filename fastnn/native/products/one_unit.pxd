@@ -5,11 +5,11 @@ sum runs in the lanes, over j mod WIDTH, and they are added at its end; a weight
 added up over r mod 4 and these four at the end. Both orders depend on the shape alone.
 """
 
-from fastnn.kernels.dense cimport Layer
-from fastnn.kernels.simd cimport (
+from fastnn.native.products.dense cimport Layer
+from fastnn.native.simd.simd cimport (
     WIDTH, descended, lane_sums, load_first, real, spread, store_first, vec,
 )
-from fastnn.kernels.tiles cimport DESCEND, Epilogue
+from fastnn.native.products.tiles cimport DESCEND, Epilogue
 
 
 cdef inline void forward_unit(

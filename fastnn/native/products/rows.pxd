@@ -4,7 +4,7 @@ A row that passes through a Normalization layer is standardised here, in double 
 it is rounded to `real`. The codes of the number types are those of `fastnn/_validation.py`.
 """
 
-from fastnn.kernels.simd cimport real
+from fastnn.native.simd.simd cimport real
 
 ctypedef fused number:
     float

@@ -8,7 +8,7 @@ vector, so every array has that much room behind it. Nothing is stored beyond co
 last row of C another thread may write, behind that of B none may.
 """
 
-from fastnn.kernels.simd cimport (
+from fastnn.native.simd.simd cimport (
     CACHE_LINE, TILE_VECTORS, WIDTH, anew, descended, load, load_beside, not_negative, prefetch,
     real, spread, store_first, vec, where_positive,
 )

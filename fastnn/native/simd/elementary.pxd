@@ -8,7 +8,7 @@ same bits alone (`first_lane`), in any lane and at any end of an array.
 The constants that depend on the number type stand side by side, float32 first.
 """
 
-from fastnn.kernels.simd cimport (
+from fastnn.native.simd.simd cimport (
     INFINITE, MANTISSA_BITS, WIDTH, bits, divide, first_lane, from_bits, load_first, polynomial,
     real, rounded, spread, store_first, to_bits, vec, where,
 )

@@ -4,11 +4,11 @@
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
-from fastnn.kernels.rows cimport is_finite
-from fastnn.kernels.simd cimport real
-from fastnn.kernels.team cimport wait
-from fastnn.kernels.tiny cimport TinyLayer
-from fastnn.kernels.update cimport Counts, Step, is_plain
+from fastnn.native.products.rows cimport is_finite
+from fastnn.native.simd.simd cimport real
+from fastnn.native.simd.team cimport wait
+from fastnn.native.per_sample.tiny cimport TinyLayer
+from fastnn.native.formulas.update cimport Counts, Step, is_plain
 
 
 cdef inline double pass_block(

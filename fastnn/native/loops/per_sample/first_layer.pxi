@@ -3,16 +3,18 @@
 
 from libc.string cimport memset
 
-from fastnn.kernels.dense cimport Layer, bias_gradient, columns, forward, weight_gradient
-from fastnn.kernels.rows cimport gather
-from fastnn.kernels.sample cimport (
-    add_rows, add_scaled, gram, list_units, mix, move_rows, multiply_numbers, scale_row,
-    sweep_rows, whole_chains,
+from fastnn.native.products.dense cimport Layer, bias_gradient, columns, forward, weight_gradient
+from fastnn.native.products.rows cimport gather
+from fastnn.native.per_sample.active_rows cimport (
+    add_rows, add_scaled, list_units, move_rows, scale_row, whole_chains,
 )
-from fastnn.kernels.simd cimport real
-from fastnn.kernels.team cimport share_begin, share_end
-from fastnn.kernels.tiles cimport ADD, PUT, Product
-from fastnn.kernels.update cimport (
+from fastnn.native.per_sample.gram cimport gram
+from fastnn.native.per_sample.moving_rows cimport mix, multiply_numbers
+from fastnn.native.per_sample.sweep cimport sweep_rows
+from fastnn.native.simd.simd cimport real
+from fastnn.native.simd.team cimport share_begin, share_end
+from fastnn.native.products.tiles cimport ADD, PUT, Product
+from fastnn.native.formulas.update cimport (
     Motion, Step, is_plain, keeps_velocity, motion, move, rule_of, slots_of,
 )
 

@@ -11,10 +11,10 @@ Here too, where the lengths of all its parts are known, is that of the scratch m
 
 from libc.string cimport memcpy, memset
 
-from fastnn.kernels.dense cimport Layer, columns, transpose
-from fastnn.kernels.simd cimport real
-from fastnn.kernels.tiny cimport TinyLayer, load_tiny, store_tiny
-from fastnn.kernels.update cimport Rule, is_plain
+from fastnn.native.products.dense cimport Layer, columns, transpose
+from fastnn.native.simd.simd cimport real
+from fastnn.native.per_sample.tiny cimport TinyLayer, load_tiny, store_tiny
+from fastnn.native.formulas.update cimport Rule, is_plain
 
 cdef enum Path:
     LISTED = 0  # visits the rows of W whose x is not 0, twice for every sample

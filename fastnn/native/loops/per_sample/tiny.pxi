@@ -1,14 +1,14 @@
 """Per-sample descent of a tiny network, whose weights stay at hand during a block.
 """
 
-from fastnn.kernels.activations cimport LINEAR, RELU, Activation, activate, activate_backward
-from fastnn.kernels.dense cimport Layer
-from fastnn.kernels.losses cimport is_fused, loss_delta
-from fastnn.kernels.simd cimport (
+from fastnn.native.formulas.activations cimport LINEAR, RELU, Activation, activate, activate_backward
+from fastnn.native.products.dense cimport Layer
+from fastnn.native.formulas.losses cimport is_fused, loss_delta
+from fastnn.native.simd.simd cimport (
     first_unit, load_octet, octet, octet_not_negative, octet_sum, octet_where_positive, real,
     spread_octet,
 )
-from fastnn.kernels.tiny cimport OCTET, TinyLayer, move_rows_of, sum_rows
+from fastnn.native.per_sample.tiny cimport OCTET, TinyLayer, move_rows_of, sum_rows
 
 
 cdef void activate_row(Activation f, real* z, Py_ssize_t n) noexcept nogil:

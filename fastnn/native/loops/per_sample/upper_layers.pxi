@@ -3,15 +3,16 @@
 
 from libc.string cimport memcpy
 
-from fastnn.kernels.activations cimport Activation, activate, activate_backward
-from fastnn.kernels.dense cimport Layer, columns
-from fastnn.kernels.losses cimport is_fused, loss_delta
-from fastnn.kernels.sample cimport (
-    add_rows, add_scaled, descend_held, descend_list, descend_moving, descend_rows, forward_held,
-    list_relu, move_row, place_units, whole_chains,
+from fastnn.native.formulas.activations cimport Activation, activate, activate_backward
+from fastnn.native.products.dense cimport Layer, columns
+from fastnn.native.formulas.losses cimport is_fused, loss_delta
+from fastnn.native.per_sample.active_rows cimport (
+    add_rows, add_scaled, descend_list, descend_rows, list_relu, place_units, whole_chains,
 )
-from fastnn.kernels.simd cimport real
-from fastnn.kernels.update cimport Motion, Step, is_plain, motion, rule_of, slots_of
+from fastnn.native.per_sample.held_output cimport descend_held, forward_held
+from fastnn.native.per_sample.moving_rows cimport descend_moving, move_row
+from fastnn.native.simd.simd cimport real
+from fastnn.native.formulas.update cimport Motion, Step, is_plain, motion, rule_of, slots_of
 
 
 cdef inline bint is_listed(const Samples* s, const Layer* layer) noexcept nogil:

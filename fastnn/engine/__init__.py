@@ -1,0 +1,1 @@
+"""The network in memory, backpropagation and gradient descent, slice after slice."""

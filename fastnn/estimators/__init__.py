@@ -1,0 +1,6 @@
+"""MLPClassifier and MLPRegressor: scikit-learn's names and behaviour on fastnn's engine."""
+
+from fastnn.estimators.classifier import MLPClassifier
+from fastnn.estimators.regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

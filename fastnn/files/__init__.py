@@ -1,0 +1,1 @@
+"""Models as files: a description in JSON and arrays by name, in one .npz."""

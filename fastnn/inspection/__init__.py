@@ -1,0 +1,1 @@
+"""Looking at networks and fits: summary, learning rates, pictures."""
