@@ -1,4 +1,4 @@
-"""fastnn: dense feedforward networks, trained on the CPU at the speed of the hardware."""
+"""fastnn: train dense feedforward networks on the CPU at the speed of the hardware."""
 
 import os
 import sys
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 try:
     from fastnn.native.backend import show_config
 except (ImportError, ValueError) as error:
-    # The word before its options is that of the command: there this is one line, as any error.
+    # The command line reports this error in one line, like all its others. While the package is
+    # being imported sys.argv[0] may be "-m", so the command's name comes from sys.orig_argv.
     command = "".join(sys.orig_argv[-len(sys.argv) :][:1]).removeprefix("-m")
     if os.path.basename(command) == "fastnn":
         print(f"fastnn: error: {error}", file=sys.stderr)
@@ -59,25 +60,23 @@ __all__ = [
     "BinaryCrossentropy",
     "CSVLogger",
     "Callback",
-    "EarlyStopping",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "StopAt",
-    "TerminateOnNaN",
     "CategoricalCrossentropy",
     "CategoricalLogLoss",
     "Dense",
     "Diverged",
     "Dropout",
+    "EarlyStopping",
     "HalfPoissonDeviance",
     "HalfSquaredError",
     "Hinge",
     "History",
     "Huber",
+    "LambdaCallback",
+    "LearningRateScheduler",
     "LogLoss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "ModelCheckpoint",
     "Normalization",
     "Poisson",
     "Progress",
@@ -86,6 +85,8 @@ __all__ = [
     "Sequential",
     "SharedL2",
     "SquaredHinge",
+    "StopAt",
+    "TerminateOnNaN",
     "__version__",
     "load",
     "show_config",
@@ -95,9 +96,10 @@ if TYPE_CHECKING:
     from fastnn.estimators import MLPClassifier as MLPClassifier
     from fastnn.estimators import MLPRegressor as MLPRegressor
 
-ESTIMATORS = "MLPClassifier", "MLPRegressor"  # which need scikit-learn, and load it when asked for
-MODULES = ["activations", "callbacks", "initializers", "layers", "losses", "metrics", "models"]
-MODULES += ["custom", "optimizers", "regularizers", "schedules"]  # the public ones
+ESTIMATORS = "MLPClassifier", "MLPRegressor"  # imported on first use: they need scikit-learn
+# The public modules.
+MODULES = ["activations", "callbacks", "custom", "initializers", "layers", "losses", "metrics"]
+MODULES += ["models", "optimizers", "regularizers", "schedules"]
 
 
 def __getattr__(name: str) -> Any:

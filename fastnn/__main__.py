@@ -1,11 +1,11 @@
-"""`python -m fastnn` is the command `fastnn`."""
+"""Entry point: run the command line with `python -m fastnn`."""
 
 import sys
 
 if __name__ == "__main__":
     try:
         from fastnn.cli.options import main
-    except KeyboardInterrupt:  # while the modules are read
+    except KeyboardInterrupt:  # interrupted while the modules are imported
         print("fastnn: interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(main())

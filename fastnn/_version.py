@@ -1,13 +1,14 @@
-"""The version, and whether another project's files lie in this package's folder."""
+"""The version, and a check for another installed project called fastnn."""
 
 __version__ = "0.1.0"
 
 
 def name_conflict(path: list[str]) -> str | None:
-    """Say whether the folders of `path` hold a distribution "fastnn" beside "fastnn-cpu".
+    """Return a message if the folders of `path` hold a distribution "fastnn", otherwise None.
 
-    On the Python Package Index that name belongs to another project, which fills a folder `fastnn`,
-    too. An editable install of this project under its former name has no files there.
+    This project is distributed as "fastnn-cpu". On the Python Package Index "fastnn" is another
+    project that installs into a folder of the same name. Only distributions with files in that
+    folder count: an editable install of this project under its former name has none.
     """
     from importlib.metadata import distributions
 

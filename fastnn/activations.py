@@ -1,4 +1,7 @@
-"""Activation functions. Their kernels are in `fastnn/native/formulas/activations.pxd`."""
+"""Activation functions: the names that layers accept, with formula and derivative.
+
+The kernels are in `fastnn/native/formulas/activations.pxd`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import ClassVar, Literal
 
 from fastnn.data.checks import lookup
 
-# What the argument may be, for editors and type checkers; the names of ACTIVATIONS, and "swish".
+# Accepted names, for editors and type checkers: the keys of ACTIVATIONS, and "swish".
 ActivationName = Literal[
     "linear", "relu", "sigmoid", "tanh", "softmax", "leaky_relu", "elu", "selu", "softplus", "gelu",
     "silu", "swish", "exponential",
@@ -14,7 +17,10 @@ ActivationName = Literal[
 
 
 class Activation:
-    """A function a = f(z) of a layer's units; f' is taken from a, or from z if `from_z`."""
+    """Base class of the activations: a = f(z) is applied to each unit of a layer.
+
+    The kernels compute the derivative da/dz from a, or from z if `from_z` is true.
+    """
 
     name: ClassVar[str]
     code: ClassVar[int]
@@ -22,7 +28,7 @@ class Activation:
 
 
 class Linear(Activation):
-    """a = z; da/dz = 1. Domain and range: all numbers."""
+    """a = z; da/dz = 1."""
 
     name, code = "linear", 0
 
@@ -46,7 +52,7 @@ class Tanh(Activation):
 
 
 class Softmax(Activation):
-    """a_j = exp(z_j) / sum_k exp(z_k), probabilities of the units.
+    """a_j = exp(z_j) / sum_k exp(z_k): probabilities that sum to 1 over the units of the layer.
 
     dL/dz_j = a_j (dL/da_j - sum_k a_k dL/da_k).
     """
@@ -61,7 +67,7 @@ class LeakyRelu(Activation):
 
 
 class Elu(Activation):
-    """a = z if z > 0, otherwise exp(z) - 1, above -1; da/dz = 1 if z > 0, otherwise a + 1."""
+    """a = z if z > 0, otherwise exp(z) - 1 (above -1); da/dz = 1 if z > 0, otherwise a + 1."""
 
     name, code = "elu", 6
 
@@ -77,7 +83,7 @@ class Selu(Activation):
 
 
 class Softplus(Activation):
-    """a = log(1 + exp(z)), above 0; da/dz = 1 - exp(-a), which is the sigmoid of z."""
+    """a = log(1 + exp(z)), above 0; da/dz = sigmoid(z), computed as 1 - exp(-a)."""
 
     name, code = "softplus", 8
 
@@ -85,7 +91,8 @@ class Softplus(Activation):
 class Gelu(Activation):
     """a = z Phi(z); da/dz = Phi(z) + z phi(z), the normal distribution function and its density.
 
-    Phi itself, not an approximation through tanh, as in Keras. a has its minimum, -0.17, at -0.75.
+    Phi is exact, as in Keras by default, not approximated with tanh. The minimum of a is -0.17, at
+    z = -0.75.
     """
 
     name, code, from_z = "gelu", 9, True
@@ -94,14 +101,14 @@ class Gelu(Activation):
 class Silu(Activation):
     """a = z s with s = sigmoid(z); da/dz = s (1 + z (1 - s)). Also called swish.
 
-    a has its minimum, -0.28, at -1.28.
+    The minimum of a is -0.28, at z = -1.28.
     """
 
     name, code, from_z = "silu", 10, True
 
 
 class Exponential(Activation):
-    """a = exp(z), above 0; da/dz = a. For the means of counts; z above 88 overflows in float32."""
+    """a = exp(z), above 0; da/dz = a. Suits the mean of counts; float32 overflows for z > 88."""
 
     name, code = "exponential", 11
 
@@ -126,7 +133,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
 
 
 def get(name: object) -> type[Activation]:
-    """The activation of that name; None is "linear", "swish" is "silu"."""
+    """Look up an activation by name; None means "linear", "swish" means "silu"."""
     if name is None:
         return Linear
     return lookup("activation", "silu" if name == "swish" else name, ACTIVATIONS)

@@ -1,4 +1,7 @@
-"""Initial weights, drawn from a generator that the caller seeds; formulas and names are Keras's."""
+"""Initialisers: how the weights and biases of a layer start, with Keras's names and formulas.
+
+They draw from a random generator that the caller seeds.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ Fan = Literal["in", "average"]
 Distribution = Literal["uniform", "normal"]
 FANS: dict[str, Fan] = {name: name for name in get_args(Fan)}
 DISTRIBUTIONS: dict[str, Distribution] = {name: name for name in get_args(Distribution)}
-# What the argument may be, for editors and type checkers: the names of INITIALIZERS.
+# Accepted names, for editors and type checkers: the keys of INITIALIZERS.
 InitializerName = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal",
     "random_uniform", "random_normal", "truncated_normal", "orthogonal", "constant", "ones",
@@ -35,16 +38,16 @@ InitializerName = Literal[
 
 
 class Initializer:
-    """Draws float64 numbers for the weights W (n_in, n_out) or the bias b (n_out,) of a layer."""
+    """Base class: an initialiser makes the first W (n_in, n_out) or b (n_out,) of a layer."""
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """New numbers of this shape, from `rng` if they are random."""
+        """Return float64 initial values of this shape, drawn from `rng` if they are random."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """All weights are 0.
+    """Sets all weights to 0.
 
     Examples
     --------
@@ -59,7 +62,7 @@ class Zeros(Initializer):
 
 @dataclass(frozen=True)
 class Ones(Initializer):
-    """All weights are 1.
+    """Sets all weights to 1.
 
     Examples
     --------
@@ -74,7 +77,7 @@ class Ones(Initializer):
 
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """All weights are `value`.
+    """Sets all weights to `value`.
 
     Parameters
     ----------
@@ -104,17 +107,17 @@ class Constant(Initializer):
 
 @dataclass(frozen=True)
 class RandomUniform(Initializer):
-    """Every number from `minval` to `maxval` is equally likely.
+    """Draws from the uniform distribution between `minval` and `maxval`.
 
     Parameters
     ----------
     minval, maxval : float
-        The borders, minval <= maxval.
+        The bounds, minval <= maxval.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not finite numbers in that order.
+        If a bound is not a finite number, or minval > maxval.
 
     Examples
     --------
@@ -142,7 +145,7 @@ class RandomUniform(Initializer):
 
 @dataclass(frozen=True)
 class RandomNormal(Initializer):
-    """A normal distribution.
+    """Draws from a normal distribution.
 
     Parameters
     ----------
@@ -154,7 +157,7 @@ class RandomNormal(Initializer):
     Raises
     ------
     TypeError, ValueError
-        If they are not such numbers.
+        If one of the two is not a finite number, or stddev < 0.
 
     Examples
     --------
@@ -177,10 +180,11 @@ class RandomNormal(Initializer):
 
 @dataclass(frozen=True)
 class TruncatedNormal(RandomNormal):
-    """A normal distribution; numbers beyond two standard deviations are drawn again, as in Keras.
+    """Draws from a normal distribution cut off at two standard deviations, as in Keras.
 
-    So the standard deviation of what is drawn is 0.8796 * stddev (`VarianceScaling` makes up for
-    this, here as there). The parameters are those of `RandomNormal`.
+    Values beyond two standard deviations are drawn again, so the standard deviation of the result
+    is 0.8796 * stddev (`VarianceScaling` corrects for this, also as in Keras). The parameters are
+    those of `RandomNormal`.
 
     Examples
     --------
@@ -195,19 +199,26 @@ class TruncatedNormal(RandomNormal):
 
 @dataclass(frozen=True)
 class VarianceScaling(Initializer):
-    """Weights with mean 0 and variance scale / fan.
+    """Draws weights with mean 0 and variance scale / fan.
 
-    fan is n_in ("in") or (n_in + n_out) / 2 ("average"); for a bias both are n_out. "uniform"
-    draws from +-sqrt(3 scale / fan); "normal" draws from a normal distribution cut off at two
-    standard deviations, widened so that its variance is scale / fan all the same.
+    The named initialisers are special cases: Glorot and Bengio 2010 (scale 1, "average"), He et
+    al. 2015 (scale 2, "in"), LeCun et al. 1998 (scale 1, "in").
 
-    Sources: Glorot and Bengio 2010 (scale 1, average), He et al. 2015 (scale 2, in),
-    LeCun et al. 1998 (scale 1, in).
+    Parameters
+    ----------
+    scale : float
+        Greater than 0.
+    fan : str
+        "in" for n_in, "average" for (n_in + n_out) / 2; for a bias both are n_out.
+    distribution : str
+        "uniform" between -sqrt(3 scale / fan) and sqrt(3 scale / fan), or "normal": a normal
+        distribution cut off at two standard deviations, widened so that its variance is
+        scale / fan.
 
     Raises
     ------
     TypeError, ValueError
-        If `scale` is not a finite number greater than 0, or a name is unknown.
+        If `scale` is not a finite number greater than 0, or `fan` or `distribution` is unknown.
 
     Examples
     --------
@@ -237,7 +248,7 @@ class VarianceScaling(Initializer):
 
 
 def _truncated_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Standard normal numbers, those beyond two standard deviations drawn again."""
+    """Draw standard normal numbers, and again those beyond two standard deviations."""
     values: Array = rng.standard_normal(shape)
     while (far := np.abs(values) > 2).any():
         values[far] = rng.standard_normal(np.count_nonzero(far))
@@ -246,19 +257,18 @@ def _truncated_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array
 
 @dataclass(frozen=True)
 class Orthogonal(Initializer):
-    """W = gain * Q, and Q is a random orthogonal matrix; for W alone, not for a bias.
+    """Draws W = gain * Q with a random orthogonal matrix Q; not for a bias.
 
-    Q^T Q = 1 if n_in >= n_out (orthonormal columns), otherwise Q Q^T = 1 (orthonormal rows), so a
-    square W with gain 1 changes no vector's length. Q is what Gram and Schmidt make of a matrix
-    of normal numbers, the Q of its decomposition Q R with a positive diagonal of R: so all
-    orthogonal matrices are equally likely (Mezzadri 2007). In
-    float64 the products above are 1 to rounding. Source: Saxe, McClelland, Ganguli 2013
-    (arXiv:1312.6120).
+    Q^T Q = I if n_in >= n_out (orthonormal columns), otherwise Q Q^T = I (orthonormal rows), both
+    to rounding in float64, so a square W with gain 1 preserves the length of every vector. Q comes
+    from the Gram-Schmidt process on a matrix of normal numbers; this is its QR decomposition with
+    a positive diagonal of R, so all orthogonal matrices are equally likely (Mezzadri 2007).
+    Source: Saxe, McClelland, Ganguli 2013 (arXiv:1312.6120).
 
     Parameters
     ----------
     gain : float
-        Any finite number; sqrt(2) goes with relu.
+        Any finite number; sqrt(2) is usual with relu.
 
     Raises
     ------
@@ -288,24 +298,24 @@ class Orthogonal(Initializer):
 
 
 def _orthonormal(rows: Array) -> Array:
-    """Gram and Schmidt's rows, to be taken twice for orthogonality to rounding.
+    """Make the rows orthonormal in place, by Gram-Schmidt; run it twice for full precision.
 
-    Not NumPy's decompositions: their bits depend on the number of threads of its BLAS.
+    NumPy's QR decomposition is not used because its bits depend on the threads of its BLAS.
     """
     for i in range(len(rows)):
         rows[i] /= np.sqrt(np.square(rows[i]).sum())
-        shares = (rows[i + 1 :] * rows[i]).sum(axis=1)
-        rows[i + 1 :] -= shares[:, None] * rows[i]
+        projections = (rows[i + 1 :] * rows[i]).sum(axis=1)
+        rows[i + 1 :] -= projections[:, None] * rows[i]
     return rows
 
 
 class Values(Initializer):
-    """The numbers of an array; a layer makes it of the array that it is given.
+    """Starts with the numbers of an array; a layer makes this object from an array it is given.
 
     Parameters
     ----------
     values : array
-        Of shape (n_in, n_out) for W, (n_out,) for b; checked when the model is built. It is copied.
+        Shape (n_in, n_out) for W, (n_out,) for b, checked when the model is built. It is copied.
 
     Attributes
     ----------
@@ -341,17 +351,17 @@ class Values(Initializer):
         return f"Values(shape={self.values.shape})"
 
     def __reduce__(self) -> tuple[type[Values], tuple[Array]]:
-        return Values, (self.values,)  # so that copies are read-only, too
+        return Values, (self.values,)  # unpickled arrays must be read-only, too
 
 
 @dataclass(frozen=True)
 class Stored(Initializer):
-    """What stands for `Values` in a loaded model: the file held the weights, not what they were.
+    """Takes the place of `Values` in a loaded model, whose file does not keep the initial array.
 
     Raises
     ------
     ValueError
-        When a layer with it is built anew.
+        If it is used to initialise another model.
     """
 
     shape: tuple[int, ...]
@@ -362,12 +372,13 @@ class Stored(Initializer):
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         raise ValueError(
-            f"the layer comes from a file, which did not keep the array of shape {self.shape} that "
-            f"it began with; make it anew, e.g. Dense(2, kernel_initializer=np.zeros((3, 2)))"
+            f"the layer was loaded from a file, which does not keep the array of shape "
+            f"{self.shape} that it was initialised with; make a new layer, "
+            f"e.g. Dense(2, kernel_initializer=np.zeros((3, 2)))"
         )
 
 
-# What a layer takes: a name, an object, or the numbers themselves.
+# What a layer accepts: a name, an initialiser, or the numbers themselves.
 Initial = InitializerName | Initializer | Array | Sequence[float] | Sequence[Sequence[float]]
 
 INITIALIZERS: dict[str, Initializer] = {
@@ -388,9 +399,9 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def get(name: str, value: object) -> Initializer:
-    """The initialiser of that name with its default settings, the initialiser itself, or `Values`.
+    """Return the initialiser that `value` stands for: a name, an initialiser or an array.
 
-    `name` is the argument's: "kernel_initializer" or "bias_initializer".
+    `name` is the argument's name for messages: "kernel_initializer" or "bias_initializer".
     """
     found = lookup(name, value, INITIALIZERS) if isinstance(value, str) else value
     if isinstance(value, list | tuple) or getattr(value, "ndim", False):
@@ -401,5 +412,5 @@ def get(name: str, value: object) -> Initializer:
             f"e.g. {name}='random_normal'"
         )
     if isinstance(found, Orthogonal) and name == "bias_initializer":
-        raise ValueError(f"{name}={value!r} makes matrices, but a bias is none; e.g. {name}='ones'")
+        raise ValueError(f"{name}={value!r} needs a matrix, not a bias; e.g. {name}='ones'")
     return found

@@ -1,4 +1,4 @@
-"""Regularisers: what is added to the loss so that the weights stay small; formulas are Keras's."""
+"""Regularisers: penalties added to the loss so that the weights stay small."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal
 
 from fastnn.data.checks import lookup, number_between, shown
 
-# What the argument may be, for editors and type checkers: the names of REGULARIZERS.
+# Accepted names, for editors and type checkers: the keys of REGULARIZERS.
 RegularizerName = Literal["l1", "l2", "l1_l2", "shared_l2"]
 
 
 class Regularizer:
-    """Adds l1 * sum_ij abs(W_ij) + l2 * sum_ij W_ij^2 to the loss, or what `SharedL2` says.
+    """Base class: adds l1 * sum_ij abs(W_ij) + l2 * sum_ij W_ij^2 + alpha/2 * sum_ij W_ij^2 / m.
 
-    The factors are checked here.
+    The sum is added to the loss of a batch of m rows. A subclass sets one or two of the factors.
     """
 
     l1: float = 0.0
@@ -22,17 +22,17 @@ class Regularizer:
     alpha: float = 0.0
 
     def __post_init__(self) -> None:
-        for factor in fields(self):  # type: ignore[arg-type]  # every one of them is a dataclass
+        for factor in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
             value = number_between(factor.name, getattr(self, factor.name), 0, None, example=0.01)
             object.__setattr__(self, factor.name, value)
 
 
 @dataclass(frozen=True)
 class L1(Regularizer):
-    """Adds l1 * sum_ij abs(W_ij) to the loss, as in Keras: many weights become 0, or nearly so.
+    """Adds l1 * sum_ij abs(W_ij) to the loss, as in Keras, which drives many weights close to 0.
 
-    So every step counts l1 * sign(W) with dL/dW, sign(0) = 0, whatever the batch size; biases are
-    left alone. Source: Tibshirani 1996 (the lasso).
+    Every step adds l1 * sign(W) to dL/dW, with sign(0) = 0, whatever the batch size. Biases are
+    not penalised. Source: Tibshirani 1996 (the lasso).
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class L1(Regularizer):
     Raises
     ------
     TypeError, ValueError
-        If `l1` is not a finite number of at least 0.
+        If `l1` is not a finite number >= 0.
 
     Examples
     --------
@@ -58,9 +58,9 @@ class L1(Regularizer):
 class L2(Regularizer):
     """Adds l2 * sum_ij W_ij^2 to the loss, without a factor 1/2, as in Keras.
 
-    So every step counts 2 * l2 * W with dL/dW, whatever the batch size; biases are left alone. In
-    stochastic mode the weights shrink at every row, by 2 * learning_rate * l2 of themselves; in
-    float32 less than 6e-8 of a weight rounds away.
+    Every step adds 2 * l2 * W to dL/dW, whatever the batch size. Biases are not penalised. In
+    stochastic mode the weights therefore shrink by the factor 1 - 2 * learning_rate * l2 at every
+    row; in float32 a change of less than 6e-8 of a weight is lost to rounding.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class L2(Regularizer):
     Raises
     ------
     TypeError, ValueError
-        If `l2` is not a finite number of at least 0.
+        If `l2` is not a finite number >= 0.
 
     Examples
     --------
@@ -86,7 +86,8 @@ class L2(Regularizer):
 class L1L2(Regularizer):
     """Adds l1 * sum_ij abs(W_ij) + l2 * sum_ij W_ij^2 to the loss: `L1` and `L2` together.
 
-    The name "l1_l2" is `L1L2(0.01, 0.01)`, as in Keras before 3, since zeros would add nothing.
+    The name "l1_l2" means `L1L2(0.01, 0.01)`, as in Keras 2, because with the default factors 0
+    nothing would be added.
     Source: Zou, Hastie 2005 (the elastic net).
 
     Parameters
@@ -97,7 +98,7 @@ class L1L2(Regularizer):
     Raises
     ------
     TypeError, ValueError
-        If a factor is not a finite number of at least 0.
+        If a factor is not a finite number >= 0.
 
     Examples
     --------
@@ -115,11 +116,12 @@ class L1L2(Regularizer):
 class SharedL2(Regularizer):
     """Adds alpha/2 * sum_ij W_ij^2 / m to the loss of a batch of m rows, as scikit-learn does.
 
-    So a step counts alpha * W / m with dL/dW, and alpha weighs as much against all rows together
-    as against one: it is that of m losses added up. Where the loss is divided by the sample
-    weights (`reduction="mean_with_sample_weight"`), their sum takes the place of m. Biases are
-    left alone. In stochastic mode m is 1; there the loss of an epoch counts the weights at its
-    beginning, in others those before each step. The rows of `evaluate` are one batch.
+    Every step adds alpha * W / m to dL/dW. The penalty is divided by the rows of the batch, as the
+    loss is, so its strength relative to the summed loss does not depend on m. Where the loss is
+    divided by the sample weights (`reduction="mean_with_sample_weight"`), their sum takes the
+    place of m. Biases are not penalised. In stochastic mode m is 1. The penalty in the reported
+    loss of an epoch uses the weights before each step, in stochastic mode those at the beginning
+    of the epoch. `evaluate` counts all its rows as one batch.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ class SharedL2(Regularizer):
     Raises
     ------
     TypeError, ValueError
-        If `alpha` is not a finite number of at least 0.
+        If `alpha` is not a finite number >= 0.
 
     Examples
     --------
@@ -141,7 +143,7 @@ class SharedL2(Regularizer):
     alpha: float = 0.0001
 
 
-RegularizerLike = Regularizer | RegularizerName  # what a layer takes
+RegularizerLike = Regularizer | RegularizerName  # what a layer accepts
 
 REGULARIZERS: dict[str, Regularizer] = {
     "l1": L1(),
@@ -152,7 +154,7 @@ REGULARIZERS: dict[str, Regularizer] = {
 
 
 def get(regularizer: object) -> Regularizer | None:
-    """The regulariser of that name with its default factors, the regulariser itself, or None."""
+    """Return the regulariser that a name or an object stands for, or None."""
     if regularizer is None or isinstance(regularizer, Regularizer):
         return regularizer
     if not isinstance(regularizer, str):

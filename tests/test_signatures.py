@@ -1,4 +1,4 @@
-"""Signatures that one can read, and types that agree with the names the package knows."""
+"""Signatures are readable, and the types list exactly the names that the package accepts."""
 
 import importlib.util
 import inspect
@@ -31,18 +31,18 @@ NOISE = "numpy._typing", "npt.", "collections.abc", "typing.", "Union[", "Forwar
 
 
 def public_callables():
-    """What users call: classes and functions of the public modules, and the classes' methods."""
+    """All that users call: classes and functions of the public modules, and their methods."""
     found = {}
     for module in MODULES:
         names = getattr(module, "__all__", vars(module))
         for name in names:
             thing = getattr(module, name)
             own = getattr(thing, "__module__", "").startswith("fastnn")
-            is_private = getattr(thing, "__module__", "").startswith("fastnn._validation")
+            is_private = getattr(thing, "__module__", "").startswith("fastnn.data.")
             if name.startswith("_") or not own or is_private or not callable(thing):
                 continue
             if isinstance(thing, type) and issubclass(thing, tuple):
-                continue  # rows of the core's tables
+                continue  # named rows of the tables that the core reads
             found[f"{thing.__module__}.{name}"] = thing
             if isinstance(thing, type):
                 for method, function in inspect.getmembers(thing, inspect.isfunction):
@@ -78,7 +78,7 @@ def test_fit_says_what_it_takes():
 
 
 def names_of(alias):
-    """The names of a Literal, or of those in a union."""
+    """Collect the names in a Literal, or in all the Literals of a union."""
     if get_origin(alias) is Literal:
         return set(get_args(alias))
     return {name for part in get_args(alias) for name in names_of(part)}
@@ -101,17 +101,17 @@ def names_of(alias):
         (backend.DType, backend.DTYPES),
     ],
 )
-def test_types_agree_with_the_names_that_are_known(alias, known):
+def test_types_list_the_names_that_are_known(alias, known):
     assert names_of(alias) == set(known)
 
 
-def test_types_of_optimizers_are_their_names_and_those_of_their_classes():
+def test_types_of_optimizers_list_their_names_and_the_names_of_their_classes():
     classes = optimizers.OPTIMIZERS
     written = {cls.__name__ for cls in classes.values()}
     assert names_of(optimizers.OptimizerName) == {*classes, *written}
 
 
-def test_types_of_the_estimators_agree_with_what_they_check():
+def test_types_of_the_estimators_list_what_they_accept():
     pytest.importorskip("sklearn")
     from fastnn.estimators import parameters
 
@@ -127,7 +127,7 @@ def test_types_of_the_estimators_agree_with_what_they_check():
         assert names_of(alias) == set(constraints[argument][0].options), argument
 
 
-# ---- what a type checker says of programs -------------------------------------------------------
+# ---- what a type checker reports about programs -------------------------------------------------
 
 RIGHT = """
 import numpy as np

@@ -361,7 +361,7 @@ def test_of_an_array_a_file_keeps_the_shape(tmp_path):
     assert first.kernel_initializer == init.Stored((5, 2))
     assert first.bias_initializer == init.Stored((2,))
     assert loaded.layers[1] == model.layers[1]
-    with pytest.raises(ValueError, match="comes from a file"):
+    with pytest.raises(ValueError, match="loaded from a file"):
         Sequential(loaded.layers).build(5)
     loaded.save(path)  # and again
     assert bits(fastnn.load(path)) == bits(model)
