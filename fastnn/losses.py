@@ -1,8 +1,8 @@
-"""Losses: what training makes small. The kernels are in `fastnn/native/formulas/losses.pxd`.
+"""Losses: what training minimises.
 
 L = 1/n sum_i w_i l_i over the n rows of a batch, with the sample weights w_i (1 if not given).
-Below, y_j and a_j are target and output j of one row, k is the number of outputs, and z the output
-layer before its activation.
+Below, y_j and a_j are target and output j of one row, k is the number of outputs, and z is the
+output layer before its activation. The kernels are in `fastnn/native/formulas/losses.pxd`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastnn.data.rows import Array
 
 LARGEST = sys.float_info.max
 
-# What arguments may be, for editors and type checkers: the names of LOSSES and of REDUCTIONS.
+# Accepted names, for editors and type checkers: the keys of LOSSES and of REDUCTIONS.
 LossName = Literal[
     "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy",
     "mean_squared_error", "mse", "mean_absolute_error", "mae", "huber", "poisson", "hinge",
@@ -34,14 +34,14 @@ REDUCTIONS: dict[str, Reduction] = {name: name for name in get_args(Reduction)}
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss l(a, y) of one row."""
+    """Base class: a loss l(a, y) of the outputs a and targets y of one row."""
 
     name: ClassVar[str]
     code: ClassVar[int]  # of `fastnn/native/formulas/losses.pxd`
     targets: ClassVar[TargetKind]
-    outputs: ClassVar[tuple[str, ...]] = ()  # the output activations it needs; () is any
-    is_sum: ClassVar[bool] = False  # over the outputs, in place of their mean
-    is_bounded: ClassVar[bool] = False  # as scikit-learn's log loss
+    outputs: ClassVar[tuple[str, ...]] = ()  # output activations it accepts; () means any
+    is_sum: ClassVar[bool] = False  # sums over the outputs instead of averaging
+    is_bounded: ClassVar[bool] = False  # clips probabilities, see `limit`
 
     reduction: Reduction = field(default="sum_over_batch_size", kw_only=True, repr=False)
 
@@ -50,42 +50,42 @@ class Loss:
 
     @property
     def by_weight(self) -> bool:
-        """Whether L is sum_i w_i l_i / sum_i w_i, and not 1/n sum_i w_i l_i."""
+        """Whether L = sum_i w_i l_i / sum_i w_i instead of 1/n sum_i w_i l_i."""
         return self.reduction == "mean_with_sample_weight"
 
     def averaged(self) -> Loss:
-        """The same loss with L = sum_i w_i l_i / sum_i w_i."""
+        """Return a copy of this loss that computes L = sum_i w_i l_i / sum_i w_i."""
         twin = copy(self)
         object.__setattr__(twin, "reduction", "mean_with_sample_weight")
         return twin
 
     def divisor(self, sample_weight: Array, n_rows: int) -> float:
-        """What the sum of w_i l_i over so many rows is divided by."""
+        """Return what sum_i w_i l_i over `n_rows` rows is divided by."""
         if self.by_weight and len(sample_weight):
             return float(sample_weight.sum(dtype=np.float64))
         return float(n_rows)
 
     def shares(self, n_outputs: int) -> tuple[float, float]:
-        """What l and what its derivative is of the sum over the outputs."""
+        """Factors that turn the sum over outputs into the loss l and into its derivative."""
         share = 1.0 if self.is_sum else 1 / n_outputs
         return share, share
 
     def limit(self, dtype: np.dtype[Any]) -> float:
-        """The most that l may be of an output, or of a row of a categorical loss."""
+        """Upper bound of l per output (per row for categorical losses)."""
         return -math.log(np.finfo(dtype).eps) if self.is_bounded else math.inf
 
     @property
     def setting(self) -> float:
-        """The number that its kernel takes."""
+        """The loss's own parameter for its kernel, such as delta or label_smoothing."""
         return 0.0
 
     def kernel(self, y: Array) -> Array:
-        """Its code, for targets of this shape, and its numbers, as the core takes them."""
+        """The kernel's code for targets of this shape, and its numbers, as the core reads them."""
         shares = self.shares(y.shape[1])
         return np.array([self.code, self.setting, *shares, self.by_weight, self.limit(y.dtype)])
 
     def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
-        """The least and the largest single target of a row, and whether it must be whole."""
+        """Return the smallest and the largest target allowed, and whether it must be whole."""
         return {
             "numbers": (-LARGEST, LARGEST, False),
             "counts": (0, LARGEST, False),
@@ -95,11 +95,11 @@ class Loss:
         }[self.targets]
 
     def example(self, units: int) -> str:
-        """An output layer that fits."""
+        """An output layer that fits this loss, as code for messages."""
         return f"Dense({units}, {self.outputs[0]!r})"
 
     def check_output(self, activation: str | None, units: int) -> None:
-        """Raise if the output layer cannot give what the loss needs."""
+        """Raise ValueError if the output layer does not fit this loss."""
         if activation == "softmax" and units == 1:
             raise ValueError(
                 "softmax over one unit is always 1. For two classes use Dense(2, 'softmax'), "
@@ -117,8 +117,8 @@ class Loss:
 class MeanSquaredError(Loss):
     """l = 1/k sum_j (a_j - y_j)^2, without a half; dl/da_j = 2/k (a_j - y_j).
 
-    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). Outputs: any. Least
-    squares are Legendre's (1805) and Gauss's (1809); the mean without a half is Keras's.
+    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). Outputs: any
+    activation. Sources: Legendre 1805, Gauss 1809 (least squares); Keras (mean without a half).
 
     Examples
     --------
@@ -136,11 +136,12 @@ class MeanSquaredError(Loss):
 
 @dataclass(frozen=True)
 class HalfSquaredError(MeanSquaredError):
-    """l = 1/(2k) sum_j (a_j - y_j)^2; training goes along a_j - y_j, without the 1/k.
+    """l = 1/(2k) sum_j (a_j - y_j)^2; the gradient used in training is a_j - y_j, without 1/k.
 
-    scikit-learn's squared error, whose derivative is that of 1/2 sum_j (a_j - y_j)^2: for k > 1
-    outputs k times that of l, on which the steps, but not the reported losses, agree. Take
-    `MeanSquaredError` unless scikit-learn's numbers are wanted. Targets and outputs are the same.
+    This is scikit-learn's squared error. scikit-learn reports the mean over the k outputs but
+    trains with the derivative of the sum, 1/2 sum_j (a_j - y_j)^2, which is k times dl/da_j; so
+    does this loss. Prefer `MeanSquaredError` unless you need scikit-learn's numbers. Targets and
+    outputs are those of `MeanSquaredError`.
 
     Examples
     --------
@@ -161,8 +162,8 @@ class HalfSquaredError(MeanSquaredError):
 class MeanAbsoluteError(Loss):
     """l = 1/k sum_j abs(a_j - y_j); dl/da_j = 1/k sign(a_j - y_j), 0 where a_j = y_j.
 
-    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). Outputs: any. What it
-    fits is the median, not the mean. Source: Keras.
+    Targets: any finite numbers, shape (n,) for one output, otherwise (n, k). Outputs: any
+    activation. It fits the median of the targets, not their mean. Source: Keras.
 
     Examples
     --------
@@ -180,18 +181,18 @@ class MeanAbsoluteError(Loss):
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """l = 1/k sum_j h(a_j - y_j), h(e) = e^2 / 2 up to abs(e) = delta, from there on
-    delta abs(e) - delta^2 / 2.
+    """l = 1/k sum_j h(a_j - y_j): h(e) = e^2 / 2 up to abs(e) = delta, beyond that linear.
 
-    dl/da_j = 1/k (a_j - y_j), cut off at -delta/k and delta/k: an outlier pulls no harder than an
-    error of delta. Targets: any finite numbers, shape (n,) for one output, otherwise (n, k).
-    Outputs: any. Source: Huber 1964, "Robust estimation of a location parameter", with its half;
-    the mean over outputs and the default are Keras's.
+    Beyond delta h(e) = delta abs(e) - delta^2 / 2. dl/da_j = 1/k (a_j - y_j), cut off at -delta/k
+    and delta/k: an outlier pulls no harder than an error of delta. Targets: any finite numbers,
+    shape (n,) for one output, otherwise (n, k). Outputs: any activation. Sources: Huber 1964,
+    "Robust estimation of a location parameter" (formula with 1/2); Keras (mean over outputs,
+    default delta).
 
     Parameters
     ----------
     delta : float
-        The size of an error, greater than 0, from which on it counts in proportion.
+        The absolute error, greater than 0, above which the loss is linear.
 
     Raises
     ------
@@ -226,11 +227,11 @@ class Huber(Loss):
 class Poisson(Loss):
     """l = 1/k sum_j (a_j - y_j log(a_j + 1e-7)); dl/da_j = 1/k (1 - y_j / (a_j + 1e-7)).
 
-    The negative log-likelihood of counts y with the means a, but for a constant. It may be
-    negative. Targets: counts or rates >= 0, shape (n,) for one output, otherwise (n, k). Outputs
-    must not be negative (Keras, whose formula this is, lets them be, and gives NaN). Of those
-    that fit, softplus is the usual one; sigmoid and softmax give means below 1, and relu has no
-    gradient where its mean is 0 and a steep one next to it.
+    This is the negative log-likelihood of counts y with means a, up to a constant, so it may be
+    negative. Targets: counts or rates >= 0, shape (n,) for one output, otherwise (n, k). Outputs:
+    softplus (the usual choice), exponential, relu, sigmoid or softmax. Sigmoid and softmax only
+    give means up to 1; relu has no gradient where its output is 0 and a steep one just above.
+    Source: Keras, which also accepts activations with negative outputs and then returns NaN.
 
     Examples
     --------
@@ -251,10 +252,10 @@ class Poisson(Loss):
 class HalfPoissonDeviance(Loss):
     """l = sum_j (y_j log(y_j / a_j) - y_j + a_j), with 0 log 0 = 0; dl/dz_j = a_j - y_j.
 
-    Like `Poisson` the negative log-likelihood of counts y with the means a, but for a constant:
-    it is 0 where a = y, and never negative. Computed from z, of which a is the exponential.
-    Targets: counts or rates >= 0, shape (n,) for one output, otherwise (n, k). Outputs:
-    exponential. The sum over the outputs is scikit-learn's.
+    Like `Poisson`, this is the negative log-likelihood of counts y with means a up to a constant,
+    here chosen so that the loss is 0 where a = y and never negative. It is computed from z with
+    a = exp(z). Targets: counts or rates >= 0, shape (n,) for one output, otherwise (n, k). Outputs:
+    exponential. It sums over the outputs, as scikit-learn does.
 
     Examples
     --------
@@ -277,8 +278,8 @@ class Hinge(Loss):
     """l = 1/k sum_j max(1 - y_j a_j, 0); dl/da_j = -1/k y_j where y_j a_j < 1, otherwise 0.
 
     Targets: -1 and 1, or 0 and 1, where 0 stands for -1; shape (n,) for one output, otherwise
-    (n, k). An output above 0 means 1. Outputs: linear or tanh. Source: Cortes, Vapnik 1995,
-    "Support-vector networks"; the mean over outputs and the two codings are Keras's.
+    (n, k). Outputs: linear or tanh; above 0 means class 1. Sources: Cortes, Vapnik 1995,
+    "Support-vector networks"; Keras (mean over outputs, both codings of the targets).
 
     Examples
     --------
@@ -299,7 +300,7 @@ class Hinge(Loss):
 class SquaredHinge(Loss):
     """l = 1/k sum_j max(1 - y_j a_j, 0)^2; dl/da_j = -2/k y_j max(1 - y_j a_j, 0).
 
-    Targets and outputs: those of `Hinge`. There is no half before the square, as in Keras.
+    Targets and outputs: those of `Hinge`. There is no 1/2 before the square, as in Keras.
 
     Examples
     --------
@@ -318,7 +319,7 @@ class SquaredHinge(Loss):
 
 @dataclass(frozen=True)
 class Crossentropy(Loss):
-    """What both cross-entropies have: `from_logits` and `label_smoothing` are checked here."""
+    """Base class of the cross-entropies: checks `from_logits` and `label_smoothing`."""
 
     from_logits: InitVar[bool] = False
     label_smoothing: float = 0.0
@@ -328,9 +329,9 @@ class Crossentropy(Loss):
         if flag("from_logits", from_logits):
             activation = self.outputs[0]
             raise ValueError(
-                f"from_logits=True: in fastnn the output layer has the {activation}, and the loss "
-                f"is computed from what goes into it, as exactly as from logits; to put the "
-                f"{activation} on twice is an error. End with "
+                f"from_logits=True: in fastnn the output layer applies the {activation}, and the "
+                f"loss is computed from the layer's output before it, as accurately as from "
+                f"logits; a second {activation} would be wrong. End the model with "
                 f"{self.example(1)} and leave from_logits out: "
                 f"loss={type(self).__name__}()"
             )
@@ -346,23 +347,23 @@ class Crossentropy(Loss):
 class BinaryCrossentropy(Crossentropy):
     """l = -1/k sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)); dl/dz_j = 1/k (a_j - y_j).
 
-    Computed from z, the sigmoid's argument, so that it is exact for outputs near 0 and 1.
-    Targets: 0, 1 or probabilities between; shape (n,) for one output, otherwise (n, k), each
-    output a question of its own. Outputs: sigmoid. The negative log-likelihood of a Bernoulli
-    trial; the mean over outputs is Keras's.
+    It is computed from z, the input of the sigmoid, and so stays accurate for outputs near 0 and
+    1. Targets: 0, 1 or probabilities between; shape (n,) for one output, otherwise (n, k), where
+    each output is a yes-or-no question of its own. Outputs: sigmoid. This is the negative
+    log-likelihood of a Bernoulli trial; the mean over outputs is Keras's.
 
     Parameters
     ----------
     from_logits : bool
-        Only False: the output layer has the sigmoid.
+        Must be False, because the output layer applies the sigmoid.
     label_smoothing : float
-        With s from 0 to 1 the targets become y_j (1 - s) + s/2, as in Keras: for s > 0 no finite
-        z is pushed on and on.
+        A number s from 0 to 1: the targets become y_j (1 - s) + s/2, as in Keras. With s > 0 the
+        loss has its minimum at a finite z, so training does not push z towards infinity.
 
     Raises
     ------
     TypeError, ValueError
-        If `from_logits` is not False, or `label_smoothing` not a number from 0 to 1.
+        If `from_logits` is not False, or `label_smoothing` is not a number from 0 to 1.
 
     Examples
     --------
@@ -384,20 +385,15 @@ class BinaryCrossentropy(Crossentropy):
 class LogLoss(BinaryCrossentropy):
     """l = -sum_j (y_j log a_j + (1 - y_j) log(1 - a_j)); dl/dz_j = a_j - y_j.
 
-    scikit-learn's log loss: `BinaryCrossentropy`, but for the sum over the outputs in place of
-    their mean, and for a bound: the probability of what is true counts as no less than eps, the
-    rounding of the dtype, so that a wrong output costs 36 at most (16 in float32). The steps go
-    along a_j - y_j all the same.
+    This is scikit-learn's log loss. It differs from `BinaryCrossentropy` in two ways: it sums over
+    the outputs instead of averaging, and it clips the probability of the true answer to at least
+    the machine epsilon of the dtype, so one output adds at most 36 (16 in float32) to the loss. The
+    gradient a_j - y_j is not clipped.
 
     Parameters
     ----------
     from_logits, label_smoothing
         As in `BinaryCrossentropy`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `BinaryCrossentropy` does.
 
     Examples
     --------
@@ -417,22 +413,22 @@ class LogLoss(BinaryCrossentropy):
 class CategoricalCrossentropy(Crossentropy):
     """l = -sum_j y_j log a_j, with y one-hot or probabilities; dl/dz_j = a_j - y_j.
 
-    The sum over the classes, not their mean. Computed from z, the softmax's argument. Targets:
-    labels 0 ... k-1, shape (n,), or one probability for each class, shape (n, k), each row of
-    which sums to 1. Outputs: softmax. The negative log-likelihood of the class, as in Keras.
+    This is the negative log-likelihood of the class, as in Keras: a sum over the classes, not a
+    mean. It is computed from z, the input of the softmax. Targets: labels 0 ... k-1, shape (n,),
+    or class probabilities, shape (n, k), each row summing to 1. Outputs: softmax.
 
     Parameters
     ----------
     from_logits : bool
-        Only False: the output layer has the softmax.
+        Must be False, because the output layer applies the softmax.
     label_smoothing : float
-        With s from 0 to 1 the targets become y_j (1 - s) + s/k, those of labels too. Source:
-        Szegedy et al. 2016 (arXiv:1512.00567), section 7.
+        A number s from 0 to 1: the targets become y_j (1 - s) + s/k, also those given as labels.
+        Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7.
 
     Raises
     ------
     TypeError, ValueError
-        If `from_logits` is not False, or `label_smoothing` not a number from 0 to 1.
+        If `from_logits` is not False, or `label_smoothing` is not a number from 0 to 1.
 
     Examples
     --------
@@ -464,18 +460,14 @@ class CategoricalCrossentropy(Crossentropy):
 class CategoricalLogLoss(CategoricalCrossentropy):
     """l = -sum_j y_j log a_j; dl/dz_j = a_j - y_j.
 
-    scikit-learn's log loss of classes: `CategoricalCrossentropy`, but for the bound of `LogLoss`: a
-    row costs 36 at most (16 in float32).
+    This is scikit-learn's log loss for several classes: `CategoricalCrossentropy`, but with the
+    probability of the true class clipped as in `LogLoss`, so one row adds at most 36 (16 in
+    float32) to the loss. The gradient is not clipped.
 
     Parameters
     ----------
     from_logits, label_smoothing
         As in `CategoricalCrossentropy`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `CategoricalCrossentropy` does.
 
     Examples
     --------
@@ -512,7 +504,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def get(loss: object) -> Loss:
-    """The loss of that name with its default settings, or the loss itself."""
+    """Return the loss that `loss` stands for: a name (with default settings) or a loss object."""
     if isinstance(loss, Loss):
         return loss
     if not isinstance(loss, str):

@@ -1,7 +1,8 @@
-"""Learning-rate schedules: the rate as a function of the step.
+"""Learning-rate schedules: the learning rate as a function of the step.
 
-A step is one update of the optimiser: in stochastic mode a row, in minibatch mode a batch, in batch
-mode an epoch. The first one is step 0. Names, defaults and formulas are Keras's where it has them.
+A step is one update by the optimiser: one row in stochastic mode, one batch in minibatch mode, one
+epoch in batch mode. The first one is step 0. Names, defaults and formulas are Keras's where Keras
+has the schedule. Arguments outside the documented range raise TypeError or ValueError.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from fastnn.data.rows import Array
 
 @dataclass(frozen=True)
 class Schedule:
-    """What all schedules have: called with a step, a schedule returns its learning rate.
+    """Base class: a schedule is called with a step number and returns the learning rate.
 
-    A step is one update of the optimiser: in stochastic mode a row, in minibatch mode a batch, in
-    batch mode an epoch. Your own schedule is a subclass with one method, `rates`.
+    A step is one update by the optimiser: one row in stochastic mode, one batch in minibatch mode,
+    one epoch in batch mode. To write your own schedule, make a subclass with the method `rates`.
 
     Examples
     --------
@@ -34,17 +35,17 @@ class Schedule:
     """
 
     def rates(self, steps: Array) -> Array:
-        """The learning rates of these steps, float64 of the same shape.
+        """Return the learning rates of these steps, float64 of the same shape.
 
         Parameters
         ----------
         steps : array of int64 or float64
-            Step numbers 0, 1, 2, ..., not checked again.
+            Step numbers >= 0, already checked.
         """
         raise NotImplementedError
 
     def __call__(self, step: int) -> float:
-        """The learning rate of one step 0, 1, 2, ...; TypeError or ValueError for anything else."""
+        """Return the learning rate of one step, a whole number >= 0."""
         return float(self.rates(np.array([whole_number("step", step, minimum=0)], np.float64))[0])
 
     def _check(self, check: Callable[..., object], *names: str, **limits: float | None) -> None:
@@ -52,17 +53,17 @@ class Schedule:
             object.__setattr__(self, name, check(name, getattr(self, name), **limits))
 
 
-def _cosine(share: Array) -> Array:
-    """Half a wave: from 1 down to 0 while `share` goes from 0 to 1."""
-    falling: Array = 0.5 * (1 + np.cos(np.pi * share))
+def _cosine(progress: Array) -> Array:
+    """Fall from 1 to 0 along half a cosine wave while `progress` goes from 0 to 1."""
+    falling: Array = 0.5 * (1 + np.cos(np.pi * progress))
     return falling
 
 
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """Divides the rate by the same factor over every `decay_steps` steps.
+    """Multiplies the rate by `decay_rate` every `decay_steps` steps.
 
-    rate = initial_learning_rate * decay_rate ^ (step / decay_steps), as in Keras. A step is an
+    rate = initial_learning_rate * decay_rate ^ (step / decay_steps), as in Keras. A step is one
     update: a row, a batch or, in batch mode, an epoch.
 
     Parameters
@@ -70,16 +71,12 @@ class ExponentialDecay(Schedule):
     initial_learning_rate : float
         The rate of step 0, at least 0.
     decay_steps : int
-        After how many steps the rate has been multiplied by `decay_rate`.
+        The number of steps after which the rate has been multiplied by `decay_rate`.
     decay_rate : float
         From 0 to 1.
     staircase : bool
-        Whether to round step / decay_steps down: all the decay at once, every `decay_steps` steps.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as described.
+        Whether to round step / decay_steps down, so that the rate drops once per `decay_steps`
+        steps instead of a little at every step.
 
     Examples
     --------
@@ -110,12 +107,12 @@ class ExponentialDecay(Schedule):
 
 @dataclass(frozen=True)
 class PiecewiseConstantDecay(Schedule):
-    """Steps from one constant rate to the next.
+    """Keeps the rate constant between boundaries.
 
     rate = values[0] while step <= boundaries[0], values[1] while step <= boundaries[1], ..., and
-    values[-1] after the last boundary. As in Keras a boundary is the last step of its rate; step 0
-    is the first one, so the first rate lasts for boundaries[0] + 1 updates: rows, batches or, in
-    batch mode, epochs.
+    values[-1] after the last boundary. As in Keras, a boundary is the last step with the old rate.
+    The first step is step 0, so the first rate lasts for boundaries[0] + 1 updates: rows, batches
+    or, in batch mode, epochs.
 
     Parameters
     ----------
@@ -123,11 +120,6 @@ class PiecewiseConstantDecay(Schedule):
         At least one step, each greater than the one before.
     values : sequence of float
         The rates, one more than boundaries, each at least 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as described.
 
     Examples
     --------
@@ -141,8 +133,8 @@ class PiecewiseConstantDecay(Schedule):
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        self._check(_steps, "boundaries")
-        self._check(_rates, "values")
+        self._check(_checked_boundaries, "boundaries")
+        self._check(_checked_rates, "values")
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
                 f"values has {len(self.values)} rates for {len(self.boundaries)} boundaries: "
@@ -154,7 +146,7 @@ class PiecewiseConstantDecay(Schedule):
         return np.array(self.values)[np.searchsorted(self.boundaries, steps)]
 
 
-def _steps(name: str, values: object) -> tuple[int, ...]:
+def _checked_boundaries(name: str, values: object) -> tuple[int, ...]:
     listed = items(name, values, "[1000, 2000]")
     steps = [whole_number(f"{name}[{i}]", step, minimum=0) for i, step in enumerate(listed)]
     if not steps or any(high <= low for low, high in zip(steps, steps[1:], strict=False)):
@@ -165,7 +157,7 @@ def _steps(name: str, values: object) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def _rates(name: str, values: object) -> tuple[float, ...]:
+def _checked_rates(name: str, values: object) -> tuple[float, ...]:
     listed = items(name, values, "[0.1, 0.03, 0.01]")
     return tuple(
         number_between(f"{name}[{i}]", rate, 0, None, example=0.1) for i, rate in enumerate(listed)
@@ -174,10 +166,10 @@ def _rates(name: str, values: object) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class PolynomialDecay(Schedule):
-    """From one rate to another along a power of the steps that are left; a line by default.
+    """Goes from one rate to another along a polynomial, by default a straight line.
 
     rate = (initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ^ power
-    + end_learning_rate up to step `decay_steps`, then end_learning_rate, as in Keras. A step is an
+    + end_learning_rate up to step `decay_steps`, then end_learning_rate, as in Keras. A step is one
     update: a row, a batch or, in batch mode, an epoch.
 
     Parameters
@@ -185,19 +177,14 @@ class PolynomialDecay(Schedule):
     initial_learning_rate : float
         The rate of step 0, at least 0.
     decay_steps : int
-        How many steps the way takes.
+        The number of steps until end_learning_rate is reached.
     end_learning_rate : float
         At least 0.
     power : float
         At least 0: 1 is a line, 2 falls fast at first, 0.5 fast at the end.
     cycle : bool
-        Whether to jump up again after the end: decay_steps is then the smallest multiple of itself
-        that is not below the step, so each cycle begins lower than the one before.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as described.
+        Whether to jump up again after the end. In the formula decay_steps is then replaced by its
+        smallest multiple >= step, so each cycle begins lower than the one before.
 
     Examples
     --------
@@ -231,33 +218,33 @@ class PolynomialDecay(Schedule):
 
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """Falls along half a cosine wave, after a linear warm-up if wanted.
+    """Falls along half a cosine wave, optionally after a linear warm-up.
 
     rate = initial_learning_rate * ((1 - alpha) * (1 + cos(pi * step / decay_steps)) / 2 + alpha)
     up to step `decay_steps`, then initial_learning_rate * alpha. With `warmup_target` the rate
-    first goes in a line from initial_learning_rate to warmup_target, which takes `warmup_steps`
-    steps, then from there along the cosine: its steps are counted from the end of the warm-up, and
-    warmup_target stands for initial_learning_rate. As in Keras. A step is an update: a row, a batch
-    or, in batch mode, an epoch. Sources: Loshchilov, Hutter 2017 (arXiv:1608.03983); for the
-    warm-up Goyal et al. 2017 (arXiv:1706.02677).
+    first goes in a straight line from initial_learning_rate to warmup_target, over `warmup_steps`
+    steps. The cosine then starts from warmup_target and counts its steps from the end of the
+    warm-up. All as in Keras. A step is one update: a row, a batch or, in batch mode, an epoch.
+    Sources: Loshchilov, Hutter 2017 (arXiv:1608.03983); Goyal et al. 2017 (arXiv:1706.02677) for
+    the warm-up.
 
     Parameters
     ----------
     initial_learning_rate : float
         The rate of step 0, at least 0.
     decay_steps : int
-        How many steps the fall takes, without those of the warm-up.
+        The number of steps of the fall, not counting the warm-up.
     alpha : float
-        The last rate as a share of the highest, from 0 to 1.
+        The last rate as a fraction of the highest, from 0 to 1.
     warmup_target : float, optional
-        The rate at the end of the warm-up, at least 0; None is no warm-up.
+        The rate at the end of the warm-up, at least 0; without it there is no warm-up.
     warmup_steps : int
-        How many steps the warm-up takes.
+        The number of steps of the warm-up.
 
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not as described, or `warmup_steps` comes without `warmup_target`.
+    ValueError
+        If `warmup_steps` comes without `warmup_target`.
 
     Examples
     --------
@@ -282,7 +269,7 @@ class CosineDecay(Schedule):
             self._check(number_between, "warmup_target", low=0, high=None, example=0.1)
         elif self.warmup_steps:
             raise ValueError(
-                f"warmup_steps={self.warmup_steps} without a rate to warm up to: say which, e.g. "
+                f"warmup_steps={self.warmup_steps} needs a rate to warm up to: pass one, e.g. "
                 f"warmup_target=0.1, or leave warmup_steps out"
             )
 
@@ -290,8 +277,8 @@ class CosineDecay(Schedule):
         start, peak = self.initial_learning_rate, self.warmup_target
         if peak is None:
             peak = start
-        share = np.clip((steps - self.warmup_steps) / self.decay_steps, 0, 1)
-        falling = peak * ((1 - self.alpha) * _cosine(share) + self.alpha)
+        progress = np.clip((steps - self.warmup_steps) / self.decay_steps, 0, 1)
+        falling = peak * ((1 - self.alpha) * _cosine(progress) + self.alpha)
         rising = (peak - start) * np.minimum(steps / max(self.warmup_steps, 1), 1) + start
         return np.where(steps < self.warmup_steps, rising, falling)
 
@@ -303,7 +290,7 @@ class CosineDecayRestarts(Schedule):
     rate = initial_learning_rate
     * ((1 - alpha) * m_mul ^ i * (1 + cos(pi * s / n_i)) / 2 + alpha)
     at step s = 0, 1, ... of period i = 0, 1, ..., which has n_i = first_decay_steps * t_mul ^ i
-    steps. As in Keras. A step is an update: a row, a batch or, in batch mode, an epoch. Source:
+    steps, as in Keras. A step is one update: a row, a batch or, in batch mode, an epoch. Source:
     Loshchilov, Hutter 2017 (arXiv:1608.03983).
 
     Parameters
@@ -311,18 +298,13 @@ class CosineDecayRestarts(Schedule):
     initial_learning_rate : float
         The rate of step 0, at least 0.
     first_decay_steps : int
-        How many steps the first period has.
+        The number of steps of the first period.
     t_mul : float
-        By how much each period is longer than the one before, from 1 to a million.
+        The length of each period as a multiple of the one before, from 1 to a million.
     m_mul : float
-        By how much each period begins lower than the one before, from 0 to 1.
+        The starting rate of each period as a fraction of the one before, from 0 to 1.
     alpha : float
-        The lowest rate as a share of initial_learning_rate, from 0 to 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as described.
+        The lowest rate as a fraction of initial_learning_rate, from 0 to 1.
 
     Examples
     --------
@@ -346,16 +328,17 @@ class CosineDecayRestarts(Schedule):
         self._check(number_between, "alpha", low=0, high=1, example=0.1)
 
     def rates(self, steps: Array) -> Array:
-        period, share = self._places(steps / self.first_decay_steps)
+        period, progress = self._periods(steps / self.first_decay_steps)
         height = (1 - self.alpha) * self.m_mul**period
-        rates: Array = self.initial_learning_rate * (height * _cosine(share) + self.alpha)
+        rates: Array = self.initial_learning_rate * (height * _cosine(progress) + self.alpha)
         return rates
 
-    def _places(self, passed: Array) -> tuple[Array, Array]:
-        """The periods, and the share of each that has passed; `passed` counts first periods.
+    def _periods(self, passed: Array) -> tuple[Array, Array]:
+        """Return the number i of the current period and the fraction of it that has passed.
 
-        Period i begins at (t_mul^i - 1) / (t_mul - 1). A restart that rounding puts just before
-        its step would be late by one, so 1e-12 of a period counts as a whole one.
+        `passed` is the step divided by `first_decay_steps`; in this unit period i begins at
+        (t_mul^i - 1) / (t_mul - 1). The 1e-12 makes up for rounding, which could otherwise delay a
+        restart by one step.
         """
         if self.t_mul == 1:
             period = np.floor(passed)
@@ -368,28 +351,24 @@ class CosineDecayRestarts(Schedule):
 
 @dataclass(frozen=True)
 class InverseTimeDecay(Schedule):
-    """Falls like one over the steps.
+    """Falls in proportion to 1 / step in the long run.
 
-    rate = initial_learning_rate / (1 + decay_rate * step / decay_steps), as in Keras. A step is an
+    rate = initial_learning_rate / (1 + decay_rate * step / decay_steps), as in Keras. A step is one
     update: a row, a batch or, in batch mode, an epoch. With a decay_rate above 0 the sum of all
-    rates is infinite and that of their squares finite, which Robbins and Monro (1951) ask of
-    stochastic descent.
+    rates is infinite and the sum of their squares finite: the condition of Robbins and Monro
+    (1951) for the convergence of stochastic gradient descent.
 
     Parameters
     ----------
     initial_learning_rate : float
         The rate of step 0, at least 0.
     decay_steps : int
-        Over how many steps `decay_rate` is added to the divisor.
+        The number of steps over which `decay_rate` is added to the divisor.
     decay_rate : float
         At least 0.
     staircase : bool
-        Whether to round step / decay_steps down.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as described.
+        Whether to round step / decay_steps down, so that the rate drops once per `decay_steps`
+        steps.
 
     Examples
     --------
@@ -414,31 +393,26 @@ class InverseTimeDecay(Schedule):
         passed = steps / self.decay_steps
         if self.staircase:
             passed = np.floor(passed)
-        with np.errstate(over="ignore"):  # far out the rate is 0
+        with np.errstate(over="ignore"):  # after very many steps the rate is 0
             rates: Array = self.initial_learning_rate / (1 + self.decay_rate * passed)
         return rates
 
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    """Falls like a power of one over the steps.
+    """Falls in proportion to 1 / (step + 1) ^ power.
 
-    rate = initial_learning_rate / (step + 1) ^ power. The formula is that of scikit-learn's
-    `learning_rate="invscaling"`, whose `power_t` is `power`; there t counts the rows trained on so
-    far, here steps: the same in stochastic mode only, where each row is one. In minibatch mode a
-    step is a batch, in batch mode an epoch.
+    rate = initial_learning_rate / (step + 1) ^ power. This is the formula of scikit-learn's
+    `learning_rate="invscaling"`, where `power` is called `power_t`. scikit-learn counts the rows
+    trained on so far, fastnn counts steps; the two agree in stochastic mode, where each row is a
+    step. In minibatch mode a step is a batch, in batch mode an epoch.
 
     Parameters
     ----------
     initial_learning_rate : float
         The rate of step 0, at least 0.
     power : float
-        At least 0; 0.5 suits a mean of noisy gradients, 1 is `InverseTimeDecay`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as described.
+        At least 0; 0.5 is usual for noisy gradients, 1 falls like `InverseTimeDecay`.
 
     Examples
     --------
@@ -462,13 +436,13 @@ class InverseScaling(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """One rise to a high rate and one fall to nearly none, each along half a cosine wave.
+    """Rises once to a high rate and falls once to nearly 0, both along half a cosine wave.
 
-    From low = max_learning_rate / div_factor at step 0 to max_learning_rate at step
-    p = pct_start * total_steps - 1, then to low / final_div_factor at step total_steps - 1, where
-    it stays. On the way from rate a to rate b, with the share u of the way behind it,
+    The rate rises from low = max_learning_rate / div_factor at step 0 to max_learning_rate at step
+    p = pct_start * total_steps - 1, falls to low / final_div_factor at step total_steps - 1, and
+    stays there. After the fraction u of the way from rate a to rate b,
     rate = b + (a - b) * (1 + cos(pi * u)) / 2. This is PyTorch's `OneCycleLR` with its default
-    annealing and two phases; momentum is left alone. A step is an update: total_steps is epochs
+    annealing and two phases; momentum is not changed. A step is one update: total_steps is epochs
     times rows in stochastic mode, epochs times batches in minibatch mode, epochs in batch mode.
     Source: Smith, Topin 2018 (arXiv:1708.07120).
 
@@ -477,18 +451,13 @@ class OneCycle(Schedule):
     max_learning_rate : float
         The highest rate, at least 0.
     total_steps : int
-        How many steps the whole cycle has.
+        The number of steps of the whole cycle.
     pct_start : float
-        Which share of them the rise takes, from 0 to 1.
+        The fraction of the steps that the rise takes, from 0 to 1.
     div_factor : float
-        The highest rate over that of step 0, at least 1.
+        The highest rate divided by the rate of step 0, at least 1.
     final_div_factor : float
-        The rate of step 0 over the last one, at least 1 / div_factor.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as described.
+        The rate of step 0 divided by the last rate, at least 1 / div_factor.
 
     Examples
     --------

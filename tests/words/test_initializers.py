@@ -200,8 +200,8 @@ def test_a_copy_that_has_no_weights_yet_keeps_the_array(copied):
 
 BAD = [
     (lambda: Dense(2, bias_initializer="one"), ValueError, "bias_initializer='one'.*mean 'ones'"),
-    (lambda: Dense(2, bias_initializer="orthogonal"), ValueError, "bias_initializer.*matrices"),
-    (lambda: Dense(2, bias_initializer=Orthogonal()), ValueError, "bias_initializer.*matrices"),
+    (lambda: Dense(2, bias_initializer="orthogonal"), ValueError, "bias_initializer.*matrix"),
+    (lambda: Dense(2, bias_initializer=Orthogonal()), ValueError, "bias_initializer.*matrix"),
     (lambda: Dense(2, kernel_initializer=Zeros), TypeError, "kernel_initializer=.*an initialiser"),
     (lambda: Dense(2, kernel_initializer=None), TypeError, "kernel_initializer=None: expected"),
     (lambda: Dense(2, bias_initializer=np.float64(1)), TypeError, "bias_initializer=.*an array"),

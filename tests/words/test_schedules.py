@@ -357,7 +357,7 @@ WRONG = {
         "warmup_steps": [
             (-1, "at least 0"),
             (0.5, "whole number"),
-            (10, "without a rate to warm up to: say which, e.g. warmup_target=0.1"),
+            (10, "needs a rate to warm up to: pass one, e.g. warmup_target=0.1"),
         ],
     },
     CosineDecayRestarts: {
