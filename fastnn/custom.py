@@ -1,8 +1,7 @@
-"""Losses and metrics of the user's own: functions of a whole block of outputs."""
+"""Custom losses and metrics: plain functions of the targets and outputs of many rows."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +15,13 @@ from fastnn.data.checks import items, real_number, shown
 from fastnn.data.rows import Array
 from fastnn.layers import Dense
 from fastnn.losses import LOSSES, Loss, LossName
-from fastnn.metrics import Metric, Running
+from fastnn.metrics import Metric, MetricName, Running
 
-LossFunction = Callable[[Any, Array], tuple[float, Any]]
-LossLike = LossName | Loss | LossFunction  # what `compile` takes
+LossFunction = Callable[[Any, Array], tuple[float, Any]]  # (y_true, y_pred) -> (L, dL/dy_pred)
+MetricFunction = Callable[..., Any]  # (y_true, y_pred[, sample_weight]) -> a number
+# What `compile(loss=...)` accepts, and each item of `compile(metrics=...)`.
+LossLike = LossName | Loss | LossFunction
+MetricLike = MetricName | Metric | MetricFunction
 
 EXAMPLE = (
     "def loss(y_true, y_pred): e = y_pred - np.reshape(y_true, y_pred.shape); "
@@ -27,27 +29,31 @@ EXAMPLE = (
 )
 
 
+# ---- losses -------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class CustomLoss(Loss):
-    """What `function(y_true, y_pred)` returns: L of the block, and dL/dy_pred."""
+    """A loss computed by `function(y_true, y_pred)`, which returns L and dL/dy_pred of a batch."""
 
-    name: ClassVar[str] = "own loss"
+    name: ClassVar[str] = "custom loss"
     targets: ClassVar[TargetKind] = "anything"
 
     function: LossFunction
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """The function's name, for messages."""
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     def value_and_gradient(self, y_true: Array, y_pred: Array) -> tuple[float, Array]:
-        """L and dL/dy_pred, in the dtype of y_pred; ValueError unless they are such.
+        """Call the function; return L and dL/dy_pred, the latter in the dtype of y_pred.
 
-        FloatingPointError if one is not finite, though the outputs are.
+        Raises ValueError if the function fails or returns something else, FloatingPointError if it
+        returns a value that is not finite for finite outputs.
         """
         y_true = y_true.view()
-        y_true.flags.writeable = False  # it is the user's
+        y_true.flags.writeable = False  # the function must not change the caller's data
         try:
             value, gradient = self.function(y_true, y_pred.copy())
             value, gradient = float(value), np.asarray(gradient, y_pred.dtype)
@@ -66,7 +72,7 @@ class CustomLoss(Loss):
             raise FloatingPointError(
                 f"loss={self.label} returned L={value:g} for {len(y_pred)} rows"
                 + (", and a dL/dy_pred that is not finite" if math.isfinite(value) else "")
-                + "; the outputs are finite. Look at its formula, and for NaN in y"
+                + ", though the outputs are finite. Check its formula, and y for NaN"
             )
         return value, np.ascontiguousarray(gradient)
 
@@ -74,31 +80,31 @@ class CustomLoss(Loss):
 def check_loss(
     function: LossFunction, y_true: Any, y_pred: Any, *, tolerance: float = 1e-5
 ) -> float:
-    """Compare the dL/dy_pred that a loss returns with central differences of its L.
+    """Check the gradient of a custom loss against central differences of its value.
 
-    Each output in turn moves by h = 1e-5 * max(1, abs(y)) to both sides, in float64. It takes two
-    calls of the loss for each output: check a few rows.
+    Each output y is moved by h = 1e-5 * max(1, abs(y)) in both directions, in float64. This calls
+    the loss twice for each number in y_pred, so pass only a few rows.
 
     Parameters
     ----------
     function : callable
         `function(y_true, y_pred) -> (L, dL/dy_pred)`, as `compile(loss=...)` takes it.
     y_true : array
-        Targets as the loss takes them.
+        Targets in the form that the loss expects.
     y_pred : array of shape (n_rows, n_outputs)
-        Outputs, away from corners of the loss.
+        Outputs, not at points where the loss has a corner.
     tolerance : float
         The largest error allowed, relative to the largest abs(dL/dy_pred).
 
     Returns
     -------
     float
-        The largest error, so relative.
+        The largest relative error found.
 
     Raises
     ------
     ValueError
-        If an error is larger; it says where, and what was expected.
+        If an error exceeds the tolerance; the message says where, and what was expected.
 
     Examples
     --------
@@ -136,32 +142,32 @@ def check_loss(
     return error
 
 
-MetricFunction = Callable[..., Any]
+# ---- metrics ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class CustomMetric(Metric):
-    """What `function(y_true, y_pred)` returns, a number: called when an epoch ends.
+    """A metric computed by `function(y_true, y_pred)` over all rows at the end of an epoch.
 
-    y_true and y_pred hold every row, in the order of the epoch; of shape (n_rows,) where there is
-    one target or output, as scikit-learn's metrics take them, else (n_rows, n_targets) and
-    (n_rows, n_outputs). Labels are whole numbers. In training the outputs are those that each row
-    had before its step, as for all metrics; so they are kept, and memory grows with the rows. A
-    function in `metrics=` becomes such an object.
+    y_true and y_pred hold every row, in the order of the epoch. With one target or one output they
+    have shape (n_rows,), as scikit-learn's metrics expect, otherwise (n_rows, n_targets) and
+    (n_rows, n_outputs). Labels are whole numbers. In training y_pred holds the outputs that each
+    row had before its update, as for all metrics. All outputs are kept until the epoch ends, so
+    memory grows with the number of rows. `compile` wraps each function in `metrics=` like this.
 
     Parameters
     ----------
     function : callable
-        `function(y_true, y_pred)`; with ``weighted=True`` also `sample_weight=...`, if there are
-        such weights, as in scikit-learn.
+        `function(y_true, y_pred)` returns a number. With ``weighted=True`` it is also passed
+        `sample_weight=...` if there are sample weights, as in scikit-learn.
     name : str, optional
-        Its key in the history; the function's own name unless given.
+        The key in the history; by default the function's name.
 
     Raises
     ------
     TypeError, ValueError
-        If `function` is none, or `name` not free; in `fit` and `evaluate`, if it does not return a
-        number.
+        If `function` is not callable or `name` is reserved; in `fit` and `evaluate`, if the
+        function does not return a number.
 
     Examples
     --------
@@ -181,7 +187,7 @@ class CustomMetric(Metric):
 
     function: MetricFunction
     name: str = field(default="", kw_only=True)
-    labels: bool = field(default=False, kw_only=True, repr=False)  # whether targets are classes
+    labels: bool = field(default=False, kw_only=True, repr=False)  # targets are class labels
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -196,10 +202,10 @@ class CustomMetric(Metric):
         return replace(self, labels=loss.targets == "classes")
 
     def running(self) -> Running:
-        return _Collected(self)
+        return _CollectedRows(self)
 
     def value(self, y_true: Array, y_pred: Array, weights: Array | None) -> float:
-        """The function's number; an error of its own is told whose it is."""
+        """Call the function; a note is added to its exceptions that names the metric."""
         if self.labels and y_true.shape[1] == 1:
             y_true = y_true.astype(np.intp)
         given = {} if weights is None else {"sample_weight": weights}
@@ -208,8 +214,8 @@ class CustomMetric(Metric):
         except Exception as error:
             error.add_note(
                 f"raised by the metric {self.name!r}, which got y_true of shape "
-                f"{_flat(y_true).shape} and, in y_pred, the outputs of the last layer, of shape "
-                f"{_flat(y_pred).shape}, which are no labels"
+                f"{_flat(y_true).shape} and y_pred of shape {_flat(y_pred).shape}; y_pred holds "
+                f"the outputs of the last layer, not labels"
             )
             raise
         try:
@@ -220,81 +226,77 @@ class CustomMetric(Metric):
             ) from None
 
 
-class _Collected:
-    """Copies of all that was added, for a function of the whole."""
+class _CollectedRows:
+    """Collects copies of all rows, for a metric that needs them at once."""
 
     def __init__(self, metric: CustomMetric) -> None:
         self._metric = metric
         self._rows: list[tuple[Array, Array]] = []
         self._weights: list[Array] = []
-        self._weighs = False
+        self._has_weights = False
 
     def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
         self._rows.append((y.copy(), predictions.copy()))
-        if self._metric.weighted:  # of chunks some may come without weights, which are then 1
-            self._weighs |= weights is not None
+        if self._metric.weighted:  # chunks without weights count with weight 1
+            self._has_weights |= weights is not None
             self._weights.append(np.ones(len(y)) if weights is None else weights.copy())
 
     def value(self) -> float:
         y_true, y_pred = (np.concatenate(parts) for parts in zip(*self._rows, strict=True))
-        weights = np.concatenate(self._weights) if self._weighs else None
+        weights = np.concatenate(self._weights) if self._has_weights else None
         return self._metric.value(y_true, y_pred, weights)
 
 
 def _name_of(function: Any) -> str:
-    """`f1` of def f1, of functools.partial(f1, ...), and "lambda"."""
+    """Return "f1" for `def f1` and for `functools.partial(f1, ...)`, "lambda" for a lambda."""
     function = getattr(function, "func", function)
     return getattr(function, "__name__", type(function).__name__).strip("<>")
 
 
 def _flat(array: Array) -> Array:
-    """Without the second dimension if it is 1."""
+    """Turn shape (n, 1) into (n,); leave any other shape as it is."""
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-MetricLike = metrics.MetricName | metrics.Metric | MetricFunction
-
-
 def checked_metrics(
-    wanted: object, weighted: object, loss: Loss | None, output: Dense
-) -> list[metrics.Metric]:
-    """`metrics` and `weighted_metrics` of `compile`; the latter count the sample weights.
+    unweighted: object, weighted: object, loss: Loss | None, output: Dense
+) -> list[Metric]:
+    """Return the metrics for `metrics=` and `weighted_metrics=` of `compile`, in this order.
 
-    A weighted metric whose name is taken is called "weighted_" and its name, as in Keras.
+    A weighted metric whose name is taken gets the prefix "weighted_", as in Keras.
     """
-    found = _fitted("metrics", wanted, loss, output)
+    found = _metrics_of("metrics", unweighted, loss, output)
     taken = {metric.name for metric in found}
-    for metric in _fitted("weighted_metrics", weighted, loss, output):
+    for metric in _metrics_of("weighted_metrics", weighted, loss, output):
         name = f"weighted_{metric.name}" if metric.name in taken else metric.name
-        found.append(dataclasses.replace(metric, name=name, weighted=True))
+        found.append(replace(metric, name=name, weighted=True))
     if len({metric.name for metric in found}) < len(found):
         names = [metric.name for metric in found]
         raise ValueError(
-            f"metrics={names!r} names a metric twice; say each once, or give a function a name of "
-            f"its own: fastnn.custom.CustomMetric(f, name='gain')"
+            f"metrics={names!r} names a metric twice; list each once, or give a function another "
+            f"name: fastnn.custom.CustomMetric(f, name='gain')"
         )
     return found
 
 
-def _fitted(
-    argument: str, wanted: object, loss: Loss | None, output: Dense
-) -> list[metrics.Metric]:
-    given = items(argument, () if wanted is None else wanted, "['accuracy']")
-    own = [CustomMetric(one) if _is_function(one) else one for one in given]
-    if loss is None and own:
+def _metrics_of(argument: str, given: object, loss: Loss | None, output: Dense) -> list[Metric]:
+    """Turn the names, objects and functions of one argument of `compile` into metrics."""
+    listed = items(argument, () if given is None else given, "['accuracy']")
+    found = [CustomMetric(one) if _is_function(one) else one for one in listed]
+    if loss is None and found:
         raise ValueError(
-            f"{argument}={given!r}: metrics need a loss, e.g. loss={fitting_loss(output, own)!r}"
+            f"{argument}={listed!r}: metrics need a loss, e.g. loss={fitting_loss(output, found)!r}"
         )
-    if isinstance(loss, CustomLoss) and not all(isinstance(one, CustomMetric) for one in own):
+    if isinstance(loss, CustomLoss) and not all(isinstance(one, CustomMetric) for one in found):
         raise ValueError(
-            f"{argument}={given!r}: names need a loss of fastnn's, which says what a target means; "
-            f"give a function of y_true and y_pred"
+            f"{argument}={listed!r}: built-in metrics need a built-in loss, which says what the "
+            f"targets mean; with a custom loss pass functions of y_true and y_pred"
         )
-    return [] if loss is None else [metrics.get(one, loss, output.units, argument) for one in own]
+    return [] if loss is None else [metrics.get(one, loss, output.units, argument) for one in found]
 
 
 def fitting_loss(output: Dense, wanted: Sequence[object] = ()) -> str:
-    """The name of a loss that goes with the output layer and these metrics, for messages."""
+    """Name a loss that fits the output layer and these metrics, for messages."""
     for name in ("binary_crossentropy", "categorical_crossentropy", "mean_squared_error", "hinge"):
         loss = LOSSES[name]()
         try:

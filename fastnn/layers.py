@@ -1,4 +1,4 @@
-"""What a layer is: Dense, the Dropout that may stand before one, and the Normalization in front."""
+"""Layers: Dense, Dropout before a Dense layer, and Normalization as the first layer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ from fastnn.initializers import Initial
 from fastnn.native.backend import DTYPES, DType
 from fastnn.regularizers import Regularizer, RegularizerLike
 
-LARGEST_RATE = 1 - 2.0**-20  # of dropout, which counts in steps of 2^-32
+# What `Sequential(dtype=...)` accepts.
+ModelDType = (
+    DType | type[np.float32] | type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]
+)
+
+LARGEST_RATE = 1 - 2.0**-20  # of dropout, whose probabilities are multiples of 2^-32
 EACH_COLUMN = "Pass a number for each column, e.g. Normalization(mean=[0.0], variance=[1.0])."
-BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` turns into float64 at a time
+BLOCK_NUMBERS = 1 << 20  # how many numbers `adapt` converts to float64 at a time
 
 
 @dataclass(frozen=True, repr=False)
 class Dense:
-    """A dense layer: a = f(x W + b).
+    """A dense (fully connected) layer, a = f(x W + b).
 
     Parameters
     ----------
@@ -40,22 +45,23 @@ class Dense:
         How the weights W, shape (n_in, n_out), are drawn: "glorot_uniform", "glorot_normal",
         "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "random_uniform",
         "random_normal", "truncated_normal", "orthogonal", "constant", "ones" or "zeros"; an object
-        of `fastnn.initializers` with other settings; or the numbers themselves.
+        from `fastnn.initializers` with other settings; or the numbers themselves.
     bias_initializer : str, Initializer or array of shape (n_out,)
-        The same for b (but not "orthogonal"), drawn after W.
+        How b is drawn, after W; accepts all of the above except "orthogonal".
     kernel_regularizer : str or Regularizer, optional
-        What keeps W small: "l1", "l2", "l1_l2", or `L1`, `L2`, `L1L2` with other factors; or
-        `SharedL2`, which divides by the rows of a batch.
+        The penalty that keeps W small: "l1", "l2", "l1_l2" or "shared_l2", or `L1`, `L2`, `L1L2`
+        or `SharedL2` with other factors.
     trainable : bool
-        Whether W and b move; if not they stay as they are, while the layers below still learn.
+        Whether W and b are trained. If not they stay as they are, but the layers before this one
+        still learn.
     learning_rate_multiplier : float
-        What the optimiser's learning rate is multiplied by for this layer, at least 0.
+        A factor, at least 0, for the optimiser's learning rate in this layer.
 
     Raises
     ------
     TypeError, ValueError
-        If `units` is not a whole number of at least 1, a name is unknown, or an array is not
-        finite. An array of another shape is refused when the model is built.
+        If `units` is not a whole number >= 1, a name is unknown, or an array is not finite. An
+        array of another shape is refused when the model is built.
 
     Examples
     --------
@@ -94,7 +100,7 @@ class Dense:
         object.__setattr__(self, name, factor)
 
     def __repr__(self) -> str:
-        """Units, activation, and what else is not the default."""
+        """Show units, activation, and all other arguments that differ from their default."""
         others = [
             f", {field.name}={getattr(self, field.name)!r}"
             for field in fields(self)[2:]
@@ -104,7 +110,7 @@ class Dense:
 
     @property
     def rate_factor(self) -> float:
-        """What the learning rate is multiplied by; 0 if the layer is not trained."""
+        """The factor of the learning rate; 0 if the layer is not trained."""
         return self.learning_rate_multiplier if self.trainable else 0.0
 
     @property
@@ -121,31 +127,31 @@ class Dense:
 
     @property
     def alpha(self) -> float:
-        """The factor of 1/2 sum_ij W_ij^2 / m, for the m rows of a batch, in the loss."""
+        """The factor of 1/2 sum_ij W_ij^2 / m in the loss of a batch of m rows."""
         regularizer = self.kernel_regularizer
         return regularizer.alpha if isinstance(regularizer, Regularizer) else 0.0
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Leaves out some of the inputs of the Dense layer that follows, at random, while training.
+    """Sets random inputs of the Dense layer that follows to 0 during training.
 
-    Each input is left out with probability `rate`, in every row anew, and the others are multiplied
-    by 1 / (1 - rate), so that their sum stays the same on average; `predict`, `evaluate` and
-    `gradient` use all inputs as they are. As the first layer it leaves out features. Which inputs
-    are left out follows from the seed, the number of steps made before the epoch, the row's place
-    in the epoch, the layer and the unit: not from the number of threads. Source: Srivastava et al.
-    2014; the scaling while training is Keras's.
+    Each input of each row is dropped independently with probability `rate`, and the others are
+    multiplied by 1 / (1 - rate), so that their sum stays the same on average. `predict`, `evaluate`
+    and `gradient` use all inputs as they are. As the first layer it drops features. Which inputs
+    are dropped depends on the seed, the number of steps made before the epoch, the row's place in
+    the epoch, the layer and the unit, but not on the number of threads. Sources: Srivastava et al.
+    2014; Keras (scaling during training).
 
     Parameters
     ----------
     rate : float
-        From 0 to below 1.
+        The probability, from 0 to below 1.
 
     Raises
     ------
     TypeError, ValueError
-        If `rate` is not such a number.
+        If `rate` is not a number from 0 to below 1.
 
     Examples
     --------
@@ -163,23 +169,24 @@ class Dropout:
 class Normalization:
     """Standardises the features: (x - mean) / sqrt(variance), column by column.
 
-    It is the first layer of a model. `adapt` learns mean and variance; both are saved with the
-    model, so that it takes raw features ever after. A column that never varies is only shifted.
+    It can only be the first layer of a model. `adapt` learns mean and variance from data. Both are
+    saved with the model, so that the model takes raw features from then on. From a constant column
+    only the mean is subtracted.
 
     Parameters
     ----------
     mean, variance : array of shape (n_features,), optional
-        The statistics, if they are known already; float64.
+        The statistics, float64, if they are known already.
 
     Attributes
     ----------
     feature_names : tuple of str, optional
-        The names of the columns of the frame that `adapt` got; None of an array.
+        The column names of the data frame passed to `adapt`; None if it was an array.
 
     Raises
     ------
     ValueError
-        If one of them comes alone, or they are not finite, or a variance is below 0.
+        If only one of `mean` and `variance` is given, they are not finite, or a variance is < 0.
 
     Examples
     --------
@@ -194,7 +201,7 @@ class Normalization:
 
     def __init__(self, mean: ArrayLike | None = None, variance: ArrayLike | None = None) -> None:
         self._variance: Array | None = None
-        self._table = np.empty((0, 0))  # (2, n_features): mean, 1 / deviation
+        self._table = np.empty((0, 0))  # (2, n_features): mean, 1 / standard deviation
         if (mean is None) != (variance is None):
             raise ValueError("Normalization takes mean and variance together, or neither")
         if mean is not None and variance is not None:
@@ -219,11 +226,11 @@ class Normalization:
         return self._variance
 
     def adapt(self, X: ArrayLike) -> None:
-        """Learn mean and variance (divided by n) of X, shape (n_samples, n_features).
+        """Learn the mean and variance (divided by n) of X, shape (n_samples, n_features).
 
-        One pass over blocks of rows, in float64; memory does not grow with the rows. A model that
-        has this layer uses the new statistics from now on. The columns of a frame may come in
-        another order than before.
+        This takes one pass over blocks of rows, in float64; memory does not grow with the rows. A
+        model that has this layer uses the new statistics from now on. If X is a data frame with the
+        same column names as before, the order of its columns does not matter.
         """
         columns = Columns(self.feature_names)
         if set(names_of(X) or ()) != set(self.feature_names or ()):
@@ -246,7 +253,10 @@ class Normalization:
         self.feature_names = columns.names
 
     def table_for(self, n_features: int) -> Array:
-        """Mean and 1 / deviation as rows; ValueError if there are none for so many columns."""
+        """Return the rows mean and 1 / standard deviation; ValueError unless adapted to n_features.
+
+        The array has shape (2, n_features).
+        """
         if self._variance is None:
             raise ValueError(
                 "the Normalization layer has no statistics yet; call model.layers[0].adapt(X) first"
@@ -272,11 +282,8 @@ class Normalization:
         self._variance, self._table = variance, table
 
 
-Layer = Dense | Dropout | Normalization
-
-
 def _moments_by_blocks(rows: Array) -> tuple[Array, Array]:
-    """Mean, and sum of squared deviations from it, of any number of rows."""
+    """Return the mean and the sum of squared deviations from it, column by column."""
     block = max(1, BLOCK_NUMBERS // rows.shape[1])
     n, mean, squares = _moments(rows[:block])
     for start in range(block, len(rows), block):
@@ -291,20 +298,18 @@ def _moments_by_blocks(rows: Array) -> tuple[Array, Array]:
 
 
 def _moments(rows: Array) -> tuple[int, Array, Array]:
-    """Number, mean, and sum of squared deviations from the mean, column by column."""
+    """Return the number of rows, their mean and their sum of squared deviations from it."""
     part = rows.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = part.mean(axis=0)
         return len(part), mean, ((part - mean) ** 2).sum(axis=0)
 
 
-ModelDType = (
-    DType | type[np.float32] | type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]
-)
+Layer = Dense | Dropout | Normalization
 
 
 def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers, if they may follow each other."""
+    """Check that these are layers in an order that a model can have, and return them."""
     checked = items("layers", layers, "[Dense(8, 'relu'), Dense(1, 'sigmoid')]")
     for number, layer in enumerate(checked):
         if not isinstance(layer, Dense | Dropout | Normalization):
@@ -313,18 +318,18 @@ def checked_layers(layers: Sequence[Layer]) -> list[Layer]:
                 f"e.g. Sequential([Dense(8, 'relu'), Dense(1, 'sigmoid')])"
             )
         if number and isinstance(layer, Normalization):
-            raise ValueError(f"layers[{number}] is a Normalization; only the first layer may be")
+            raise ValueError(f"layers[{number}] is a Normalization; it can only come first")
         if isinstance(layer, Dropout) and not isinstance(
             next(iter(checked[number + 1 : number + 2]), 0), Dense
         ):
-            raise ValueError(f"layers[{number}] is a Dropout; expected a Dense layer behind it")
+            raise ValueError(f"layers[{number}] is a Dropout; expected a Dense layer after it")
     if not any(isinstance(layer, Dense) for layer in checked):
         raise ValueError("layers holds no Dense layer; e.g. Sequential([Dense(1, 'sigmoid')])")
     return checked
 
 
 def checked_dtype(dtype: object) -> str:
-    """The name of a number type that networks compute in."""
+    """Return "float32" or "float64"; ValueError for any other dtype."""
     try:
         name = "None" if dtype is None else np.dtype(dtype).name  # type: ignore[call-overload]
     except (TypeError, ValueError):

@@ -1,9 +1,10 @@
-"""Metrics: what is reported beside the loss, from the outputs of each slice as it passes.
+"""Metrics: numbers reported beside the loss, such as accuracy or R2.
 
-Below, y_ij and a_ij are target and output j of row i, of n rows and k outputs. With
-`weighted=True`, or from `compile(weighted_metrics=...)`, a mean 1/n sum_i m_i over the rows is
-sum_i w_i m_i / sum_i w_i with the sample weights w_i, as in Keras; else they do not count. Where
-all w_i are 0 it is 0. A metric's `name` is its key in the history.
+Below, y_ij and a_ij are target and output j of row i, with n rows and k outputs. With
+`weighted=True`, or in `compile(weighted_metrics=...)`, a mean 1/n sum_i m_i over the rows becomes
+sum_i w_i m_i / sum_i w_i with the sample weights w_i, as in Keras, and 0 if all w_i are 0;
+otherwise sample weights are ignored. A metric's `name` is its key in the history. Metrics are
+accumulated while rows pass through the network, so no pass over the data is added for them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from fastnn.data.rows import Array
 from fastnn.losses import Loss
 from fastnn.native.backend import core
 
-# What the argument may be, for editors and type checkers: the names of METRICS.
+# Accepted names, for editors and type checkers: the keys of METRICS.
 MetricName = Literal[
     "accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy",
     "top_k_accuracy", "top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy",
@@ -29,29 +30,30 @@ MetricName = Literal[
     "r2_score",
 ]  # fmt: skip
 
-BLOCK_ROWS = 16384  # whose errors are in memory at once
-# What else the history, its file or the name of a checkpoint has.
+BLOCK_ROWS = 16384  # bounds the memory for errors: this many rows at a time
+# Names that the history, its file or the name of a checkpoint uses for something else.
 TAKEN = "epoch", "loss", "seconds", "samples_per_second", "learning_rate", "clipped_steps"
-FORMATS = "{}[]!:."  # what means something else where a checkpoint's name holds a metric's
+FORMAT_CHARACTERS = "{}[]!:."  # special in a checkpoint's file name such as "{val_mae:.2f}.npz"
 
 
-# ---- what is kept from slice to slice -----------------------------------------------------------
+# ---- accumulators -------------------------------------------------------------------------------
 
 
 class Running(Protocol):
-    """A metric of the rows so far."""
+    """The value of a metric over the rows added so far."""
 
     def add(self, y: Array, predictions: Array, weights: Array | None = None) -> None:
-        """Some more rows; y is (n, n_targets), predictions (n, n_outputs), weights (n,)."""
+        """Add rows: y is (n, n_targets), predictions (n, n_outputs), weights (n,)."""
 
     def value(self) -> float:
-        """The metric of all rows that were added, one at least."""
+        """Return the metric of all rows added, at least one."""
 
 
-class Mean:
-    """finish(sum_i w_i m_i / sum_i w_i), 0 for weights that are all 0.
+class RunningMean:
+    """Computes finish(sum_i w_i m_i / sum_i w_i), or finish(0) if all weights are 0.
 
-    m_i is the mean of what `terms` gives for each output of row i; without weights w_i is 1.
+    m_i is the mean over the outputs of row i of what `terms(y, predictions)` returns, an array of
+    shape (n, n_outputs) or (n, 1). Without weights all w_i are 1.
     """
 
     def __init__(
@@ -74,12 +76,13 @@ class Mean:
         return self._finish(self._total / self._weight if self._weight else 0.0)
 
 
-class Explained:
-    """1/k sum_j (1 - R_j / S_j): R squared errors, S squared deviations from the mean, summed.
+class RunningR2:
+    """Computes the R2 score 1/k sum_j (1 - R_j / S_j), or 0 if all weights are 0.
 
-    The deviations of two sets of rows are merged by the formula of Chan, Golub, LeVeque 1983.
-    Targets count from those of the first row, so that S is 0, not its rounding, if they are all
-    alike. 0 for weights that are all 0.
+    R_j is the sum of squared errors of output j, S_j the sum of squared deviations of its targets
+    from their mean. S_j is merged block by block with the formula of Chan, Golub, LeVeque 1983.
+    The targets of the first row are subtracted first, so that S_j is exactly 0, without rounding,
+    if all targets are equal.
     """
 
     def __init__(self) -> None:
@@ -109,7 +112,7 @@ class Explained:
             return 0.0
         varied = self._deviations > 0
         scores = np.where(self._errors > 0, 0.0, 1.0)
-        with np.errstate(over="ignore"):  # of deviations that are next to nothing
+        with np.errstate(over="ignore"):  # where S_j is nearly 0
             scores[varied] = 1 - self._errors[varied] / self._deviations[varied]
         return float(scores.mean())
 
@@ -117,9 +120,9 @@ class Explained:
 def _blocks(
     y: Array, predictions: Array, weights: Array | None
 ) -> Iterator[tuple[Array, Array, Array | None]]:
-    """Targets, outputs and weights, in double precision, of some rows after the other.
+    """Yield targets, outputs and float64 weights in blocks of BLOCK_ROWS rows.
 
-    Without those of weight 0, whose errors may be infinite.
+    Rows of weight 0 are left out, because their errors may be infinite.
     """
     for start in range(0, len(y), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
@@ -129,25 +132,26 @@ def _blocks(
             continue
         w = weights[rows].astype(np.float64)
         if not w.all():
-            counts = w > 0
-            targets, outputs, w = targets[counts], outputs[counts], w[counts]
+            weighted = w > 0
+            targets, outputs, w = targets[weighted], outputs[weighted], w[weighted]
         if len(w):
             yield targets, outputs, w
 
 
 def _sum(terms: Array) -> float:
-    """That of numbers, or the count of what is true, which is faster."""
+    """Sum of all terms; for booleans the number of True, which is faster."""
     return float(np.count_nonzero(terms) if terms.dtype == bool else terms.sum())
 
 
 def _largest_places(outputs: Array) -> Array:
-    """Of each row, that of the first of its largest outputs: argmax, faster for short rows."""
+    """Return np.argmax(outputs, axis=1), faster for short rows; the first of equal outputs."""
     places = np.empty(len(outputs), np.int64)
     core(outputs.dtype.name).largest_places(outputs, places)
     return places
 
 
 def _labels(y: Array) -> Array:
+    """Return the class of each row, from labels of shape (n, 1) or one-hot rows (n, k)."""
     return y[:, 0].astype(np.intp) if y.shape[1] == 1 else _largest_places(y)
 
 
@@ -156,12 +160,12 @@ def _labels(y: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What the metrics have in common: a name, which must be one that the history has room for."""
+    """Base class of the metrics: checks the name, which is the metric's key in the history."""
 
-    needs: ClassVar[str]
-    targets: ClassVar[tuple[TargetKind, ...]]  # of the losses that it fits
-    streamed: ClassVar[bool] = True  # whether it may be asked for between two slices
-    better: ClassVar[str] = "max"  # in which direction it gets better; "" if nobody knows
+    needs: ClassVar[str]  # what the targets must be, for messages
+    targets: ClassVar[tuple[TargetKind, ...]]  # kinds of targets, of the losses that it fits
+    streamed: ClassVar[bool] = True  # whether it has a cheap value in the middle of an epoch
+    better: ClassVar[str] = "max"  # "min" or "max": the direction of improvement; "" if unknown
 
     name: str
     weighted: bool = False
@@ -172,35 +176,39 @@ class Metric:
             raise TypeError(f"name={shown(self.name)}: expected text, e.g. name='top_3'")
         if not self.name.strip() or self.name in TAKEN or self.name.startswith("val_"):
             raise ValueError(
-                f"name={self.name!r}: expected a key of the history that is free, not empty, not "
-                f"val_..., and none of {', '.join(TAKEN)}; e.g. name='top_3'"
+                f"name={self.name!r}: expected an unused key of the history, not empty, not "
+                f"val_... and not one of {', '.join(TAKEN)}; e.g. name='top_3'"
             )
-        if not self.name.isprintable() or any(letter in FORMATS for letter in self.name):
+        if not self.name.isprintable() or any(one in FORMAT_CHARACTERS for one in self.name):
             raise ValueError(
-                f"name={self.name!r}: expected letters that a table and the name of a checkpoint "
-                f"can hold, none of {FORMATS}; e.g. name='top_3'"
+                f"name={self.name!r}: expected printable characters, and none of "
+                f"{FORMAT_CHARACTERS} (special in the file name of a checkpoint); "
+                f"e.g. name='top_3'"
             )
 
     def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
-        """The metric to use with this loss and so many outputs; ValueError if it does not fit."""
+        """Return the metric to use with this loss and `units` outputs.
+
+        Raises ValueError if it does not fit. `argument` is the argument's name for messages.
+        """
         if loss.targets not in self.targets:
             of_two = f", or for targets 0 and 1 {argument}=['binary_accuracy']"
             raise ValueError(
                 f"{argument}=[{self.name!r}] needs {self.needs}, but loss={loss.name!r} is for "
-                f"{loss.targets}; e.g. {argument}=[{_fitting(loss)!r}]"
+                f"{loss.targets}; e.g. {argument}=[{_suggestion(loss)!r}]"
                 + of_two
                 * (loss.targets == "numbers")
             )
         return self
 
     def running(self) -> Running:
-        """A new one, of no rows so far."""
+        """Return a new accumulator without any rows."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy(Metric):
-    """The share of right answers, told as the loss has it: "accuracy".
+    """The fraction of correct answers, in the form that fits the loss: "accuracy".
 
     With a binary cross-entropy it is `BinaryAccuracy()`, with a hinge loss
     `BinaryAccuracy(threshold=0)`, with a categorical cross-entropy `CategoricalAccuracy()`.
@@ -208,7 +216,7 @@ class Accuracy(Metric):
     Raises
     ------
     ValueError
-        In `compile`, if the loss is one for numbers or counts: name the kind of accuracy.
+        In `compile`, if the loss is for numbers or counts: name the kind of accuracy.
 
     Examples
     --------
@@ -235,21 +243,22 @@ class Accuracy(Metric):
 
 @dataclass(frozen=True)
 class BinaryAccuracy(Metric):
-    """1/(nk) sum_ij [(a_ij > threshold) = (y_ij > 1/2)]: "binary_accuracy".
+    """The fraction of correct outputs, 1/(nk) sum_ij [(a_ij > threshold) = (y_ij > 1/2)].
 
-    Each output is a question of its own. Targets: 0 and 1, or -1 and 1. Source: Keras.
+    Its name is "binary_accuracy". Each output is a yes-or-no question of its own. Targets: 0 and
+    1, or -1 and 1. Source: Keras.
 
     Parameters
     ----------
     threshold : float
         Outputs above it mean 1.
     name : str
-        Its key in the history.
+        The key in the history.
 
     Raises
     ------
     TypeError, ValueError
-        If `threshold` is not a finite number or `name` not free; in `compile` if the loss is one
+        If `threshold` is not a finite number or `name` is reserved; in `compile`, if the loss is
         for class labels or counts.
 
     Examples
@@ -274,7 +283,7 @@ class BinaryAccuracy(Metric):
         object.__setattr__(self, "threshold", threshold)
 
     def running(self) -> Running:
-        return Mean(self._right)
+        return RunningMean(self._right)
 
     def _right(self, y: Array, predictions: Array) -> Array:
         right: Array = (predictions > self.threshold) == (y > 0.5)
@@ -283,15 +292,15 @@ class BinaryAccuracy(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class CategoricalAccuracy(Metric):
-    """The share of rows whose largest output is at their class: "categorical_accuracy".
+    """The fraction of rows whose largest output is that of their class: "categorical_accuracy".
 
-    Of equal outputs, or targets, the first is the largest. Targets: labels 0 ... k-1 or one-hot
-    rows, so "sparse_categorical_accuracy" is the same. Source: Keras.
+    Among equal outputs, or targets, the first counts as the largest. Targets: labels 0 ... k-1 or
+    one-hot rows, so "sparse_categorical_accuracy" is another name for it. Source: Keras.
 
     Raises
     ------
     TypeError, ValueError
-        If `name` is not free; in `compile` if the loss is one for counts, or there is one output.
+        If `name` is reserved; in `compile`, if the loss is for counts or there is only one output.
 
     Examples
     --------
@@ -318,7 +327,7 @@ class CategoricalAccuracy(Metric):
         return self
 
     def running(self) -> Running:
-        return Mean(self._right)
+        return RunningMean(self._right)
 
     def _right(self, y: Array, predictions: Array) -> Array:
         right: Array = _largest_places(predictions) == _labels(y)
@@ -327,24 +336,24 @@ class CategoricalAccuracy(Metric):
 
 @dataclass(frozen=True)
 class TopKAccuracy(CategoricalAccuracy):
-    """The share of rows with fewer than k outputs above that of their class: "top_k_accuracy".
+    """The fraction of rows whose class is among the k largest outputs: "top_k_accuracy".
 
-    Targets: those of `CategoricalAccuracy`. "top_k_categorical_accuracy", its name in Keras, and
-    "sparse_top_k_categorical_accuracy" are the same. Source: Keras, on TensorFlow as to equal
-    outputs, which all count.
+    A row counts if fewer than k outputs are larger than that of its class, so equal outputs all
+    count, as in Keras on TensorFlow. Targets: those of `CategoricalAccuracy`. Other names, from
+    Keras, are "top_k_categorical_accuracy" and "sparse_top_k_categorical_accuracy".
 
     Parameters
     ----------
     k : int
         From 1 to the number of outputs.
     name : str
-        Its key in the history.
+        The key in the history.
 
     Raises
     ------
     TypeError, ValueError
-        If `k` is not a whole number of at least 1, or `name` not free; in `compile` as
-        `CategoricalAccuracy` does, and if there are fewer than k outputs.
+        If `k` is not a whole number >= 1, or `name` is reserved; in `compile`, if the loss is for
+        counts or there are fewer than 2 or k outputs.
 
     Examples
     --------
@@ -374,15 +383,15 @@ class TopKAccuracy(CategoricalAccuracy):
         return self
 
     def _right(self, y: Array, predictions: Array) -> Array:
-        own = np.take_along_axis(predictions, _labels(y)[:, None], axis=1)
-        above = ~(predictions <= own)  # and NaN
-        right: Array = np.count_nonzero(above, axis=1) < self.k
+        of_class = np.take_along_axis(predictions, _labels(y)[:, None], axis=1)
+        larger = ~(predictions <= of_class)  # NaN counts as larger
+        right: Array = np.count_nonzero(larger, axis=1) < self.k
         return right[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NumberMetric(Metric):
-    """What the metrics of numbers have in common: the losses that they fit."""
+    """Base class of the metrics for numbers: says which losses they fit."""
 
     needs: ClassVar[str] = "numbers"
     targets: ClassVar[tuple[TargetKind, ...]] = ("numbers", "counts", "probabilities")
@@ -391,14 +400,14 @@ class NumberMetric(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class MeanAbsoluteError(NumberMetric):
-    """1/(nk) sum_ij abs(a_ij - y_ij): "mean_absolute_error" or "mae".
+    """The mean absolute error 1/(nk) sum_ij abs(a_ij - y_ij): "mean_absolute_error" or "mae".
 
     Source: Keras.
 
     Raises
     ------
     TypeError, ValueError
-        If `name` is not free; in `compile` if the loss is one for classes, or a hinge loss.
+        If `name` is reserved; in `compile`, if the loss is for classes or a hinge loss.
 
     Examples
     --------
@@ -413,19 +422,19 @@ class MeanAbsoluteError(NumberMetric):
     name: str = "mean_absolute_error"
 
     def running(self) -> Running:
-        return Mean(_absolute_errors)
+        return RunningMean(_absolute_errors)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeanSquaredError(NumberMetric):
-    """1/(nk) sum_ij (a_ij - y_ij)^2, without a half: "mean_squared_error" or "mse".
+    """The mean squared error 1/(nk) sum_ij (a_ij - y_ij)^2: "mean_squared_error" or "mse".
 
-    With a sigmoid and one output it is Brier's score. Source: Keras.
+    There is no factor 1/2. With one sigmoid output it is the Brier score. Source: Keras.
 
     Raises
     ------
     TypeError, ValueError
-        If `name` is not free; in `compile` if the loss is one for classes, or a hinge loss.
+        If `name` is reserved; in `compile`, if the loss is for classes or a hinge loss.
 
     Examples
     --------
@@ -440,19 +449,20 @@ class MeanSquaredError(NumberMetric):
     name: str = "mean_squared_error"
 
     def running(self) -> Running:
-        return Mean(_squared_errors)
+        return RunningMean(_squared_errors)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RootMeanSquaredError(NumberMetric):
-    """sqrt(1/(nk) sum_ij (a_ij - y_ij)^2), the root last: "root_mean_squared_error" or "rmse".
+    """The root of the mean squared error: "root_mean_squared_error" or "rmse".
 
+    sqrt(1/(nk) sum_ij (a_ij - y_ij)^2): one root, taken after all rows and outputs are averaged.
     Source: Keras.
 
     Raises
     ------
     TypeError, ValueError
-        If `name` is not free; in `compile` if the loss is one for classes, or a hinge loss.
+        If `name` is reserved; in `compile`, if the loss is for classes or a hinge loss.
 
     Examples
     --------
@@ -467,22 +477,23 @@ class RootMeanSquaredError(NumberMetric):
     name: str = "root_mean_squared_error"
 
     def running(self) -> Running:
-        return Mean(_squared_errors, math.sqrt)
+        return RunningMean(_squared_errors, math.sqrt)
 
 
 @dataclass(frozen=True, kw_only=True)
 class R2Score(NumberMetric):
-    """1/k sum_j (1 - sum_i (a_ij - y_ij)^2 / sum_i (y_ij - m_j)^2), m_j the mean of y_ij over i.
+    """The coefficient of determination R2, averaged over the outputs: "r2_score".
 
-    The coefficient of determination, "r2_score": 1 if all is right, 0 for outputs m_j, below for
-    worse. An output whose targets are all alike scores 0, as in Keras, but 1 without an error, as
-    in scikit-learn. With `weighted=True` each square counts w_i times, in m_j too; where all w_i
-    are 0 the score is 0. Source: Keras's `R2Score`, its uniform average over outputs.
+    1/k sum_j (1 - sum_i (a_ij - y_ij)^2 / sum_i (y_ij - m_j)^2), where m_j is the mean of y_ij over
+    the rows i. It is 1 for perfect outputs, 0 for outputs equal to m_j, and negative for worse
+    ones. An output whose targets are all equal scores 1 if it has no error, as in scikit-learn,
+    otherwise 0, as in Keras. With `weighted=True` all three sums, and so m_j, are weighted by w_i;
+    if all w_i are 0 the score is 0. Source: Keras's `R2Score` with its uniform average.
 
     Raises
     ------
     TypeError, ValueError
-        If `name` is not free; in `compile` if the loss is one for classes, or a hinge loss.
+        If `name` is reserved; in `compile`, if the loss is for classes or a hinge loss.
 
     Examples
     --------
@@ -499,11 +510,11 @@ class R2Score(NumberMetric):
     name: str = "r2_score"
 
     def running(self) -> Running:
-        return Explained()
+        return RunningR2()
 
 
 def _errors(y: Array, predictions: Array) -> Array:
-    """a - y in double precision"""
+    """Return a - y in float64."""
     return np.subtract(predictions, y, dtype=np.float64)
 
 
@@ -534,8 +545,8 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 
-def _fitting(loss: Loss) -> str:
-    """The name of a metric that fits."""
+def _suggestion(loss: Loss) -> str:
+    """Name a metric that fits the loss, for messages."""
     return "accuracy" if loss.targets in Accuracy.targets else "mae"
 
 
@@ -543,20 +554,22 @@ def _by_name(name: str, loss: Loss, argument: str) -> Metric:
     try:
         return lookup(argument, name, METRICS)(name=name.lower())
     except ValueError as error:
-        own = "A function of y_true and y_pred is a metric, too"
+        hint = "A function of y_true and y_pred can be a metric, too"
         if loss.targets == "probabilities":
-            own += f", e.g. {argument}=[sklearn.metrics.roc_auc_score]"
-        raise ValueError(f"{error} {own}") from None
+            hint += f", e.g. {argument}=[sklearn.metrics.roc_auc_score]"
+        raise ValueError(f"{error} {hint}") from None
 
 
 def get(metric: object, loss: Loss, units: int, argument: str = "metrics") -> Metric:
-    """The metric of that name, which becomes its key, or the metric itself, for a model with this
-    loss and so many outputs."""
+    """Return the metric that a name or a metric object stands for, for this loss and output layer.
+
+    A given name becomes the key in the history; `units` is the number of outputs.
+    """
     if isinstance(metric, str):
         metric = _by_name(metric, loss, argument)
     if not isinstance(metric, Metric):
         raise TypeError(
             f"{argument}=[{shown(metric)}]: expected a name or a metric, "
-            f"e.g. {argument}=[{_fitting(loss)!r}]"
+            f"e.g. {argument}=[{_suggestion(loss)!r}]"
         )
     return metric.fitted(loss, units, argument)

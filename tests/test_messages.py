@@ -197,7 +197,7 @@ CASES = [
     ("softmax(3, metrics=['top_k_accuracy'])", r"e\.g\. (.*)", "softmax(3, {})"),
     ("made(metrics=[3])", r"e\.g\. (.*)", "made({})"),
     ("sigmoid(metrics=['AUC'])", r"e\.g\. (.*)", "sigmoid({}).fit(X, two)"),
-    ("made(metrics=['mae', 'mae'])", r"own: (.*)", "f = metric; made(metrics=['mae', {}])"),
+    ("made(metrics=['mae', 'mae'])", r"name: (.*)", "f = metric; made(metrics=['mae', {}])"),
     ("metrics.Accuracy(name=3)", r"e\.g\. (.*)", "metrics.Accuracy({})"),
     ("metrics.Accuracy(name='loss')", r"e\.g\. (.*)", "metrics.Accuracy({})"),
     ("metrics.Accuracy(name='a:b')", r"e\.g\. (.*)", "metrics.Accuracy({})"),

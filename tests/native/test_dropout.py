@@ -215,7 +215,7 @@ def test_a_rate_is_a_number_from_0_to_below_1(rate, error):
     ],
 )
 def test_a_dropout_stands_before_a_dense_layer(layers, number):
-    message = rf"layers\[{number}\] is a Dropout; expected a Dense layer behind it"
+    message = rf"layers\[{number}\] is a Dropout; expected a Dense layer after it"
     with pytest.raises(ValueError, match=message):
         Sequential(layers)
 

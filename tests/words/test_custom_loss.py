@@ -188,7 +188,9 @@ def test_what_a_function_of_a_batch_cannot_do_is_refused(options, message):
 
 def test_accuracy_is_refused_and_the_model_keeps_its_loss():
     model = model_for("mse", Adam(0.01))
-    with pytest.raises(ValueError, match=r"metrics=\['accuracy'\]: names need a loss of fastnn's"):
+    with pytest.raises(
+        ValueError, match=r"metrics=\['accuracy'\]: built-in metrics need a built-in loss"
+    ):
         model.compile("SGD", own_mse, ["accuracy"])
     assert isinstance(model.optimizer, Adam)
     assert model.evaluate(X, Y) == pytest.approx(own_mse(Y, model.predict(X))[0])

@@ -310,7 +310,7 @@ def test_names_that_the_history_needs_are_refused():
     def loss(y_true, y_pred):
         return 0.0
 
-    with pytest.raises(ValueError, match="name='loss': expected a key of the history that is free"):
+    with pytest.raises(ValueError, match="name='loss': expected an unused key of the history"):
         model_for(metrics=[loss])
     assert fit(model_for(metrics=[CustomMetric(loss, name="price")]))["price"] == [0.0]
     with pytest.raises(TypeError, match="name=3"):
@@ -457,7 +457,7 @@ def test_it_gets_targets_as_the_loss_of_ones_own_does():
 def test_only_functions_go_with_a_loss_of_ones_own():
     model = model_for()
     for lists in ({"metrics": [error, "mae"]}, {"weighted_metrics": ["mae"]}):
-        with pytest.raises(ValueError, match="names need a loss of fastnn's"):
+        with pytest.raises(ValueError, match="built-in metrics need a built-in loss"):
             model.compile(SGD(), own_mse, **lists)
 
 

@@ -469,7 +469,7 @@ def test_one_name_twice_is_refused():
 
 @pytest.mark.parametrize("name", ["", "loss", "seconds", "val_mae", "learning_rate"])
 def test_a_name_that_the_history_needs_is_refused(name):
-    with pytest.raises(ValueError, match="a key of the history that is free"):
+    with pytest.raises(ValueError, match="an unused key of the history"):
         R2Score(name=name)
 
 
