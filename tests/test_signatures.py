@@ -38,7 +38,7 @@ def public_callables():
         for name in names:
             thing = getattr(module, name)
             own = getattr(thing, "__module__", "").startswith("fastnn")
-            is_private = getattr(thing, "__module__", "").startswith("fastnn._validation")
+            is_private = getattr(thing, "__module__", "").startswith("fastnn.data")
             if name.startswith("_") or not own or is_private or not callable(thing):
                 continue
             if isinstance(thing, type) and issubclass(thing, tuple):

@@ -80,7 +80,7 @@ def test_large_numbers_are_written_out_and_names_are_escaped():
 @pytest.mark.parametrize("optimizer", ["SGD", "LBFGS"])
 def test_an_epoch_within_one_tick_of_the_clock_has_a_rate(optimizer, monkeypatch):
     clock = SimpleNamespace(perf_counter=lambda: 5.0)
-    for module in ("training", "lbfgs"):
+    for module in ("training.fit", "training.lbfgs"):
         monkeypatch.setattr(f"fastnn.{module}.time", clock)
     model = Sequential([Dense(1)], seed=0)
     model.compile(optimizer, "mse")

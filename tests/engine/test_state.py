@@ -284,7 +284,7 @@ def test_divergence_leads_back_to_finite_weights_of_a_few_steps_before(way, n_be
     for _ in range(n_before):
         step(1e-3)
         states[step_of(model)] = state_of(model)[0]
-    with pytest.raises(fastnn.divergence.Diverged):
+    with pytest.raises(fastnn.engine.divergence.Diverged):
         for _ in range(50):
             step(3e38)
             states[step_of(model)] = state_of(model)[0]

@@ -417,7 +417,8 @@ LONG_FIT = """
     import os, signal, threading, time
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     import numpy as np
-    from fastnn import SGD, Dense, Sequential, _threads
+    from fastnn import SGD, Dense, Sequential
+    from fastnn.native import threads as _threads
     _threads.STEP_WORK = 1e-9
     _threads.system_limits = lambda: {"CPUs": 3}
     X = np.random.default_rng(0).normal(size=(20000, 30)).astype("f")
@@ -476,7 +477,7 @@ def test_at_the_edge_of_memory_a_fit_ends():
         LONG_FIT
         + """
     import resource
-    from fastnn import _team
+    from fastnn.native import team as _team
     _team.PATIENCE = 20
     rows, fit = (X[:64], X[:64, 0] > 0), {"epochs": 2, "batch_size": 32, "threads": 3}
     model.fit(*rows, **fit)

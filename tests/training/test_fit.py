@@ -992,7 +992,7 @@ def test_divergence_names_the_epoch_and_keeps_the_last_finite_weights(kind, mode
 @pytest.mark.parametrize("rarely", [False, True])
 def test_divergence_within_an_epoch_goes_back_to_a_slice(batch_size, rarely, monkeypatch):
     """The last one, or where a copy of all weights takes long the last one that was copied."""
-    monkeypatch.setattr("fastnn.divergence.COPY_WORK", 5_000 if rarely else 0)
+    monkeypatch.setattr("fastnn.engine.divergence.COPY_WORK", 5_000 if rarely else 0)
     model, rows, labels = wide_model_and_rows(loss="mean_squared_error", rate=1e-4)
     rows[1400:] = 1e30
     keep, recorder = KeepBits(), Recorder()
@@ -1007,7 +1007,7 @@ def test_divergence_within_an_epoch_goes_back_to_a_slice(batch_size, rarely, mon
 
 
 def test_divergence_never_takes_back_a_finished_epoch(monkeypatch):
-    monkeypatch.setattr("fastnn.divergence.COPY_WORK", 1e9)  # no copies within an epoch
+    monkeypatch.setattr("fastnn.engine.divergence.COPY_WORK", 1e9)  # no copies within an epoch
     model, rows, labels = wide_model_and_rows(500, loss="mean_squared_error", rate=1e-4)
     keep = KeepBits()
     with pytest.raises(FloatingPointError, match="epoch 3:"):
@@ -1234,7 +1234,7 @@ def test_an_interrupt_after_a_slice_that_diverged_leaves_finite_weights(monkeypa
     model = model_for(rate=1e30)
     model.build(X.shape[1])
     before = model.get_weights()
-    monkeypatch.setattr("fastnn.divergence.math.isfinite", interrupted)
+    monkeypatch.setattr("fastnn.engine.divergence.math.isfinite", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y["binary"], epochs=3)
     for W, W_before in zip(model.get_weights(), before, strict=True):
