@@ -17,32 +17,31 @@ class Activation:
     """A function a = f(z) of a layer's units; f' is taken from a, or from z if `from_z`."""
 
     name: ClassVar[str]
-    code: ClassVar[int]
     from_z: ClassVar[bool] = False
 
 
 class Linear(Activation):
     """a = z; da/dz = 1. Domain and range: all numbers."""
 
-    name, code = "linear", 0
+    name = "linear"
 
 
 class Relu(Activation):
     """a = max(z, 0); da/dz = 1 if z > 0, otherwise 0 (at z = 0 too)."""
 
-    name, code = "relu", 1
+    name = "relu"
 
 
 class Sigmoid(Activation):
     """a = 1 / (1 + exp(-z)), in (0, 1); da/dz = a (1 - a)."""
 
-    name, code = "sigmoid", 2
+    name = "sigmoid"
 
 
 class Tanh(Activation):
     """a = tanh(z), in (-1, 1); da/dz = 1 - a^2."""
 
-    name, code = "tanh", 3
+    name = "tanh"
 
 
 class Softmax(Activation):
@@ -51,19 +50,19 @@ class Softmax(Activation):
     dL/dz_j = a_j (dL/da_j - sum_k a_k dL/da_k).
     """
 
-    name, code = "softmax", 4
+    name = "softmax"
 
 
 class LeakyRelu(Activation):
     """a = z if z > 0, otherwise 0.2 z; da/dz = 1 if z > 0, otherwise 0.2 (at z = 0 too)."""
 
-    name, code = "leaky_relu", 5
+    name = "leaky_relu"
 
 
 class Elu(Activation):
     """a = z if z > 0, otherwise exp(z) - 1, above -1; da/dz = 1 if z > 0, otherwise a + 1."""
 
-    name, code = "elu", 6
+    name = "elu"
 
 
 class Selu(Activation):
@@ -73,13 +72,13 @@ class Selu(Activation):
     `kernel_initializer="lecun_normal"` the units keep mean 0 and variance 1 from layer to layer.
     """
 
-    name, code = "selu", 7
+    name = "selu"
 
 
 class Softplus(Activation):
     """a = log(1 + exp(z)), above 0; da/dz = 1 - exp(-a), which is the sigmoid of z."""
 
-    name, code = "softplus", 8
+    name = "softplus"
 
 
 class Gelu(Activation):
@@ -88,7 +87,7 @@ class Gelu(Activation):
     Phi itself, not an approximation through tanh, as in Keras. a has its minimum, -0.17, at -0.75.
     """
 
-    name, code, from_z = "gelu", 9, True
+    name, from_z = "gelu", True
 
 
 class Silu(Activation):
@@ -97,13 +96,13 @@ class Silu(Activation):
     a has its minimum, -0.28, at -1.28.
     """
 
-    name, code, from_z = "silu", 10, True
+    name, from_z = "silu", True
 
 
 class Exponential(Activation):
     """a = exp(z), above 0; da/dz = a. For the means of counts; z above 88 overflows in float32."""
 
-    name, code = "exponential", 11
+    name = "exponential"
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {

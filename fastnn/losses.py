@@ -14,7 +14,10 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
+from fastnn._core import LOSS
+from fastnn._core import LOSSES as KERNELS
 from fastnn.data.arrays import TargetKind
 from fastnn.data.checks import flag, lookup, number_between, real_number, shown
 from fastnn.data.rows import Array
@@ -37,7 +40,7 @@ class Loss:
     """A loss l(a, y) of one row."""
 
     name: ClassVar[str]
-    code: ClassVar[int]  # of `fastnn/native/formulas/losses.pxd`
+    code: ClassVar[int]  # of its kernel
     targets: ClassVar[TargetKind]
     outputs: ClassVar[tuple[str, ...]] = ()  # the output activations it needs; () is any
     is_sum: ClassVar[bool] = False  # over the outputs, in place of their mean
@@ -79,10 +82,13 @@ class Loss:
         """The number that its kernel takes."""
         return 0.0
 
-    def kernel(self, y: Array) -> Array:
-        """Its code, for targets of this shape, and its numbers, as the core takes them."""
-        shares = self.shares(y.shape[1])
-        return np.array([self.code, self.setting, *shares, self.by_weight, self.limit(y.dtype)])
+    def settings(self, n_targets: int, dtype: npt.DTypeLike) -> Array:
+        """What the core needs to know, one record of LOSS, for targets of so many columns."""
+        settings = np.zeros(1, LOSS)
+        settings["kind"], settings["setting"] = self.code, self.setting
+        settings["share"], settings["slope_share"] = self.shares(n_targets)
+        settings["by_weight"], settings["limit"] = self.by_weight, self.limit(np.dtype(dtype))
+        return settings
 
     def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
         """The least and the largest single target of a row, and whether it must be whole."""
@@ -130,7 +136,7 @@ class MeanSquaredError(Loss):
     """
 
     name: ClassVar[str] = "mean_squared_error"
-    code: ClassVar[int] = 0
+    code: ClassVar[int] = KERNELS["squared error"]
     targets: ClassVar[TargetKind] = "numbers"
 
 
@@ -174,7 +180,7 @@ class MeanAbsoluteError(Loss):
     """
 
     name: ClassVar[str] = "mean_absolute_error"
-    code: ClassVar[int] = 4
+    code: ClassVar[int] = KERNELS["absolute error"]
     targets: ClassVar[TargetKind] = "numbers"
 
 
@@ -208,7 +214,7 @@ class Huber(Loss):
     """
 
     name: ClassVar[str] = "huber"
-    code: ClassVar[int] = 5
+    code: ClassVar[int] = KERNELS["huber"]
     targets: ClassVar[TargetKind] = "numbers"
 
     delta: float = 1.0
@@ -242,7 +248,7 @@ class Poisson(Loss):
     """
 
     name: ClassVar[str] = "poisson"
-    code: ClassVar[int] = 6
+    code: ClassVar[int] = KERNELS["poisson"]
     targets: ClassVar[TargetKind] = "counts"
     outputs: ClassVar[tuple[str, ...]] = ("softplus", "exponential", "relu", "sigmoid", "softmax")
 
@@ -266,7 +272,7 @@ class HalfPoissonDeviance(Loss):
     """
 
     name: ClassVar[str] = "half_poisson_deviance"
-    code: ClassVar[int] = 9
+    code: ClassVar[int] = KERNELS["poisson deviance"]
     targets: ClassVar[TargetKind] = "counts"
     outputs: ClassVar[tuple[str, ...]] = ("exponential",)
     is_sum: ClassVar[bool] = True
@@ -290,7 +296,7 @@ class Hinge(Loss):
     """
 
     name: ClassVar[str] = "hinge"
-    code: ClassVar[int] = 7
+    code: ClassVar[int] = KERNELS["hinge"]
     targets: ClassVar[TargetKind] = "signs"
     outputs: ClassVar[tuple[str, ...]] = ("linear", "tanh")
 
@@ -311,7 +317,7 @@ class SquaredHinge(Loss):
     """
 
     name: ClassVar[str] = "squared_hinge"
-    code: ClassVar[int] = 8
+    code: ClassVar[int] = KERNELS["squared hinge"]
     targets: ClassVar[TargetKind] = "signs"
     outputs: ClassVar[tuple[str, ...]] = ("linear", "tanh")
 
@@ -375,7 +381,7 @@ class BinaryCrossentropy(Crossentropy):
     """
 
     name: ClassVar[str] = "binary_crossentropy"
-    code: ClassVar[int] = 1
+    code: ClassVar[int] = KERNELS["binary crossentropy"]
     targets: ClassVar[TargetKind] = "probabilities"
     outputs: ClassVar[tuple[str, ...]] = ("sigmoid",)
 
@@ -445,8 +451,8 @@ class CategoricalCrossentropy(Crossentropy):
     """
 
     name: ClassVar[str] = "categorical_crossentropy"
-    code: ClassVar[int] = 2
-    labels_code: ClassVar[int] = 3
+    code: ClassVar[int] = KERNELS["categorical crossentropy"]
+    labels_code: ClassVar[int] = KERNELS["label crossentropy"]
     targets: ClassVar[TargetKind] = "classes"
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
     is_sum: ClassVar[bool] = True
@@ -454,10 +460,10 @@ class CategoricalCrossentropy(Crossentropy):
     def example(self, units: int) -> str:
         return super().example(max(units, 2))
 
-    def kernel(self, y: Array) -> Array:
-        kernel = super().kernel(y)
-        kernel[0] = self.labels_code if y.shape[1] == 1 else self.code
-        return kernel
+    def settings(self, n_targets: int, dtype: npt.DTypeLike) -> Array:
+        settings = super().settings(n_targets, dtype)
+        settings["kind"] = self.labels_code if n_targets == 1 else self.code
+        return settings
 
 
 @dataclass(frozen=True)

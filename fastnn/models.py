@@ -29,9 +29,9 @@ from fastnn.custom import (
 from fastnn.data.arrays import features, layer_weights, room_for
 from fastnn.data.checks import flag, items, real_number, whole_number
 from fastnn.data.columns import Columns
-from fastnn.data.rows import Array, Data, Features
+from fastnn.data.rows import Array, Rows
 from fastnn.data.sources import RowChunks
-from fastnn.engine.backpropagation import Pass, own_gradient
+from fastnn.engine.backpropagation import Pass, custom_gradient
 from fastnn.engine.divergence import DivergenceWatch
 from fastnn.engine.gradient_descent import Descent, adopt_average, apply_gradient, new_state
 from fastnn.engine.layout import weight_shapes
@@ -68,7 +68,7 @@ from fastnn.training.plan import (
     checked_threads,
     mode_of,
 )
-from fastnn.training.row_checks import ClassWeight, Inputs, Prepared, Rows
+from fastnn.training.row_checks import ClassWeight, GivenRows, Inputs, Prepared
 
 if TYPE_CHECKING:
     from fastnn.estimators import MLPClassifier, MLPRegressor
@@ -516,12 +516,12 @@ class Sequential:
             train_metrics=train_metrics,
             verbose=verbose,
         )
-        rows = Rows(
+        rows = GivenRows(
             X, y, sample_weight, class_weight, validation_data, validation_split, steps_per_epoch
         )
         return self._fit(plan, rows, [*progress(plan.verbose), *checked_callbacks(callbacks)])
 
-    def _fit(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
+    def _fit(self, plan: Plan, rows: GivenRows | Prepared, callbacks: list[Callback]) -> History:
         """Train, with the model closed to what would disturb it."""
         running = _Running()
         self._running = weakref.ref(running)
@@ -531,7 +531,7 @@ class Sequential:
             self._running = None
             self._forget_single_steps()  # a callback may have made single steps within the fit
 
-    def _train(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
+    def _train(self, plan: Plan, rows: GivenRows | Prepared, callbacks: list[Callback]) -> History:
         """Check all that is left to check, then train in the optimiser's way."""
         if rows.in_chunks:
             self._check_chunks(plan)
@@ -606,7 +606,7 @@ class Sequential:
         9.0
         """
         if sample_weight is None and not return_dict:
-            loss = None if self._metrics else self._learn_row_with_penalty(X, y)
+            loss = None if self._metrics else self._learn_row(X, y)
             if loss is not None:
                 return loss
         columns = self._known_columns()
@@ -623,7 +623,7 @@ class Sequential:
         self._batch = descent
         return self._in_keras_form(scores, return_dict)
 
-    def _batch_descent(self, data: Data) -> Descent:
+    def _batch_descent(self, data: Rows) -> Descent:
         """What the last `train_on_batch` has left for a batch of the same shape, or a new one.
 
         It is taken away while it is in use: another thread, or a call within the call, makes its
@@ -645,17 +645,8 @@ class Sequential:
             self._watch = watch
         return watch
 
-    def _learn_row_with_penalty(self, X: object, y: object) -> float | None:
-        network, penalty = self._network, 0.0
-        if network is not None and network.has_penalty:
-            if not isinstance(X, np.ndarray) or X.shape[:1] != (1,):
-                return None  # without a sum over all weights for nothing
-            penalty = network.penalty(1.0)
-        loss = self._learn_row(X, y)
-        return None if loss is None else loss + penalty
-
     def _learn_row(self, X: object, y: object) -> float | None:
-        """One update with a single row; the loss before it, without what regularisers add.
+        """One update with a single row; the loss before it.
 
         None, and nothing has happened, if this row, or model, cannot go the short way.
         """
@@ -843,8 +834,6 @@ class Sequential:
         network, loss = self._network, self._loss
         if network is None or loss is None or isinstance(loss, CustomLoss):
             return None
-        if network.n_outputs > 1 and loss.targets != "classes":
-            return None  # a single number is no target
         state, optimizer = self._optimizer_state(network), self._optimizer
         if optimizer.needs_all_rows:
             return None
@@ -881,7 +870,7 @@ class Sequential:
         return Inputs(self.dtype, loss, units, n_features, self._normalization, columns)
 
     def _descent(
-        self, data: Data, batch_size: int, threads: int | None, seed: int | None = None
+        self, data: Rows, batch_size: int, threads: int | None, seed: int | None = None
     ) -> Descent:
         network, keep = self._built(), bool(self._metrics)
         state, loss = self._optimizer_state(network), self._compiled_loss()
@@ -1159,9 +1148,9 @@ class Sequential:
         data = self._inputs().data(X, y, sample_weight)
         if isinstance(loss, CustomLoss):
             flat = network.new_gradient()
-            rows = Features(data.X, data.x_type)
+            rows = Rows(data.X)
             passed = Pass(network, min(data.n_rows, network.slice_rows), drop=False)
-            own_gradient(passed, rows, None, data.y, loss, flat)
+            custom_gradient(passed, network.rows(rows), None, 0, data.y, loss, flat)
             network.add_penalty_gradient(flat, 1 / data.n_rows)
             network.refuse_overflow("the gradient", flat)
             return _named(network, flat)
@@ -1212,11 +1201,11 @@ class Sequential:
         network = self._built()
         given = self._known_columns().ordered(X)
         rows = features(given, self.dtype, n_features=network.n_features)
-        noise = 0, 0
+        key = 0
         if flag("training", training):
-            noise = dropout_key(self.seed, self._optimizer_state(network).step), 0
-        passed = Pass(network, len(rows.X), drop=training)
-        outputs = passed.forward(rows, noise=noise)
+            key = dropout_key(self.seed, self._optimizer_state(network).step)
+        passed = Pass(network, rows.n_rows, drop=training)
+        outputs = passed.forward(network.rows(rows), None, 0, rows.n_rows, key)
         network.refuse_overflow("the output", outputs)
         self._pass = passed
         return outputs.copy()

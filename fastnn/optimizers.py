@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from fastnn._core import CLIPS, COUNTS, METHODS, RULE, STEP
 from fastnn.data.checks import flag, lookup, number_between, real_number, shown, whole_number
 from fastnn.data.rows import Array
 from fastnn.schedules import Schedule
@@ -27,59 +28,42 @@ BELOW_1 = math.nextafter(1, 0)
 SMALLEST_EPSILON = 1e-35
 MOST_GRADIENTS = 1000  # that L-BFGS remembers: SciPy's memory grows with the square
 
-METHODS = {  # codes of `Method` in the kernels, and how many numbers each keeps for a weight
-    "plain": (0, 0),
-    "momentum": (1, 1),
-    "adam": (2, 2),
-    "amsgrad": (3, 3),
-    "rmsprop": (4, 1),
-    "rmsprop with momentum": (5, 2),
-    "adagrad": (6, 1),
+SLOTS = {  # how many numbers each method keeps for a weight
+    "plain": 0,
+    "momentum": 1,
+    "adam": 2,
+    "amsgrad": 3,
+    "rmsprop": 1,
+    "rmsprop with momentum": 2,
+    "adagrad": 1,
 }
 
 
 # What a step costs for each array it moves, in floating-point operations of a matrix product, which
 # take a hundredth of the time; a gradient that may be clipped counts for two more arrays.
 ARRAY_WORK, CLIP_ARRAYS = 20.0, 2
-MADE, CLIPPED = 0, 1  # places in `Counts` of the same file
-CLIPS = {"clipvalue": 1, "clipnorm": 2, "global_clipnorm": 3}  # codes of the same file
-
-
-class Constants(NamedTuple):
-    """The numbers of a rule."""
-
-    method: float
-    first: float = 0.0  # momentum, beta_1 or rho
-    second: float = 0.0  # beta_2, or RMSprop's momentum
-    nesterov: float = 0.0
-    epsilon: float = 0.0
-    shrinks: float = 0.0  # whether there is weight decay
-    clip: float = 0.0
-    limit: float = 0.0
-    averages: float = 0.0  # whether a running average of the weights is kept
 
 
 class Rule(NamedTuple):
     """How a step is made, as the core takes it."""
 
-    constants: Array
+    constants: Array  # one record of RULE
     layers: Array  # what each layer has of its own, see `Network.layer_rules`
     slots: Array  # what the optimiser keeps for every parameter, (n_slots, n_parameters)
-    counts: Array  # how many steps were made, and how many of those clipped
+    counts: Array  # how many steps were made, and how many of those clipped, one record of COUNTS
 
-    @property
-    def _numbers(self) -> Constants:
-        return Constants(*self.constants)
+    def _has(self, field: str) -> bool:
+        return bool(self.constants[field][0])
 
     @property
     def is_simple(self) -> bool:
-        """Whether a weight needs no other to know its step, and is all that moves."""
-        return not (self._numbers.clip or self._numbers.averages)
+        """Whether each weight's step depends on that weight alone, and no average is kept."""
+        return not (self._has("clip") or self._has("averages"))
 
     @property
     def is_plain(self) -> bool:
         """Whether a step is w - rate * dw and no more: then a weight whose dw is 0 stays."""
-        own = self._numbers.method or self._numbers.shrinks or self.layers.size
+        own = self._has("method") or self._has("shrinks") or self.layers.size
         return self.is_simple and not own
 
     @property
@@ -91,13 +75,13 @@ class Rule(NamedTuple):
         """
         if self.is_plain:
             return 0.0
-        arrays = 1 + len(self.slots)
-        return ARRAY_WORK * (arrays + CLIP_ARRAYS * bool(self._numbers.clip))
+        return ARRAY_WORK * (1 + len(self.slots) + CLIP_ARRAYS * self._has("clip"))
 
     @property
     def is_linear(self) -> bool:
-        """Whether a step is linear in the weights and what is kept: blocks can foresee it."""
-        return self._numbers.method <= METHODS["momentum"][0] and not self.layers[:, 1].any()
+        """Whether a step is linear in the weights and slots, so that blocks can combine steps."""
+        linear = METHODS["plain"], METHODS["momentum"]
+        return self.constants["method"][0] in linear and not self.layers["l1"].any()
 
 
 @dataclass
@@ -106,30 +90,21 @@ class State:
 
     slots: Array  # (n_slots, n_parameters)
     rate: float = 0.5  # of the last step, if it follows the cost
-    counts: Array = field(default_factory=lambda: np.zeros(2, np.int64))  # counted by the core
+    counts: Array = field(default_factory=lambda: np.zeros(1, COUNTS))  # counted by the core
 
     @property
     def step(self) -> int:
         """How many steps have been made."""
-        return int(self.counts[MADE])
+        return int(self.counts["made"][0])
 
     @step.setter
     def step(self, step: int) -> None:
-        self.counts[MADE] = step
+        self.counts["made"] = step
 
     @property
     def clipped(self) -> int:
         """How many of them were clipped, since the model was made or loaded."""
-        return int(self.counts[CLIPPED])
-
-
-class Step(NamedTuple):
-    """What changes from step to step (`Step` in `native/formulas/update.pxd`)."""
-
-    rate: float
-    shrink: float  # weight decay: this much of each weight
-    keep: float  # how much of the running average of the weights stays
-    share: float = 1.0  # of what rows of a batch share; the core has its own of minibatches
+        return int(self.counts["clipped"][0])
 
 
 @dataclass(repr=False)
@@ -239,7 +214,7 @@ class Optimizer:
 
     @property
     def method(self) -> str:
-        """Its name in METHODS."""
+        """Its name in SLOTS."""
         raise NotImplementedError
 
     @property
@@ -250,7 +225,7 @@ class Optimizer:
     @property
     def n_slots(self) -> int:
         """How many numbers it keeps for every parameter."""
-        return METHODS[self.method][1] + self.use_ema
+        return SLOTS[self.method] + self.use_ema
 
     @property
     def follows_cost(self) -> bool:
@@ -273,11 +248,15 @@ class Optimizer:
         return any(getattr(self, name) is not None for name in CLIPS)
 
     def _constants(self, **numbers: float) -> Array:
-        common: dict[str, float] = {"shrinks": self.weight_decay > 0, "averages": self.use_ema}
+        constants = np.zeros(1, RULE)
+        constants["method"] = METHODS[self.method]
+        constants["shrinks"], constants["averages"] = self.weight_decay > 0, self.use_ema
         for name, code in CLIPS.items():
             if (limit := getattr(self, name)) is not None:
-                common |= {"clip": code, "limit": limit}
-        return np.array(Constants(METHODS[self.method][0], **common, **numbers))
+                constants["clip"], constants["limit"] = code, limit
+        for name, number in numbers.items():
+            constants[name] = number
+        return constants
 
     def constants(self) -> Array:
         """The numbers of its rule."""
@@ -328,31 +307,31 @@ class Optimizer:
         """What the rate of the t-th step, t = 1, 2, ..., is multiplied by; t may be an array."""
         return 1.0
 
-    def constant_step(self) -> Step | None:
-        """What the core wants to know of a step if all are equal, but for the first average."""
+    def constant_step(self) -> Array | None:
+        """One record of STEP, if all steps are equal (but for the first one of an average)."""
         rate = self.learning_rate
         if not isinstance(rate, float) or type(self).correction is not Optimizer.correction:
             return None
         if self.use_ema and self.ema_momentum is None:
             return None
-        return Step(rate, rate * self.weight_decay, self.ema_momentum or 0.0)
-
-    def step(self, step: int) -> Step:
-        """What the core wants to know of one step."""
-        return Step(*self.steps(step, 1)[0].tolist())
+        constant = np.zeros(1, STEP)
+        constant["rate"], constant["shrink"] = rate, rate * self.weight_decay
+        constant["keep"], constant["share"] = self.ema_momentum or 0.0, 1
+        return constant
 
     def steps(self, step: int, n_steps: int) -> Array:
         """What the core wants to know of `n_steps` steps; one row if all are equal."""
         constant = self.constant_step()
         if constant is not None and not (self.use_ema and step == 0):
-            return np.array([constant])
+            return constant
         numbers = np.arange(step, step + n_steps, dtype=np.float64)
         rates = self._rates(numbers)
-        rows = np.ones((n_steps, 4))
-        rows[:, 0] = rates * self.correction(numbers + 1)
-        rows[:, 1] = rates * self.weight_decay
+        rows = np.zeros(n_steps, STEP)
+        rows["rate"] = rates * self.correction(numbers + 1)
+        rows["shrink"] = rates * self.weight_decay
         keep = numbers / (numbers + 1) if self.ema_momentum is None else self.ema_momentum
-        rows[:, 2] = np.where(numbers, keep, 0)
+        rows["keep"] = np.where(numbers, keep, 0)
+        rows["share"] = 1
         return rows
 
 
@@ -670,7 +649,7 @@ def remedy(optimizer: Optimizer, step: int, layers: Array, *, standardised: bool
     scale = "the features (with a Normalization layer) and, in a regression, the targets"
     if standardised:
         scale = "the targets, in a regression"
-    rate, decay = optimizer.rate(step), layers[:, 2].max(initial=0)
+    rate, decay = optimizer.rate(step), layers["decay"].max(initial=0)
     if optimizer.follows_cost or not rate:
         return f"Standardise {scale}"
     hundredth = 0.01 / rate

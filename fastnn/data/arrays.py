@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core import READABLE
 from fastnn.data.checks import variable
-from fastnn.data.rows import NUMBER_TYPES, Array, Features
+from fastnn.data.rows import Array, Rows
 from fastnn.native.backend import core
 
 TargetKind = Literal["numbers", "counts", "signs", "probabilities", "classes", "anything"]
@@ -30,7 +31,7 @@ def _remedy_for_text(name: str, values: Array, otherwise: str) -> str:
 
 def _numeric_array(name: str, values: object, remedy: str) -> Array:
     """`values` as an array of native real numbers, without a copy where none is needed."""
-    if type(values) is np.ndarray and values.dtype in NUMBER_TYPES:
+    if type(values) is np.ndarray and values.dtype in READABLE:
         return values
     if hasattr(values, "toarray"):
         raise TypeError(
@@ -48,7 +49,7 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
         if array.dtype.kind in "US":
             remedy = _remedy_for_text(name, array, remedy)
         raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers. {remedy}")
-    if array.dtype.newbyteorder("=") not in NUMBER_TYPES:  # float16, longdouble
+    if array.dtype.newbyteorder("=") not in READABLE:  # float16, longdouble
         return array.astype(np.float64)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
@@ -115,30 +116,24 @@ def _two_dimensions(name: str, array: Array) -> str:
     return f"Images and the like: {own}.reshape(len({variable(name)}), -1)."
 
 
-def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
-    """Check X as `feature_array` does, and hand out its bytes."""
-    return _as_bytes(feature_array(X, dtype, n_features=n_features, name=name))
+def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Rows:
+    """Check X as `feature_array` does; the result has neither targets nor weights."""
+    return Rows(feature_array(X, dtype, n_features=n_features, name=name))
 
 
-def checked_features(array: Array, dtype: str) -> Features:
-    """The bytes of an array of `dtype` that is known to be finite; of any other all is checked."""
+def checked_features(array: Array, dtype: str) -> Rows:
+    """Rows of an array of `dtype` that is known to be finite; any other is checked."""
     known = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
-    return _as_bytes(array) if known else features(array, dtype)
-
-
-def _as_bytes(array: Array) -> Features:
-    return Features(array.view(np.uint8), NUMBER_TYPES[array.dtype])
+    return Rows(array) if known else features(array, dtype)
 
 
 def _refuse_nonfinite(name: str, array: Array, dtype: str) -> None:
     """Raise if a number of X is NaN, infinite, or too large for `dtype`."""
     if array.dtype.kind != "f":
         return
-    rows = _as_bytes(array)
-    step = max(1, CHECKED_BYTES // rows.X.shape[1])
+    step = max(1, CHECKED_BYTES // (array.shape[1] * array.itemsize))
     for start in range(0, len(array), step):
-        block = rows.rows(start, start + step)
-        row, column = core(dtype).first_nonfinite(*block, array.shape[1])
+        row, column = core(dtype).first_nonfinite(array[start : start + step])
         if row < 0:
             continue
         place, value = f"{name}[{row + start}, {column}]", array[row + start, column]

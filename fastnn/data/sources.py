@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from numpy.typing import ArrayLike
 
 from fastnn.data.arrays import checked_features
-from fastnn.data.rows import Array, Data
+from fastnn.data.rows import Array, Rows
 
 RowChunks = Iterable[Sequence[ArrayLike]]  # what `fit` takes in place of X and y
 EXAMPLE = "(X, y) or (X, y, sample_weight)"  # what a chunk is
@@ -17,7 +17,7 @@ class Source(Protocol):
     """The rows of each epoch, all at once or in chunks."""
 
     @property
-    def first(self) -> Data:
+    def first(self) -> Rows:
         """The rows that the first epoch begins with; known before it only."""
 
     @property
@@ -27,20 +27,20 @@ class Source(Protocol):
     def n_steps(self, batch_size: int) -> int | None:
         """How many batches an epoch has or, of chunks, how many chunks if that was said."""
 
-    def epoch(self, epoch: int) -> Iterable[Data]:
+    def epoch(self, epoch: int) -> Iterable[Rows]:
         """The chunks of an epoch, of which `epoch` counts those of the fit from 0."""
 
 
 class ArraySource:
     """The same rows in every epoch."""
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Rows) -> None:
         self.first, self.n_rows = data, data.n_rows
 
     def n_steps(self, batch_size: int) -> int | None:
         return -(-self.n_rows // batch_size)
 
-    def epoch(self, epoch: int) -> Iterable[Data]:
+    def epoch(self, epoch: int) -> Iterable[Rows]:
         return (self.first,)
 
 
@@ -69,16 +69,16 @@ class SparseSource:
     def n_steps(self, batch_size: int) -> int:
         return -(-self.n_rows // batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[Data]:
+    def epoch(self, epoch: int) -> Iterator[Rows]:
         order = self._order()
         for start in range(0, self.n_rows, self._block_rows):
             rows = slice(start, start + self._block_rows)
             yield self._block(rows if order is None else order[rows])
 
-    def _block(self, rows: slice | Array) -> Data:
+    def _block(self, rows: slice | Array) -> Rows:
         X = checked_features(self._rows[rows].toarray(), self._dtype)
         weights = self._sample_weight[rows] if len(self._sample_weight) else self._sample_weight
-        return Data(*X, self._y[rows], weights)
+        return Rows(X.X, self._y[rows], weights)
 
 
 class ChunkSource:
@@ -90,7 +90,7 @@ class ChunkSource:
     """
 
     def __init__(
-        self, chunks: Iterable[Any], steps: int | None, n_epochs: int, read: Callable[..., Data]
+        self, chunks: Iterable[Any], steps: int | None, n_epochs: int, read: Callable[..., Rows]
     ) -> None:
         self.n_rows: int | None = None
         self._ends_for_good = isinstance(chunks, Iterator)
@@ -109,13 +109,13 @@ class ChunkSource:
         self._ahead, self._width = [first], first.y.shape[1:]  # read, but not handed out
 
     @property
-    def first(self) -> Data:
+    def first(self) -> Rows:
         return self._ahead[0]
 
     def n_steps(self, batch_size: int) -> int | None:
         return self._steps
 
-    def epoch(self, epoch: int) -> Iterator[Data]:
+    def epoch(self, epoch: int) -> Iterator[Rows]:
         if self._steps is None and epoch:
             self._iterator = iter(self._chunks)
         for number in itertools.count(1) if self._steps is None else range(1, self._steps + 1):
@@ -132,7 +132,7 @@ class ChunkSource:
                 return
             yield data
 
-    def _begin_again(self, place: str) -> Data:
+    def _begin_again(self, place: str) -> Rows:
         """The first chunk again, as `place`."""
         data = None
         if not self._ends_for_good:
@@ -146,7 +146,7 @@ class ChunkSource:
             )
         return data
 
-    def _next(self, place: str) -> Data | None:
+    def _next(self, place: str) -> Rows | None:
         """The next chunk, checked; None if there are no more."""
         try:
             chunk = next(self._iterator)

@@ -12,11 +12,12 @@ from functools import cached_property
 
 import numpy as np
 
+from fastnn._core import Context
 from fastnn.custom import CustomLoss
-from fastnn.data.rows import Array, Data, Features
-from fastnn.engine.backpropagation import Pass, evaluate_any, own_gradient
+from fastnn.data.rows import Array, Rows
+from fastnn.engine.backpropagation import Pass, custom_gradient, evaluate_any
 from fastnn.engine.divergence import DivergenceWatch
-from fastnn.engine.layout import CoreArguments, slices
+from fastnn.engine.layout import slices
 from fastnn.engine.line_search import follow_cost
 from fastnn.engine.network import Network, Slice, dropout_key, inverse
 from fastnn.engine.per_sample import GENERAL, Path, density, has_own_paths, one_row_path, path_for
@@ -34,7 +35,7 @@ class Descent:
     optimizer: Optimizer
     state: State
     loss: Loss
-    data: Data
+    data: Rows
     keep_predictions: bool = False
     seed: int = 0  # of dropout
     batch_by_batch: bool = False  # whether every batch ends a slice
@@ -43,12 +44,9 @@ class Descent:
     gradient: Array = field(init=False, repr=False)
     rule: Rule = field(init=False, repr=False)
     _pass: Pass | None = field(init=False, repr=False, default=None)
-
     _step_work: float = field(init=False, repr=False)  # for each weight
-    made_for: tuple[int, ...] = field(init=False, repr=False)  # see `_shape_of`
-    _given: Data = field(
-        init=False, repr=False
-    )  # `data` before what is a view of weights is copied
+    _shape: tuple[int, ...] = field(init=False, repr=False)  # of the rows it is made for
+    _given: Rows = field(init=False, repr=False)  # `data`, before views of weights are copied
     _normalization_table: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -58,36 +56,41 @@ class Descent:
         self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
         self._step_work = self.rule.work
 
-    def take(self, data: Data) -> None:
+    def take(self, data: Rows) -> None:
         """Go on with these rows. The memory for others serves if they are as many."""
         if data is self._given:
             return
-        made_of = ["path", "sample_arguments"]  # the rows; and of how many there are:
-        if data.n_rows != self.made_for[0]:
-            made_of += ["batch_arguments", "_predictions"]
+        made_of = ["rows", "path", "samples"]  # the rows; and of how many there are:
+        if data.n_rows != self._shape[0]:
+            made_of += ["batches", "_predictions"]
         for name in made_of:
             self.__dict__.pop(name, None)
         self._keep(data)
 
-    def _keep(self, data: Data) -> None:
-        self._given, self.data, self.made_for = data, self.network.apart(data), _shape_of(data)
+    def _keep(self, data: Rows) -> None:
+        self._given, self.data, self._shape = data, self.network.apart(data), _shape_of(data)
 
-    def serves(self, data: Data) -> bool:
+    def serves(self, data: Rows) -> bool:
         """Whether its memory is made for such rows, and for the normalization as it is now."""
         table = self.network.normalization_table
-        return self.made_for == _shape_of(data) and table is self._normalization_table
+        return self._shape == _shape_of(data) and table is self._normalization_table
 
     def release(self) -> None:
         """Let go of the rows; the memory for as many others stays."""
-        self.data = self._given = Data(
-            self.data.X[:0].copy(), self.data.x_type, self.data.y[:0].copy(), np.empty(0)
-        )
+        self.__dict__.pop("rows", None)
+        self.data = self._given = Rows(self.data.X[:0].copy(), self.data.y[:0].copy())
 
     @cached_property
-    def _predictions(self) -> Array:
-        """Room for those of a slice and their targets, or none if nobody asks for them."""
+    def rows(self) -> object:
+        """The rows as the core sees them; a custom loss looks at the targets in its stead."""
+        custom = isinstance(self.loss, CustomLoss)
+        return self.network.rows(Rows(self.data.X) if custom else self.data)
+
+    @cached_property
+    def _predictions(self) -> Array | None:
+        """A buffer for a slice's predictions and targets; None if no metric needs them."""
         if not self.keep_predictions:
-            return self.network.no_predictions
+            return None
         longest = min(self.data.n_rows, self.network.slice_rows)
         width = self.network.n_outputs + self.data.y.shape[1]
         return np.empty((longest, width), self.network.dtype)
@@ -101,14 +104,24 @@ class Descent:
         return path_for(self.network, share, self.rule)
 
     @cached_property
-    def sample_arguments(self) -> CoreArguments:
-        """What the door of the stochastic mode takes first."""
-        return self.network.arguments(self.path.block, stochastic=True)
+    def samples(self) -> Context:
+        """What the core needs for the stochastic mode."""
+        context = self.network.context(self.path.block, stochastic=True)
+        context.set_rule(*self.rule, self.path.name)
+        return self._with_loss(context)
 
     @cached_property
-    def batch_arguments(self) -> CoreArguments:
-        """What the doors of the other modes take first."""
-        return self.network.arguments(self.data.n_rows, training=True)
+    def batches(self) -> Context:
+        """What the core needs for the other modes."""
+        context = self.network.context(self.data.n_rows, training=True)
+        context.set_rule(*self.rule)
+        context.set_gradient(self.gradient)
+        return self._with_loss(context)
+
+    def _with_loss(self, context: Context) -> Context:
+        if not isinstance(self.loss, CustomLoss):
+            context.set_loss(self.loss.settings(self.data.y.shape[1], self.network.dtype))
+        return context
 
     def pass_for(self, n_rows: int) -> Pass:
         """For a loss of the user's own: forward and backward of so many rows, or of a slice."""
@@ -141,7 +154,7 @@ class Descent:
         """Nothing, or so much, is added up yet; dropout draws anew."""
         self.total = total
         if self.network.has_dropout:
-            self.batch_arguments.noise[0] = dropout_key(self.seed, self.state.step)
+            self.batches.key = dropout_key(self.seed, self.state.step)
 
     def weight(self, order: Array | None = None, first: int = 0, last: int | None = None) -> float:
         """What the losses of the rows visited first-th to last-th are divided by; of all rows."""
@@ -157,7 +170,7 @@ class Descent:
         return last.loss * share + self.network.penalty(share)
 
     def steps(self, n_steps: int) -> Array:
-        """What the core wants to know of the next steps, which it counts when it has made them."""
+        """The next steps; the core counts them when it has made them."""
         return self.optimizer.steps(self.state.step, n_steps)
 
     def slice_rows(self, batch_size: int) -> int:
@@ -167,24 +180,20 @@ class Descent:
 
     def visit(
         self,
-        door: Callable[..., float],
-        arguments: CoreArguments,
+        function: Callable[..., float],
+        context: Context,
         order: Array | None,
         start: int,
         stop: int,
         *settings: object,
         moved: bool = True,
     ) -> Slice:
-        """Pass the rows visited start-th to stop-th through a door of the core."""
-        data = self.data if order is not None else self.data.rows(start, stop)
+        """Pass the rows visited from `start` to before `stop` through a function of the core."""
         rows = slice(start, stop) if order is None else order[start:stop]
-        visited = self.network.no_order if order is None else rows
-        kept = self._predictions[: stop - start]
-        outputs, y = self._split(kept)
-        arguments.noise[1] = start
-        kernel = self.loss.kernel(self.data.y)
-        rest = kernel, visited, kept, self.total, *settings
-        self.total = self.team.run(door, *arguments, *data, *rest)
+        kept = None if self._predictions is None else self._predictions[: stop - start]
+        visit = context, self.rows, order, start, stop, kept, self.total
+        self.total = self.team.run(function, *visit, *settings)
+        outputs, y = (NONE_KEPT, NONE_KEPT) if kept is None else self._split(kept)
         return Slice(rows, stop - start, self.total, outputs, y, moved)
 
     def _split(self, kept: Array) -> tuple[Array, Array]:
@@ -195,7 +204,10 @@ class Descent:
         return outputs.reshape(n_rows, n_outputs), y.reshape(n_rows, width - n_outputs)
 
 
-def _shape_of(data: Data) -> tuple[int, ...]:
+NONE_KEPT = np.empty((0, 0))
+
+
+def _shape_of(data: Rows) -> tuple[int, ...]:
     """The numbers of rows and of targets."""
     return data.n_rows, *data.y.shape[1:]
 
@@ -231,12 +243,12 @@ def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
     if descent.path.name == GENERAL:
         yield from minibatch(descent, order, 1)
         return
-    door, arguments = descent.network.core.stochastic, descent.sample_arguments
+    function, context = descent.network.core.stochastic, descent.samples
     shared = descent.network.shared_penalty()
     for start, stop in slices(descent.data.n_rows, descent.path.whole(descent.slice_rows(1))):
         descent.total += (stop - start) * shared
-        settings = descent.steps(stop - start), *descent.rule, descent.path.code
-        yield descent.visit(door, arguments, order, start, stop, *settings)
+        context.set_steps(descent.steps(stop - start))
+        yield descent.visit(function, context, order, start, stop)
 
 
 def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
@@ -244,7 +256,7 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
 
     The core counts steps by batches, so it gets none that makes no step.
     """
-    door, arguments = descent.network.core.minibatch, descent.batch_arguments
+    function, context = descent.network.core.minibatch, descent.batches
     n_rows = descent.data.n_rows
     if batch_size > descent.network.slice_rows or descent.has_idle_batch(order, batch_size):
         yield from by_batches(descent, order, batch_size)
@@ -255,9 +267,8 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
         length = batch_size
     for start, stop in slices(n_rows, length):
         descent.total += (stop - start) * shared
-        steps = descent.steps(-(-(stop - start) // batch_size))
-        settings = steps, *descent.rule, batch_size, descent.gradient
-        yield descent.visit(door, arguments, order, start, stop, *settings)
+        context.set_steps(descent.steps(-(-(stop - start) // batch_size)))
+        yield descent.visit(function, context, order, start, stop, batch_size)
 
 
 def batch(descent: Descent) -> Iterator[Slice]:
@@ -278,24 +289,19 @@ def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterat
         yield from _one_step(descent, order, start, stop)
 
 
-def _own_gradient(
+def _custom_gradient(
     descent: Descent, loss: CustomLoss, order: Array | None, start: int, stop: int
 ) -> Slice:
-    """The mean gradient, by a loss of the user's own, of the rows visited start-th to stop-th."""
-    X, y = Features(descent.data.X, descent.data.x_type), descent.data.y
+    """The mean gradient, by a custom loss, of the rows visited from `start` to before `stop`."""
     rows = slice(start, stop) if order is None else order[start:stop]
+    y, key = descent.data.y[rows], descent.batches.key
     descent.gradient[:] = 0
-    value, outputs = own_gradient(
-        descent.pass_for(stop - start),
-        X.rows(start, stop) if order is None else X,
-        None if order is None else order[start:stop],
-        y[rows],
-        loss,
-        descent.gradient,
-        (int(descent.batch_arguments.noise[0]), start),
+    passed = descent.pass_for(stop - start)
+    value, outputs = custom_gradient(
+        passed, descent.rows, order, start, y, loss, descent.gradient, key
     )
     descent.total += value * (stop - start)
-    return Slice(rows, stop - start, descent.total, outputs, y[rows])
+    return Slice(rows, stop - start, descent.total, outputs, y)
 
 
 def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> Iterator[Slice]:
@@ -329,14 +335,14 @@ def gradient_slices(
 ) -> Iterator[Slice]:
     """Add up the gradient of the rows visited first-th to last-th, times `share`; nothing moves."""
     if isinstance(descent.loss, CustomLoss):
-        yield _own_gradient(descent, descent.loss, order, first, last)
+        yield _custom_gradient(descent, descent.loss, order, first, last)
         return
-    network, settings = descent.network, (share, descent.gradient)
-    door, arguments = network.core.gradient, descent.batch_arguments
+    network = descent.network
+    function, context = network.core.gradient, descent.batches
     descent.gradient[:] = 0
     for start, stop in slices(last - first, network.slice_rows):
         rows = order, first + start, first + stop
-        yield descent.visit(door, arguments, *rows, *settings, moved=False)
+        yield descent.visit(function, context, *rows, share, moved=False)
 
 
 def move(descent: Descent, L: float, share: float) -> None:
@@ -347,9 +353,9 @@ def move(descent: Descent, L: float, share: float) -> None:
         before = L + network.penalty()
         follow_cost(network, descent.state, descent.gradient, before, descent.cost)
     else:
-        table, parameters, *_ = descent.batch_arguments
-        steps[:, 3] = share
-        network.core.update(table, parameters, descent.gradient, steps, *descent.rule)
+        steps["share"] = share
+        descent.batches.set_steps(steps)
+        network.core.update(descent.batches, descent.gradient)
 
 
 def apply_gradient(watch: DivergenceWatch, gradient: Array) -> None:
@@ -357,11 +363,10 @@ def apply_gradient(watch: DivergenceWatch, gradient: Array) -> None:
 
     `Diverged` if it leads weights, or what the optimiser keeps, out of the finite numbers.
     """
-    network, optimizer, state = watch.network, watch.optimizer, watch.state
-    rule, when = optimizer.rule(network.layer_rules * [1, 0, 0, 0], state), "in this step"
-    steps = optimizer.steps(state.step, 1)
+    context, when = watch.context, "in this step"
+    context.set_steps(watch.optimizer.steps(watch.state.step, 1))
     try:
-        network.core.update(network.table, network.parameters, gradient, steps, *rule)
+        watch.network.core.update(context, gradient)
         watch.keep_after_step(0, when)
     except BaseException:
         watch.settle()

@@ -6,31 +6,16 @@ at the end of a row. Padding never leaves the engine: views and copies have plai
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from fastnn import activations
+from fastnn._core import ACTIVATIONS, LAYER, LINE_LENGTH
 from fastnn.data.rows import Array
 from fastnn.layers import Dense
 
 ALIGNMENT = 64  # bytes
-LINE = 16  # numbers: every array begins at a multiple of this
-NARROW = 8  # the widest layer of a network that lies across, which one thread trains alone
 NOT_STANDARDISED = np.empty((0, 0))
-NO_LOSS = np.zeros(6)  # of rows without targets
-ACTIVATION_COLUMN = 6  # of the table of layers
-
-
-class CoreArguments(NamedTuple):
-    """The first arguments of most doors of the core."""
-
-    layers: Array
-    parameters: Array
-    normalization: Array
-    block: int
-    scratch: Array
-    noise: Array  # for dropout: the epoch's key, and the position of the next row in the epoch
 
 
 def slices(n_rows: int, length: int) -> Iterator[tuple[int, int]]:
@@ -44,14 +29,20 @@ def padded(n: int) -> int:
 
     Rows whose distance is a large power of two would share few places in the nearest cache.
     """
-    length = next((size for size in (1, 4, 8) if n <= size), -(-n // LINE) * LINE)
-    return length if length % 256 else length + LINE
+    length = next((size for size in (1, 4, 8) if n <= size), whole_lines(n))
+    return length if length % 256 else length + LINE_LENGTH
+
+
+def whole_lines(n: int) -> int:
+    """n, rounded up to a multiple of LINE_LENGTH, where the next array may begin."""
+    return -(-n // LINE_LENGTH) * LINE_LENGTH
 
 
 def aligned_empty(n: int, dtype: str) -> Array:
-    """n numbers, not set to anything, that begin at a 64-byte border.
+    """An uninitialised array of n numbers that begins at a 64-byte border.
 
-    Behind them is room for a vector, which the core may load but never stores.
+    Behind it is room for a vector, which the core may load but never stores. The array is a view,
+    so it cannot be resized while the core points at it.
     """
     return _aligned(np.empty, n, dtype)
 
@@ -80,33 +71,31 @@ def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[i
     return shapes
 
 
-def _layer_table(
+def layer_table(
     n_features: int, layers: Sequence[Dense], drop: Sequence[float], narrow: bool
 ) -> tuple[Array, int]:
-    """The core's table of layers (`Layer` in `kernels/dense.pxd`) and the number of parameters.
+    """The core's table of layers (its fields are those of LAYER) and the number of parameters.
 
-    A row of the stack holds the network's inputs and each layer's outputs. Between them is what
-    would otherwise be overwritten: outputs from which units are dropped on their way into the next
-    layer, and z where the activation's derivative is taken from it.
+    A row of the stack holds the network's inputs and each layer's outputs. Between them are values
+    that would otherwise be overwritten: outputs from which dropout removes units on their way into
+    the next layer, and z where the activation's derivative is computed from it.
     """
-    table: list[list[int]] = []
+    table = np.zeros(len(layers), LAYER)
     n_in, position, x, top = n_features, 0, 0, padded(n_features)
-    for layer, rate in zip(layers, drop, strict=True):
-        in_stride, stride = padded(n_in), padded(layer.units)
-        W, position = position, _next_line(position + n_in * stride)
-        b = -1
+    for number, (layer, rate) in enumerate(zip(layers, drop, strict=True)):
+        row = table[number]
+        row["n_in"], row["in_stride"] = n_in, padded(n_in)
+        row["n_out"], row["stride"] = layer.units, (stride := padded(layer.units))
+        row["W"], position = position, whole_lines(position + n_in * stride)
+        row["b"] = -1
         if layer.use_bias:
-            b, position = position, _next_line(position + stride)
-        threshold = round(rate * 2**32)
-        if threshold and table:
-            x, top = top, top + in_stride
+            row["b"], position = position, whole_lines(position + stride)
         activation = activations.get(layer.activation)
+        row["activation"] = ACTIVATIONS[activation.name]
+        row["drop"], row["narrow"] = round(rate * 2**32), narrow
+        if row["drop"] and number:
+            x, top = top, top + padded(n_in)
         kept, z = top, top + (stride if activation.from_z else 0)
-        place = [n_in, in_stride, layer.units, stride, W, b]
-        table.append([*place, activation.code, x, z, kept, threshold, narrow])
+        row["x"], row["z"], row["kept"] = x, z, kept
         n_in, x, top = layer.units, z, z + stride
-    return np.array(table, np.int64), position
-
-
-def _next_line(position: int) -> int:
-    return -(-position // LINE) * LINE
+    return table, position

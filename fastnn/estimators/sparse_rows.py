@@ -7,7 +7,7 @@ from typing import Any
 from scipy import sparse
 
 from fastnn.data.arrays import checked_features
-from fastnn.data.rows import Array, Data
+from fastnn.data.rows import Array, Rows
 from fastnn.data.sources import ArraySource, Source, SparseSource
 from fastnn.estimators.random_state import DrawnPlan
 from fastnn.training.row_checks import Inputs
@@ -36,10 +36,10 @@ class Rowset:
         weights = factors if self.sample_weight is None else self.sample_weight * factors
         return replace(self, sample_weight=weights)
 
-    def data(self, inputs: Inputs, targets: Array) -> Data:
+    def data(self, inputs: Inputs, targets: Array) -> Rows:
         """All rows as the engine takes them."""
         X = checked_features(dense(self.X), inputs.dtype)
-        return Data(*X, *inputs.labels(targets, self.sample_weight, len(targets)))
+        return Rows(X.X, *inputs.labels(targets, self.sample_weight, len(targets)))
 
     def source(self, plan: DrawnPlan, inputs: Inputs, targets: Array) -> tuple[DrawnPlan, Source]:
         """Where the rows of an epoch come from, and in which order they are then visited.

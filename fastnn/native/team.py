@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core import TEAM_ABORTED as ABORTED
+from fastnn._core import TEAM_PLACES as PLACES
 from fastnn._core import close_team, opens
 
-ABORTED, PLACES = 32, 48  # in the words of a team; see native/simd/team.h
 PATIENCE = 1000  # milliseconds in which a thread must begin, and end once it has been dismissed
 
 Words = npt.NDArray[np.intc]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastnn.callbacks.base import Callback, tell
-from fastnn.data.rows import Array, Data, Features
+from fastnn.data.rows import Array, Rows
 from fastnn.engine.backpropagation import evaluate_any
 from fastnn.engine.network import Network, Slice, inverse
 from fastnn.losses import Loss
@@ -24,7 +24,7 @@ class RunningMeans:
         self.n_rows, self.total = 0, 0.0  # the sum of w_i l_i
         self._metrics = [(metric, metric.running()) for metric in metrics]
 
-    def add(self, piece: Slice, data: Data) -> None:
+    def add(self, piece: Slice, data: Rows) -> None:
         """Some more rows, a slice of `data`."""
         self.n_rows += piece.n_rows
         self.total = piece.loss
@@ -52,7 +52,7 @@ class RunningMeans:
 
 def evaluate(
     network: Network,
-    data: Data,
+    data: Rows,
     loss: Loss,
     metrics: Sequence[Metric],
     team: Team = ALONE,
@@ -76,7 +76,7 @@ def evaluate(
 
 def predict(
     network: Network,
-    rows: Features,
+    rows: Rows,
     team: Team,
     callbacks: Sequence[Callback],
     out: Array | None = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from fastnn.callbacks.base import Callback, Model, tell
 from fastnn.callbacks.history import History
-from fastnn.data.rows import Data
+from fastnn.data.rows import Rows
 from fastnn.data.sources import Source
 from fastnn.engine.divergence import DivergenceWatch
 from fastnn.engine.gradient_descent import Descent, adopt_average, epoch_slices
@@ -62,7 +62,7 @@ class Fit:
     source: Source
     plan: Plan
     metrics: Sequence[Metric]
-    validation: Data | None
+    validation: Rows | None
     callbacks: Sequence[Callback]
     history: History
     watch: DivergenceWatch = field(init=False)
@@ -116,7 +116,7 @@ class Fit:
         return means.values() | rate
 
     def _train_chunk(
-        self, data: Data, chunk: int, batch: int, means: RunningMeans, when: str
+        self, data: Rows, chunk: int, batch: int, means: RunningMeans, when: str
     ) -> int:
         """All its rows, or up to the batch in which a callback ends the fit.
 
@@ -141,7 +141,7 @@ class Fit:
                     tell(self._see_batches, "on_train_batch_begin", batch, {})
         return batch
 
-    def _slices(self, data: Data, chunk: int, total: float) -> Iterator[Slice]:
+    def _slices(self, data: Rows, chunk: int, total: float) -> Iterator[Slice]:
         # Epochs count from the first fit on: one that goes on has orders of its own.
         epoch = self._epochs_before + len(self.history.epoch)
         order = self.plan.order(epoch, data.n_rows, chunk)
@@ -164,7 +164,7 @@ class Fit:
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
         tell(self.callbacks, "on_epoch_end", epoch, dict(logs))
 
-    def _evaluate(self, data: Data, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
+    def _evaluate(self, data: Rows, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         descent = self.descent
         return evaluate(descent.network, data, descent.loss, self.metrics, descent.team, callbacks)
 

@@ -10,7 +10,7 @@ from fastnn.data.arrays import features, is_sorted, sample_weights, targets
 from fastnn.data.checks import real_number, shown, whole_number
 from fastnn.data.class_weights import class_weights
 from fastnn.data.columns import Columns
-from fastnn.data.rows import Array, Data
+from fastnn.data.rows import Array, Rows
 from fastnn.data.sources import EXAMPLE, ArraySource, ChunkSource, Source
 from fastnn.layers import Normalization
 from fastnn.losses import Loss
@@ -27,13 +27,13 @@ class Inputs:
     normalization: Normalization | None = None
     columns: Columns = field(default_factory=Columns)  # learns the names of the first frame
 
-    def data(self, X: object, y: object, weight: object | None, name: str = "") -> Data:
+    def data(self, X: object, y: object, weight: object | None, name: str = "") -> Rows:
         """Check rows that are to be trained on or evaluated; `name` says whose they are."""
         X = self.columns.ordered(X, f"{name}X")
         rows = features(X, self.dtype, n_features=self.n_features, name=f"{name}X")
         if self.normalization is not None:
             self.normalization.table_for(rows.n_features)
-        return Data(*rows, *self.labels(y, weight, len(rows.X), name))
+        return Rows(rows.X, *self.labels(y, weight, len(rows.X), name))
 
     def labels(
         self, y: object, weight: object | None, n_rows: int, name: str = ""
@@ -55,7 +55,7 @@ class Inputs:
         weights = sample_weights(weight, self.dtype, n_rows=n_rows, name=f"{name}sample_weight")
         return y_checked, weights
 
-    def validation(self, given: Sequence[object]) -> Data:
+    def validation(self, given: Sequence[object]) -> Rows:
         """Check validation data."""
         in_list = isinstance(given, list) and given and isinstance(given[0], tuple)
         if in_list or isinstance(given, Iterator):
@@ -71,7 +71,7 @@ class Inputs:
         weight = given[2] if len(given) == 3 else None
         return self.data(given[0], given[1], weight, "validation ")
 
-    def weighed(self, data: Data, class_weight: object | None) -> Data:
+    def weighed(self, data: Rows, class_weight: object | None) -> Rows:
         """Rows to train on with the weights of their classes, if there are any."""
         if class_weight is None:
             return data
@@ -93,7 +93,7 @@ class Inputs:
             return [1.0] * (n_classes - 1) + [5.0]
         return [class_weight.get(number, 1.0) for number in range(n_classes)]
 
-    def split(self, data: Data, share: object) -> tuple[Data, Data]:
+    def split(self, data: Rows, share: object) -> tuple[Rows, Rows]:
         """The rows to train on, and the last ones, that share of all, to validate with."""
         share = real_number("validation_split", share, above=0)
         border = int(data.n_rows * (1 - min(share, 1.0)))
@@ -116,7 +116,7 @@ ClassWeight = Mapping[int, float] | Literal["balanced"]
 
 
 @dataclass(frozen=True)
-class Rows:
+class GivenRows:
     """What `fit` was told of its rows, checked when the model is ready for them."""
 
     X: Any
@@ -131,7 +131,7 @@ class Rows:
     def in_chunks(self) -> bool:
         return self.y is None
 
-    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
+    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Rows | None]:
         """The rows to train on, and those to validate with if there are any.
 
         `inputs` is asked anew for every chunk: the first decides how wide the others must be.
@@ -154,7 +154,7 @@ class Rows:
             )
         return source, validation
 
-    def _arrays(self, inputs: Inputs, validation: Data | None) -> tuple[Source, Data | None]:
+    def _arrays(self, inputs: Inputs, validation: Rows | None) -> tuple[Source, Rows | None]:
         if self.steps_per_epoch is not None:
             raise ValueError(
                 f"steps_per_epoch={shown(self.steps_per_epoch)} counts chunks, but X and y are "
@@ -173,7 +173,7 @@ class Rows:
             steps = whole_number("steps_per_epoch", steps, minimum=1)
         signs: set[float] = set()  # what the chunks of a hinge loss have for "no"
 
-        def read(X: object, y: object, sample_weight: object | None = None) -> Data:
+        def read(X: object, y: object, sample_weight: object | None = None) -> Rows:
             asked = inputs()
             data = asked.data(X, y, sample_weight)
             if asked.loss.targets == "signs":
@@ -204,13 +204,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows that have been checked, in the place of `Rows`."""
+    """Rows that have been checked, in the place of `GivenRows`."""
 
     source: Source
-    validation: Data | None
+    validation: Rows | None
     in_chunks = False
 
-    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
+    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Rows | None]:
         return self.source, self.validation
 
 

@@ -92,16 +92,16 @@ def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(buil
 @each_build
 def test_learning_rates_by_step(build):
     rates = np.linspace(0.0, 0.2, 50)
-    steps = np.column_stack([rates, np.zeros((50, 3))])
     network, X, y, descent = start(build)
+    steps = np.zeros(50, network.core.STEP)
+    steps["rate"] = rates
     expected = oracle_weights(network)
     for row, rate in enumerate(rates):
         expected, _ = reference.descend(
             expected, ["tanh", "linear"], "mean_squared_error", X, y, rate, 1, [row]
         )
-    arguments = descent.sample_arguments
-    settings = steps, *descent.rule, descent.path.code
-    descent.visit(network.core.stochastic, arguments, None, 0, 50, *settings)
+    descent.samples.set_steps(steps)
+    descent.visit(network.core.stochastic, descent.samples, None, 0, 50)
     assert_same_weights(network, expected, factor=10)
 
 

@@ -14,8 +14,9 @@ from networks import (
 )
 
 from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential
+from fastnn._core import PATHS
 from fastnn.engine.gradient_descent import epoch_slices, new_state
-from fastnn.engine.per_sample import BLOCK, NAMES, SPARSE, Path, density, path_for
+from fastnn.engine.per_sample import BLOCK, SPARSE, Path, density, path_for
 from fastnn.losses import LOSSES
 from fastnn.native.team import Team
 from fastnn.native.threads import STEP_WORK
@@ -23,7 +24,7 @@ from fastnn.native.threads import STEP_WORK
 N_ROWS = 2 * BLOCK + 11  # a border of blocks, and a ragged last one
 RATE = 0.02
 PLAIN = SGD(RATE)
-WIDE = [name for name in NAMES if name != "tiny"]
+WIDE = [name for name in PATHS if name != "tiny"]
 # Below, at and above the width of a vector and of a tile; one unit; wide rows of 256 and 272.
 SHAPES = [(40, 70, 20, 3), (5, 17, 1), (16, 64, 32, 10), (3, 256, 33, 2), (130, 9, 18), (1, 1, 1)]
 
@@ -120,7 +121,7 @@ def test_blocks_of_one_narrow_layer_give_way_to_a_path_that_takes_it(build, mome
 
 
 @each_build
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", PATHS)
 def test_a_sample_weight_multiplies_the_step(build, path):
     weights = np.random.default_rng(5).random(N_ROWS) * 2
     weights[::7] = 0
@@ -218,7 +219,7 @@ def test_threads_leave_no_trace_with_momentum_and_decay(build, optimizer, l2):
 
 
 @each_build
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", PATHS)
 def test_slices_of_whole_blocks_leave_no_trace_in_the_bits(build, path):
     results = []
     for slice_rows in (BLOCK, 2 * BLOCK, 1000):
@@ -232,7 +233,7 @@ def test_slices_of_whole_blocks_leave_no_trace_in_the_bits(build, path):
 
 
 @each_build
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("sizes", [(8, 7, 3), (5, 8, 1)])
 def test_any_number_of_threads_gives_the_same_bits(build, path, sizes):
     def trained(size):

@@ -3,7 +3,7 @@
 z and a are the output layer before and after its activation, y the row's targets, n the number
 of outputs. A cross-entropy is fused with its activation (`is_fused`): its value is taken from z,
 which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y itself.
-Any other loss gives dL/da. A loss is its kind, whose codes are those of `fastnn/losses.py`, one
+Any other loss gives dL/da. A loss is its kind, one
 setting (the delta of Huber's, the label smoothing of a cross-entropy), and what the sum over the
 outputs is multiplied by: 1/n makes it their mean.
 
@@ -38,7 +38,12 @@ cdef enum LossKind:
     SQUARED_HINGE = 8
     POISSON_DEVIANCE = 9
 
-cdef struct Loss:
+cdef struct LossSettings:  # what Python says of a loss
+    long long kind
+    double setting, share, slope_share, limit
+    long long by_weight  # whether the loss of a batch is divided by its sample weights, not its rows
+
+cdef struct Loss:  # the same for the kernels, which pass it on by value
     LossKind kind
     real setting
     double share  # of the sum over the outputs

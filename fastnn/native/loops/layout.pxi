@@ -12,8 +12,8 @@ from libc.string cimport memcpy
 from fastnn.native.formulas.activations cimport RELU, Activation
 from fastnn.native.products.dense cimport Layer
 from fastnn.native.formulas.losses cimport Loss
-from fastnn.native.products.rows cimport Rows
-from fastnn.native.simd.simd cimport float_mode, real
+from fastnn.native.products.rows cimport Features
+from fastnn.native.simd.simd cimport real
 from fastnn.native.simd.team cimport Member
 from fastnn.native.products.tiles cimport Product, multiply
 from fastnn.native.formulas.update cimport Rule, Step
@@ -44,7 +44,7 @@ cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss,
 
 
 cdef struct Data:
-    Rows X
+    Features X
     const real* y  # (rows, n_targets); NULL: no targets
     Py_ssize_t n_targets
     const real* sample_weight  # NULL: every weight is 1
@@ -64,7 +64,6 @@ cdef struct Call:
     Data data
     Rule rule
     Steps steps
-    float_mode mode_before
 
 
 cdef inline real* inputs(const Network* net, const Layer* layer) noexcept nogil:
@@ -156,14 +155,12 @@ cdef inline Py_ssize_t whole_lines(Py_ssize_t n) noexcept nogil:
 
 
 cdef Network point_network(
-    const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch,
-    Member me,
+    const Layer[::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch
 ) noexcept nogil:
     """Where everything lies; `network_length` counts what is divided here."""
     cdef Network net
-    cdef Py_ssize_t n = layers.shape[0]
-    net.layers = <const Layer*>&layers[0, 0]
-    net.output = net.layers + n - 1
+    net.layers = &layers[0]
+    net.output = net.layers + layers.shape[0] - 1
     net.parameters, net.n_parameters = &parameters[0], parameters.shape[0]
     net.block_rows = block
     net.block = block = whole_lines(block)
@@ -176,7 +173,7 @@ cdef Network point_network(
     net.deltas = net.weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
     net.transposed += LINE  # a load of deltas may run past their end; here another member may write
-    net.me = me
+    net.me.number, net.me.size, net.me.words = 0, 1, NULL
     return net
 
 

@@ -1,6 +1,8 @@
 """Steps of rows of W under a rule that moves every row, whatever x is: momentum, decay, Adam."""
 
-from fastnn.native.simd.simd cimport WIDTH, lane_sums, load_first, real, spread, store, store_first, vec
+from fastnn.native.simd.simd cimport (
+    WIDTH, lane_sums, load, load_first, real, spread, store, store_first, vec,
+)
 from fastnn.native.formulas.update cimport MOMENTUM, PLAIN, Method, Motion, moved
 from fastnn.native.per_sample.active_rows cimport scale_row
 
@@ -9,12 +11,15 @@ cdef inline void descend_moving(
     real* W, real* slots, Py_ssize_t stride, const real* x, const real* dz, const Motion* m,
     real* dx, Py_ssize_t n_in, Py_ssize_t n_columns,
 ) noexcept nogil:
-    """dx := W dz, then a step of W along dW = x dz^T; slots are NULL if the rule keeps nothing
+    """dx := W dz, then a step of W along x dz^T; dx has room for whole vectors
 
-    dx has room for a vector more.
+    slots is NULL if nothing is kept.
     """
     cdef vec sums[16]
     cdef Py_ssize_t i = 0, r
+    if stride == 1 and m.method == PLAIN:
+        descend_moving_unit(W, x, dz[0], m, dx, n_in)
+        return
     while i < n_in:
         for r in range(WIDTH):
             sums[r] = spread(0)
@@ -23,6 +28,20 @@ cdef inline void descend_moving(
             W += stride
             slots = NULL if slots == NULL else slots + stride
         store(dx + i, lane_sums(sums))
+        i += WIDTH
+
+
+cdef inline void descend_moving_unit(
+    real* w, const real* x, real dz, const Motion* m, real* dx, Py_ssize_t n
+) noexcept nogil:
+    """The same for a single unit, whose n weights lie side by side, without slots"""
+    cdef Motion own = m[0]  # no store can change it, so it stays in registers
+    cdef vec w_i, x_i
+    cdef Py_ssize_t i = 0
+    while i < n:
+        w_i, x_i = load_first(w + i, n - i, 0), load_first(x + i, n - i, 0)
+        store(dx + i, w_i * spread(dz))
+        store_first(w + i, moved(w_i, x_i * spread(dz), NULL, n - i, &own, PLAIN), n - i)
         i += WIDTH
 
 
@@ -41,9 +60,18 @@ cdef inline vec move_row_by(
     real* w, real* slots, real x, const real* dz, const Motion* m, Py_ssize_t n_columns,
     const Method method,
 ) noexcept nogil:
-    """The same, the usual methods as constants"""
+    """The same, the usual methods as constants; these move whole vectors without masks"""
+    cdef Motion own = m[0]  # no store to w can change it, so it stays in registers
     cdef vec w_j, dz_j, total = spread(0)
     cdef Py_ssize_t j = 0, left
+    while (method == PLAIN or method == MOMENTUM) and j + WIDTH <= n_columns:
+        w_j, dz_j = load(w + j), load(dz + j)
+        total = total + w_j * dz_j
+        w_j = moved(
+            w_j, spread(x) * dz_j, NULL if slots == NULL else slots + j, WIDTH, &own, method
+        )
+        store(w + j, w_j)
+        j += WIDTH
     while j < n_columns:
         left = n_columns - j
         w_j, dz_j = load_first(w + j, left, 0), load_first(dz + j, left, 0)

@@ -50,6 +50,12 @@ static int team_wait(int *words, int size)
     return aborted;
 }
 
+/* Puts a value in the place of a word at once, and returns what was there. */
+static inline int exchange(int *word, int value)
+{
+    return __atomic_exchange_n(word, value, __ATOMIC_ACQ_REL);
+}
+
 /* On the CPU of another member a member would wait for it in vain, and since both keep yielding, Linux
  * may leave them together. So whoever shares its place with one of lower number moves to a CPU where
  * none is, and is free to be moved again from there. */

@@ -1,7 +1,6 @@
-"""Per-sample descent: the loop over blocks and their rows; and a single row by itself.
+"""Per-sample descent: the loop over blocks and their rows; copies of finite weights.
 """
 
-from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
 from fastnn.native.products.rows cimport is_finite
@@ -94,10 +93,6 @@ cdef struct Kept:
     real* numbers  # the copies: of the parameters and behind them of the slots,
     Counts* kept_counts  # and of the counts
 
-cdef enum:
-    KEPT_EVERY = 64  # steps: a copy at each of them would take as long as a small step itself
-
-
 cdef void keep(const Kept* k) noexcept nogil:
     memcpy(k.numbers, k.parameters, k.n_parameters * sizeof(real))
     if k.n_slots:
@@ -110,32 +105,6 @@ cdef void go_back(const Kept* k) noexcept nogil:
     if k.n_slots:
         memcpy(k.slots, k.numbers + k.n_parameters, k.n_slots * sizeof(real))
     k.counts[0] = k.kept_counts[0]
-
-
-# ---- a single row by itself ----------------------------------------------------------------------
-
-cdef struct OneRow:
-    Call call
-    Samples samples
-    real target
-    Step step
-    Kept kept
-
-
-cdef double learn_row(OneRow* one) noexcept nogil:
-    """The loss before the update, infinity if it, or weights or slots, are not finite"""
-    cdef Kept* kept = &one.kept
-    cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.steps, 0)
-    if (
-        loss - loss != 0
-        or not are_finite(kept.parameters, kept.n_parameters)
-        or not are_finite(kept.slots, kept.n_slots)
-    ):
-        go_back(kept)
-        return INFINITY
-    if kept.counts.made - kept.kept_counts.made >= KEPT_EVERY:
-        keep(kept)
-    return loss
 
 
 cdef inline bint are_finite(const real* values, Py_ssize_t n) noexcept nogil:

@@ -119,7 +119,7 @@ cdef inline void keep_output(
 
 
 cdef Samples point_samples(
-    const Network* net, const Rule* rule, Path path, real[::1] scratch
+    const Network* net, const Rule* rule, Path path, real* scratch, Py_ssize_t length
 ) noexcept nogil:
     """What the stochastic mode has at the end of the scratch memory, `samples_length` numbers"""
     cdef Samples s
@@ -127,7 +127,7 @@ cdef Samples point_samples(
     s.net, s.rule, s.path = net, rule, path
     if path == BLOCKED and net.output == net.layers and lies_across(net.output):
         s.path = LISTED if is_plain(rule) else FUSED  # z of the block would not be kept as rows
-    s.dx = &scratch[0] + scratch.shape[0] - samples_length(net.layers, n, net.block)
+    s.dx = scratch + length - samples_length(net.layers, n, net.block)
     s.values = s.dx + n_units
     s.units = <int*>(s.dx + 2 * n_units)
     s.zeros = s.dx + 3 * n_units
@@ -141,11 +141,10 @@ cdef Samples point_samples(
     s.one_hot = s.of_V + gram_stride(net.block)
     s.G_ahead = s.one_hot + gram_stride(net.block)
     s.x, s.x_ahead = net.stack, s.G_ahead + net.block * gram_stride(net.block)
-    if net.me.number == 0:
-        for i in range(all_length(net.layers, net.output, net.block)):
-            s.all[i] = <int>i
-        memset(s.zeros, 0, n_units * sizeof(real))
-        memset(s.one_hot, 0, gram_stride(net.block) * sizeof(real))
+    for i in range(all_length(net.layers, net.output, net.block)):
+        s.all[i] = <int>i
+    memset(s.zeros, 0, n_units * sizeof(real))
+    memset(s.one_hot, 0, gram_stride(net.block) * sizeof(real))
     if path == TINY or not is_held(net) or not is_plain(rule):
         s.held = NULL
     return s
