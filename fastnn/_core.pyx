@@ -778,6 +778,11 @@ cdef class Snapshot:
         """How many steps had been made when the copy was made."""
         return self.kept_counts.made
 
+    @property
+    def steps_since(self):
+        """How many steps have been made since."""
+        return self.kept.counts.made - self.kept_counts.made
+
 
 def keep_state(Snapshot snapshot not None):
     """Copy the state."""

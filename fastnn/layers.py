@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastnn import activations, initializers, regularizers
 from fastnn.activations import ActivationName
 from fastnn.data.arrays import feature_array, float64_array
-from fastnn.data.checks import flag, items, number_between, shown, whole_number
+from fastnn.data.checks import flag, items, real_number, shown, whole_number
 from fastnn.data.columns import Columns, names_of
 from fastnn.data.rows import Array
 from fastnn.initializers import Initial
@@ -90,7 +90,7 @@ class Dense:
                 f"the two out"
             )
         name = "learning_rate_multiplier"
-        factor = number_between(name, self.learning_rate_multiplier, 0, None, example=0.1)
+        factor = real_number(name, self.learning_rate_multiplier, low=0, example=0.1)
         object.__setattr__(self, name, factor)
 
     def __repr__(self) -> str:
@@ -156,7 +156,7 @@ class Dropout:
     rate: float
 
     def __post_init__(self) -> None:
-        rate = number_between("rate", self.rate, 0, LARGEST_RATE, example=0.5)
+        rate = real_number("rate", self.rate, low=0, high=LARGEST_RATE, example=0.5)
         object.__setattr__(self, "rate", rate)
 
 

@@ -14,12 +14,11 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from fastnn._core import LOSS
 from fastnn._core import LOSSES as KERNELS
 from fastnn.data.arrays import TargetKind
-from fastnn.data.checks import flag, lookup, number_between, real_number, shown
+from fastnn.data.checks import flag, lookup, real_number, shown
 from fastnn.data.rows import Array
 
 LARGEST = sys.float_info.max
@@ -82,7 +81,7 @@ class Loss:
         """The number that its kernel takes."""
         return 0.0
 
-    def settings(self, n_targets: int, dtype: npt.DTypeLike) -> Array:
+    def settings(self, n_targets: int, dtype: str) -> Array:
         """What the core needs to know, one record of LOSS, for targets of so many columns."""
         settings = np.zeros(1, LOSS)
         settings["kind"], settings["setting"] = self.code, self.setting
@@ -340,7 +339,7 @@ class Crossentropy(Loss):
                 f"{self.example(1)} and leave from_logits out: "
                 f"loss={type(self).__name__}()"
             )
-        smoothing = number_between("label_smoothing", self.label_smoothing, 0, 1, example=0.1)
+        smoothing = real_number("label_smoothing", self.label_smoothing, low=0, high=1, example=0.1)
         object.__setattr__(self, "label_smoothing", smoothing)
 
     @property
@@ -460,7 +459,7 @@ class CategoricalCrossentropy(Crossentropy):
     def example(self, units: int) -> str:
         return super().example(max(units, 2))
 
-    def settings(self, n_targets: int, dtype: npt.DTypeLike) -> Array:
+    def settings(self, n_targets: int, dtype: str) -> Array:
         settings = super().settings(n_targets, dtype)
         settings["kind"] = self.labels_code if n_targets == 1 else self.code
         return settings

@@ -9,12 +9,12 @@ import math
 from copy import copy
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from fastnn._core import CLIPS, COUNTS, METHODS, RULE, STEP
-from fastnn.data.checks import flag, lookup, number_between, real_number, shown, whole_number
+from fastnn.data.checks import flag, lookup, real_number, shown, whole_number
 from fastnn.data.rows import Array
 from fastnn.schedules import Schedule
 
@@ -44,7 +44,8 @@ SLOTS = {  # how many numbers each method keeps for a weight
 ARRAY_WORK, CLIP_ARRAYS = 20.0, 2
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Rule:
     """How a step is made, as the core takes it."""
 
     constants: Array  # one record of RULE
@@ -52,21 +53,23 @@ class Rule(NamedTuple):
     slots: Array  # what the optimiser keeps for every parameter, (n_slots, n_parameters)
     counts: Array  # how many steps were made, and how many of those clipped, one record of COUNTS
 
-    def _has(self, field: str) -> bool:
-        return bool(self.constants[field][0])
-
     @property
+    def for_core(self) -> tuple[Array, Array, Array, Array]:
+        """What `Context.set_rule` takes."""
+        return self.constants, self.layers, self.slots, self.counts
+
+    @cached_property
     def is_simple(self) -> bool:
         """Whether each weight's step depends on that weight alone, and no average is kept."""
-        return not (self._has("clip") or self._has("averages"))
+        return not (self.constants["clip"][0] or self.constants["averages"][0])
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether a step is w - rate * dw and no more: then a weight whose dw is 0 stays."""
-        own = self._has("method") or self._has("shrinks") or self.layers.size
+        own = self.constants["method"][0] or self.constants["shrinks"][0] or self.layers.size
         return self.is_simple and not own
 
-    @property
+    @cached_property
     def work(self) -> float:
         """What a step costs for each weight, in floating-point operations of a matrix product.
 
@@ -75,9 +78,10 @@ class Rule(NamedTuple):
         """
         if self.is_plain:
             return 0.0
-        return ARRAY_WORK * (1 + len(self.slots) + CLIP_ARRAYS * self._has("clip"))
+        clip = CLIP_ARRAYS if self.constants["clip"][0] else 0
+        return ARRAY_WORK * (1 + len(self.slots) + clip)
 
-    @property
+    @cached_property
     def is_linear(self) -> bool:
         """Whether a step is linear in the weights and slots, so that blocks can combine steps."""
         linear = METHODS["plain"], METHODS["momentum"]
@@ -150,15 +154,16 @@ class Optimizer:
     ema_momentum: float | None = field(default=0.99, kw_only=True)
 
     def __post_init__(self) -> None:
+        self.__dict__.pop("clips", None)  # asked for before all arguments were there
         self._check(0.004, "weight_decay", high=None)
         if self.ema_momentum is not None:
             self._check(0.99, "ema_momentum", high=BELOW_1)
-        self._set("use_ema", flag("use_ema", self.use_ema))
+        self.__dict__["use_ema"] = flag("use_ema", self.use_ema)
         given = [name for name in CLIPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[0]} and {given[1]} are given; expected one of them")
         for name in given:
-            self._set(name, real_number(name, getattr(self, name), above=0))
+            self.__dict__[name] = real_number(name, getattr(self, name), above=0)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name == "learning_rate":
@@ -168,9 +173,13 @@ class Optimizer:
                     f"learning_rate={value!r} is for an optimiser from the start: compile the "
                     f"model with SGD(learning_rate={value!r})"
                 )
-        elif name in self.__dict__ or name not in {f.name for f in fields(self) if f.init}:
+            self.__dict__.pop("follows_cost", None)
+            self.__dict__.pop("needs_all_rows", None)
+        elif name in self.__dict__ or not getattr(
+            self.__dataclass_fields__.get(name), "init", False
+        ):
             raise AttributeError(self._cannot_set(name, value))
-        self._set(name, value)
+        self.__dict__[name] = value
 
     def _cannot_set(self, name: str, value: object) -> str:
         """Why an attribute cannot be set, and what to do."""
@@ -185,9 +194,6 @@ class Optimizer:
         if name == "lr" and self.has_rate:
             remedy = f"set its rate, optimizer.learning_rate = {shown(value)}"
         return f"{kind} has no {name}; {remedy}"
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         shown = [
@@ -205,12 +211,14 @@ class Optimizer:
                 f"learning_rate={rate!r}: expected a number or a Schedule; 'auto' is for "
                 f"SGD(learning_rate='auto') in batch mode"
             )
-        return number_between("learning_rate", rate, 0, None, example=0.01)
+        return real_number("learning_rate", rate, low=0)
 
     def _check(self, example: float, *names: str, low: float = 0, high: float | None = 1) -> None:
         """Numbers from `low` to `high`."""
         for name in names:
-            self._set(name, number_between(name, getattr(self, name), low, high, example=example))
+            self.__dict__[name] = real_number(
+                name, getattr(self, name), low=low, high=high, example=example
+            )
 
     @property
     def method(self) -> str:
@@ -222,30 +230,31 @@ class Optimizer:
         """What the slots hold at first."""
         return 0.0
 
-    @property
+    @cached_property
     def n_slots(self) -> int:
         """How many numbers it keeps for every parameter."""
         return SLOTS[self.method] + self.use_ema
 
-    @property
+    @cached_property
     def follows_cost(self) -> bool:
         """Whether each step tries how far it may go."""
         return isinstance(self.learning_rate, str)
 
-    @property
+    @cached_property
     def has_rate(self) -> bool:
         """Whether its steps have a learning rate."""
         return True
 
-    @property
+    @cached_property
     def needs_all_rows(self) -> bool:
         """Whether it works with the cost of all rows only: in batch mode, without dropout."""
         return self.follows_cost
 
-    @property
+    @cached_property
     def clips(self) -> bool:
         """Whether gradients may be clipped."""
-        return any(getattr(self, name) is not None for name in CLIPS)
+        limits = self.clipvalue, self.clipnorm, self.global_clipnorm
+        return limits != (None, None, None)
 
     def _constants(self, **numbers: float) -> Array:
         constants = np.zeros(1, RULE)
@@ -378,7 +387,7 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(0.9, "momentum")
-        self._set("nesterov", flag("nesterov", self.nesterov))
+        self.__dict__["nesterov"] = flag("nesterov", self.nesterov)
         self._checked_rate(self.learning_rate)  # beside the others
 
     def _checked_rate(self, rate: object) -> object:
@@ -440,7 +449,7 @@ class Adam(Optimizer):
         super().__post_init__()
         self._check(0.9, "beta_1", "beta_2", high=BELOW_1)
         self._check(1e-7, "epsilon", low=SMALLEST_EPSILON, high=None)
-        self._set("amsgrad", flag("amsgrad", self.amsgrad))
+        self.__dict__["amsgrad"] = flag("amsgrad", self.amsgrad)
 
     @property
     def method(self) -> str:
@@ -614,14 +623,14 @@ class LBFGS(Optimizer):
     max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
-        self._set(
+        self.__dict__.__setitem__(
             "history_size",
             whole_number("history_size", self.history_size, minimum=1, maximum=MOST_GRADIENTS),
         )
         self._check(1e-9, "cost_tolerance", "gradient_tolerance", high=None)
         if self.max_evaluations is not None:
             limit = whole_number("max_evaluations", self.max_evaluations, minimum=1)
-            self._set("max_evaluations", limit)
+            self.__dict__["max_evaluations"] = limit
 
     def __repr__(self) -> str:
         names = "cost_tolerance", "gradient_tolerance", "max_evaluations"
@@ -632,11 +641,11 @@ class LBFGS(Optimizer):
     def method(self) -> str:
         return "plain"
 
-    @property
+    @cached_property
     def needs_all_rows(self) -> bool:
         return True
 
-    @property
+    @cached_property
     def has_rate(self) -> bool:
         return False
 

@@ -18,6 +18,7 @@ Logs = dict[str, float]
 class Model(Protocol):
     """What training and callbacks ask of the model that is trained."""
 
+    seed: int
     stop_training: bool
     epochs_trained: int
     history: History

@@ -59,16 +59,18 @@ class History:
 
     def last(self) -> dict[str, float]:
         """What was recorded of the last epoch, which need not have been validated."""
-        return {
-            name: values[-1]
-            for name, values in self.history.items()
-            if values and self._epochs_of(name)[-1:] == self.epoch[-1:]
-        }
+        validated = self.validated[-1:] == self.epoch[-1:]
+        last = {}
+        for name, values in self.history.items():
+            if values and (validated or not name.startswith("val_")):
+                last[name] = values[-1]
+        return last
 
     def settle(self) -> None:
         """Drop what an interrupt left of an epoch that is not recorded as a whole."""
+        n_epochs = len(self.epoch)
         for name, values in self.history.items():
-            del values[len(self._epochs_of(name)) :]
+            del values[len(self.validated) if name.startswith("val_") else n_epochs :]
 
     def _epochs_of(self, name: str) -> list[int]:
         """The epochs that have a number of that name."""

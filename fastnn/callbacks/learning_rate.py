@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fastnn.callbacks.base import Callback, Logs
 from fastnn.callbacks.monitor import Direction, Monitor
 from fastnn.data.checks import (
-    number_between,
+    real_number,
     shown,
     whole_number,
 )
@@ -112,10 +112,10 @@ class ReduceLROnPlateau(Monitor):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, verbose=verbose, mode=mode, min_delta=min_delta)
-        self.factor = number_between("factor", factor, 0, BELOW_1, example=0.1)
+        self.factor = real_number("factor", factor, low=0, high=BELOW_1, example=0.1)
         self.patience = whole_number("patience", patience, minimum=0)
         self.cooldown = whole_number("cooldown", cooldown, minimum=0)
-        self.min_lr = number_between("min_lr", min_lr, 0, None, example=1e-6)
+        self.min_lr = real_number("min_lr", min_lr, low=0, example=1e-6)
 
     def check(self) -> None:
         super().check()

@@ -7,7 +7,7 @@ import time
 
 from fastnn.callbacks.base import Callback, Logs
 from fastnn.callbacks.monitor import Direction, Monitor
-from fastnn.data.checks import finite_number, flag, real_number, whole_number
+from fastnn.data.checks import flag, real_number, whole_number
 from fastnn.data.rows import Array
 
 
@@ -48,7 +48,7 @@ class StopAt(Callback):
             raise ValueError("StopAt needs seconds, samples or loss, e.g. StopAt(seconds=60)")
         self.seconds = math.inf if seconds is None else real_number("seconds", seconds, above=0)
         self.samples = math.inf if samples is None else whole_number("samples", samples, minimum=1)
-        self.loss = -math.inf if loss is None else finite_number("loss", loss, example=0.01)
+        self.loss = -math.inf if loss is None else real_number("loss", loss, example=0.01)
 
     def on_train_begin(self, logs: Logs) -> None:
         self._began, self._seen = time.perf_counter(), 0
@@ -127,7 +127,7 @@ class EarlyStopping(Monitor):
         self.patience = whole_number("patience", patience, minimum=0)
         self.baseline = None
         if baseline is not None:
-            self.baseline = finite_number("baseline", baseline, example=0.5)
+            self.baseline = real_number("baseline", baseline, example=0.5)
         self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, minimum=0)
 

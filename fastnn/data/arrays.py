@@ -4,7 +4,8 @@ Everything below trusts what comes out of here. An error names the argument, wha
 expected, and a line that would work.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +30,15 @@ def _remedy_for_text(name: str, values: Array, otherwise: str) -> str:
     return f"If its text means numbers: {own} = np.asarray({own}, float). {otherwise}"
 
 
-def _numeric_array(name: str, values: object, remedy: str) -> Array:
-    """`values` as an array of native real numbers, without a copy where none is needed."""
+def _numeric_array(name: str, values: object, remedy: str | Callable[[str], str]) -> Array:
+    """`values` as an array of native real numbers, without a copy where none is needed.
+
+    `remedy`, or `remedy(name)`, says in a message what to do with values that are none.
+    """
     if type(values) is np.ndarray and values.dtype in READABLE:
         return values
+    if not isinstance(remedy, str):
+        remedy = remedy(name)
     if hasattr(values, "toarray"):
         raise TypeError(
             f"{name} is sparse; expected a dense array, e.g. {variable(name)}.toarray()"
@@ -159,9 +165,14 @@ def targets(
     or one probability for each class (n_outputs columns). "anything" is left as it is.
     """
     if kind == "anything":
-        return _one_for_each_row(name, np.asarray(y), n_rows)
-    array = _numeric_array(name, y, _numbered(name))
-    shape = _one_for_each_row(name, array, n_rows).shape
+        given = np.asarray(y)
+        if not given.shape or len(given) != n_rows:
+            _refuse_length(name, given, n_rows)
+        return given
+    array = _numeric_array(name, y, _numbered)
+    shape = array.shape
+    if not shape or shape[0] != n_rows:
+        _refuse_length(name, array, n_rows)
     array = array[:, None] if array.ndim == 1 else array
     widths = {1, n_outputs} if kind == "classes" else {n_outputs}
     if array.ndim != 2 or array.shape[1] not in widths:
@@ -173,7 +184,8 @@ def targets(
     if is_label:
         array = array.copy()
     _check_target_values(name, array, kind, n_outputs)
-    rounded = _rounded(name, array, dtype)
+    same = array.dtype == dtype and array.flags.c_contiguous
+    rounded = array if same else _rounded(name, array, dtype)
     if is_label:
         rounded.flags.writeable = False
     return rounded
@@ -189,13 +201,11 @@ def is_sorted(y: Array, kind: TargetKind) -> bool:
     return rises != falls  # both if all are equal
 
 
-def _one_for_each_row(name: str, array: Array, n_rows: int) -> Array:
-    if not array.shape or len(array) != n_rows:
-        raise ValueError(
-            f"{name} has shape {array.shape}, but {name[:-1]}X has {n_rows} rows; "
-            f"expected one target a row"
-        )
-    return array
+def _refuse_length(name: str, array: Array, n_rows: int) -> NoReturn:
+    raise ValueError(
+        f"{name} has shape {array.shape}, but {name[:-1]}X has {n_rows} rows; expected one target "
+        f"a row"
+    )
 
 
 def _check_labels(name: str, array: Array, n_outputs: int) -> None:

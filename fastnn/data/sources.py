@@ -14,34 +14,21 @@ EXAMPLE = "(X, y) or (X, y, sample_weight)"  # what a chunk is
 
 
 class Source(Protocol):
-    """The rows of each epoch, all at once or in chunks."""
+    """Rows that come in chunks, in every epoch again. Rows that are all at hand are `Rows`."""
 
     @property
     def first(self) -> Rows:
-        """The rows that the first epoch begins with; known before it only."""
+        """The chunk that the first epoch begins with; known before that epoch only."""
 
     @property
     def n_rows(self) -> int | None:
-        """How many an epoch has, if that is known."""
+        """How many rows an epoch has, if that is known."""
 
     def n_steps(self, batch_size: int) -> int | None:
-        """How many batches an epoch has or, of chunks, how many chunks if that was said."""
+        """How many batches an epoch has; of chunks how many chunks, if the user has said so."""
 
     def epoch(self, epoch: int) -> Iterable[Rows]:
-        """The chunks of an epoch, of which `epoch` counts those of the fit from 0."""
-
-
-class ArraySource:
-    """The same rows in every epoch."""
-
-    def __init__(self, data: Rows) -> None:
-        self.first, self.n_rows = data, data.n_rows
-
-    def n_steps(self, batch_size: int) -> int | None:
-        return -(-self.n_rows // batch_size)
-
-    def epoch(self, epoch: int) -> Iterable[Rows]:
-        return (self.first,)
+        """The chunks of an epoch; `epoch` counts the epochs of the fit from 0."""
 
 
 class SparseSource:

@@ -6,6 +6,7 @@ rare, and training that diverges goes back to the last one.
 
 import math
 from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 
@@ -62,12 +63,12 @@ class DivergenceWatch:
         memory = aligned_empty(self._n_numbers, network.dtype)
         self.snapshot = network.core.Snapshot(network.parameters, state.slots, state.counts, memory)
         self._rows_of_a_copy = COPY_WORK * self._n_numbers / network.row_work
-        self._rows = 0  # since the copy
-        self._copy()
+        self.begin()
 
-    def _copy(self) -> None:
+    def begin(self) -> None:
+        """Copy the state as it is: training begins with it."""
         self._core.keep_state(self.snapshot)
-        self._rows = 0
+        self._rows = 0  # since the copy
 
     def settle(self) -> None:
         """Leave finite weights, whatever has ended the training."""
@@ -76,19 +77,22 @@ class DivergenceWatch:
 
     def check(self, loss: float, when: str, *, moved: bool = True) -> None:
         """Raise `Diverged` if the loss, or weights that have moved, are no longer finite."""
-        finite = math.isfinite(loss)
-        if finite and moved:
-            finite = self._core.all_finite(self.network.parameters)
-        self._refuse_unless(finite, when)
+        if not math.isfinite(loss) or (
+            moved and not self._core.all_finite(self.network.parameters)
+        ):
+            self._go_back(when)
 
     def check_state(self, when: str) -> None:
         """Raise `Diverged` if weights, or what the optimiser keeps for them, are not finite."""
-        self._refuse_unless(self._core.is_finite_state(self.snapshot), when)
+        if not self._core.is_finite_state(self.snapshot):
+            self._go_back(when)
 
     def keep(self, when: str) -> None:
         """Copy weights and state, or raise `Diverged` if any of them is not finite."""
-        self.check_state(when)
-        self._copy()
+        if not self._core.is_finite_state(self.snapshot):
+            self._go_back(when)
+        self._core.keep_state(self.snapshot)
+        self._rows = 0
 
     def keep_after_rows(self, n_rows: int, when: str) -> None:
         """Copy them if so many rows have passed that the copy takes a hundredth of the time."""
@@ -101,11 +105,14 @@ class DivergenceWatch:
 
         Otherwise as `keep_after_rows`, but after `KEPT_EVERY` steps in any case.
         """
-        self.check_state(when)
+        core, snapshot = self._core, self.snapshot
+        if not core.is_finite_state(snapshot):
+            self._go_back(when)
         self._rows += n_rows
-        steps = self.state.step - self.snapshot.steps
-        if self._rows >= self._rows_of_a_copy or steps >= KEPT_EVERY or self._n_numbers <= FEW:
-            self._copy()
+        few = self._n_numbers <= FEW
+        if few or self._rows >= self._rows_of_a_copy or snapshot.steps_since >= KEPT_EVERY:
+            core.keep_state(snapshot)
+            self._rows = 0
 
     @cached_property
     def context(self) -> Context:
@@ -113,13 +120,12 @@ class DivergenceWatch:
         network, context = self.network, self.network.context(1)
         factors = np.zeros_like(network.layer_rules)
         factors["factor"] = network.layer_rules["factor"]
-        context.set_rule(*self.optimizer.rule(factors, self.state))
+        context.set_rule(*self.optimizer.rule(factors, self.state).for_core)
         return context
 
-    def _refuse_unless(self, fine: bool, when: str) -> None:
-        if not fine:
-            self._core.restore_state(self.snapshot)
-            raise self.diverged(when)
+    def _go_back(self, when: str) -> NoReturn:
+        self._core.restore_state(self.snapshot)
+        raise self.diverged(when)
 
     def diverged(self, when: str) -> Diverged:
         """The error, with advice that fits the optimiser."""

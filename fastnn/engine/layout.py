@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from fastnn import activations
 from fastnn._core import ACTIVATIONS, LAYER, LINE_LENGTH
+from fastnn.activations import ACTIVATIONS as ACTIVATION_KINDS
 from fastnn.data.rows import Array
 from fastnn.layers import Dense
 
@@ -25,11 +25,13 @@ def slices(n_rows: int, length: int) -> Iterator[tuple[int, int]]:
 
 
 def padded(n: int) -> int:
-    """The length of a row of n numbers with its padding.
+    """The length of a row of n numbers with its padding: 1, 4, 8 or a multiple of LINE_LENGTH.
 
     Rows whose distance is a large power of two would share few places in the nearest cache.
     """
-    length = next((size for size in (1, 4, 8) if n <= size), whole_lines(n))
+    if n <= 8:
+        return 1 if n == 1 else 4 if n <= 4 else 8
+    length = -(-n // LINE_LENGTH) * LINE_LENGTH
     return length if length % 256 else length + LINE_LENGTH
 
 
@@ -81,21 +83,22 @@ def layer_table(
     the next layer, and z where the activation's derivative is computed from it.
     """
     table = np.zeros(len(layers), LAYER)
-    n_in, position, x, top = n_features, 0, 0, padded(n_features)
+    n_in, in_stride = n_features, padded(n_features)
+    position, x, top = 0, 0, in_stride
     for number, (layer, rate) in enumerate(zip(layers, drop, strict=True)):
-        row = table[number]
-        row["n_in"], row["in_stride"] = n_in, padded(n_in)
-        row["n_out"], row["stride"] = layer.units, (stride := padded(layer.units))
+        row, stride = table[number], padded(layer.units)
+        row["n_in"], row["in_stride"] = n_in, in_stride
+        row["n_out"], row["stride"] = layer.units, stride
         row["W"], position = position, whole_lines(position + n_in * stride)
         row["b"] = -1
         if layer.use_bias:
             row["b"], position = position, whole_lines(position + stride)
-        activation = activations.get(layer.activation)
+        activation = ACTIVATION_KINDS[layer.activation or "linear"]
         row["activation"] = ACTIVATIONS[activation.name]
         row["drop"], row["narrow"] = round(rate * 2**32), narrow
         if row["drop"] and number:
-            x, top = top, top + padded(n_in)
+            x, top = top, top + in_stride
         kept, z = top, top + (stride if activation.from_z else 0)
         row["x"], row["z"], row["kept"] = x, z, kept
-        n_in, x, top = layer.units, z, z + stride
+        n_in, in_stride, x, top = layer.units, stride, z, z + stride
     return table, position

@@ -24,7 +24,7 @@ from fastnn.layers import Dense, Normalization
 from fastnn.losses import Loss
 from fastnn.native.backend import ISA, core
 from fastnn.native.team import ALONE, Team
-from fastnn.native.threads import thread_count
+from fastnn.native.threads import STEP_WORK, thread_count
 
 # Rows that pass through the layers together. Shorter vectors make narrower tiles, which pass over a
 # block more often: a smaller one stays in the cache.
@@ -64,6 +64,12 @@ def _sum_of_squares(W: Array) -> float:
     return float(np.einsum("ij,ij->", W, W, dtype=np.float64))
 
 
+def team_of(threads: int | None, work: float) -> Team:
+    """A team of up to so many threads, as many as the work between two waits is worth."""
+    size = thread_count(threads, work)
+    return ALONE if size == 1 else Team(size)
+
+
 class Network:
     """A built network: n_features inputs, dense layers, parameters in `dtype`.
 
@@ -86,7 +92,7 @@ class Network:
         self._normalization = normalization
         self._drop = tuple(dropout or [0.0] * len(layers))
         self.has_dropout = any(self._drop)
-        widest = max(n_features, *(layer.units for layer in layers))
+        widest = max([n_features, *[layer.units for layer in layers]])
         self._is_narrow = widest <= NARROW_WIDTH
         self._table, n_parameters = self._new_table(narrow=self._is_narrow)
         self._places = [  # where each layer's arrays lie among the parameters
@@ -113,9 +119,9 @@ class Network:
 
     def _work_of_a_row(self) -> int:
         """The floating-point operations of a row in training; a third of them lead forward."""
-        n_weights = sum(place["n_in"] * place["n_out"] for place in self._places)
-        n_units = self.n_features + sum(layer.units for layer in self.layers)
-        work: int = 6 * n_weights + UNIT_WORK * n_units
+        work: int = UNIT_WORK * self.n_features
+        for place in self._places:
+            work += (6 * place["n_in"] + UNIT_WORK) * place["n_out"]
         return work
 
     def slice_rows_for(self, work: float) -> int:
@@ -142,6 +148,11 @@ class Network:
             if b >= 0:
                 named[f"b{number}"] = flat[b : b + n_out]
         return named
+
+    @property
+    def weights(self) -> list[Array]:
+        """W1, b1, W2, ... as views into the parameters."""
+        return list(self.views(self.parameters).values())
 
     def initialize(self, seed: int) -> None:
         """Draw every layer's weights, then its bias, from the layer's own stream of `seed`."""
@@ -185,7 +196,8 @@ class Network:
     @cached_property
     def has_penalty(self) -> bool:
         """Whether regularisers add to the loss."""
-        return any(layer.l1 or layer.l2 or layer.alpha for layer in self.layers)
+        rules = self.layer_rules
+        return bool((rules["l1"] + rules["decay"] + rules["alpha"]).any())
 
     def penalty(self, share: float = 0.0) -> float:
         """sum_k (l1_k sum_ij |W_ij| + (l2_k + share alpha_k / 2) sum_ij W_ij^2) over the layers k.
@@ -240,18 +252,15 @@ class Network:
 
     def training_team(self, threads: int | None, batch_size: int) -> Team:
         """A team for the gradients of such batches."""
-        if self._is_narrow:
-            return ALONE
-        step = min(batch_size, self.block) * self.row_work
-        return Team(thread_count(threads, step))
+        work = min(batch_size, self.block) * self.row_work
+        return ALONE if self._is_narrow or work < 2 * STEP_WORK else team_of(threads, work)
 
     def forward_team(self, threads: int | None, n_rows: int) -> Team:
         """A team to predict or evaluate n_rows."""
-        if self._is_narrow:
-            return ALONE
-        return Team(thread_count(threads, min(n_rows, self.block) * self.row_work / 3))
+        work = min(n_rows, self.block) * self.row_work / 3
+        return ALONE if self._is_narrow or work < 2 * STEP_WORK else team_of(threads, work)
 
-    @property
+    @cached_property
     def is_standardised(self) -> bool:
         """Whether a Normalization layer stands before the first one with weights."""
         return self._normalization is not None
@@ -321,12 +330,10 @@ class Network:
 
     def apart(self, data: Rows) -> Rows:
         """The same rows, with copies of arrays that share memory with the weights."""
-        return Rows(
-            *(
-                array.copy() if np.may_share_memory(array, self.parameters) else array
-                for array in data
-            )
-        )
+        for name, array in zip(data._fields, data, strict=True):
+            if np.may_share_memory(array, self.parameters):
+                data = data._replace(**{name: array.copy()})
+        return data
 
     def predict(self, X: Rows, team: Team = ALONE, out: Array | None = None) -> Array:
         """The outputs, shape (n_rows, n_outputs), in `out` if that is given."""

@@ -57,7 +57,7 @@ class OneRow:
         network = self.network
         rule = self.optimizer.rule(network.layer_rules, self.watch.state)
         context = network.context(1, stochastic=True, quick=True)
-        context.set_rule(*rule, one_row_path(plain=rule.is_plain))
+        context.set_rule(*rule.for_core, one_row_path(plain=rule.is_plain))
         context.set_loss(self.loss.settings(n_targets, network.dtype))
         context.most_rows = 1
         context.lowest_target, context.highest_target = low, high

@@ -268,11 +268,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return 1 if one_column else max(2, len(self.classes_))
 
     def _targets(self, y: Array) -> Array:
-        model = self.model_
-        loss, n_outputs = model._compiled_loss(), self.n_outputs_
+        loss, n_outputs = self._learner.compiled_loss(), self.n_outputs_
         if y.ndim == 2 or n_outputs == 1 or loss.targets == "classes":
             return y
-        return np.eye(n_outputs, dtype=model.dtype)[y]
+        return np.eye(n_outputs, dtype=self._learner.dtype)[y]
 
     @property
     def _decides_by_z(self) -> bool:
@@ -284,7 +283,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     @property
     def _border(self) -> float:
         """Outputs above it mean yes."""
-        return 0.0 if self.model_._compiled_loss().targets == "signs" else 0.5
+        return 0.0 if self._learner.compiled_loss().targets == "signs" else 0.5
 
     def _decided(self, outputs: Array) -> Array:
         if self._is_multilabel:
@@ -298,6 +297,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 places[:] = False
         labels: Array = self.classes_.take(places)
         return labels
+
+    def _decided_one(self, outputs: Array) -> Any:
+        if self._is_multilabel or len(self.classes_) == 1:
+            return self._decided(outputs)[0]
+        if outputs.size > 1:
+            return self.classes_[outputs.argmax()]
+        return self.classes_[1 if outputs.item() > self._border else 0]
 
     def _labelled(self, y: Array) -> Array:
         return y if self._is_multilabel else self.classes_.take(y)
@@ -412,7 +418,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _single_targets(self) -> dict[Any, int]:
         """The engine's target of each label, if one number says it and all weigh the same."""
-        loss = self.model_._compiled_loss()
+        loss = self._learner.compiled_loss()
         one_number = self.n_outputs_ == 1 or loss.targets == "classes"
         plain = self._takes_single_rows and self.class_weight is None
         if not one_number or self._is_multilabel or not plain:

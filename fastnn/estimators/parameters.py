@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args
@@ -16,7 +14,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastnn.activations import ActivationName
 from fastnn.callbacks.base import Callback
-from fastnn.data.checks import number_between
+from fastnn.data.checks import real_number, warn
 from fastnn.data.rows import Array
 from fastnn.layers import LARGEST_RATE, Dense, Dropout, Layer
 from fastnn.losses import LOSSES, Loss, LossName
@@ -41,17 +39,6 @@ ACTIVATION_WORDS: dict[str, ActivationName] = {
 LOSS_WORDS = {"squared_error": "half_squared_error", "poisson": "half_poisson_deviance"}
 OWN_WORDS: dict[str, str] = {word: name for name, word in ACTIVATION_WORDS.items()}
 AUTO_BATCH = 200  # rows at most in a batch of "auto"
-
-
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of the line that called from outside of fastnn and scikit-learn."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and str(frame.f_globals.get("__name__")).split(".")[0] in (
-        "fastnn",
-        "sklearn",
-    ):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
 
 
 class Finite(Interval):  # type: ignore[misc]  # scikit-learn has no types
@@ -212,7 +199,9 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 f"dropout={given!r} holds {len(rates)} rates, but there are {n_hidden} hidden "
                 f"layers; expected one for each, e.g. dropout={[0.5] * n_hidden!r}"
             )
-        return [number_between("dropout", rate, 0, LARGEST_RATE, example=0.5) for rate in rates]
+        return [
+            real_number("dropout", rate, low=0, high=LARGEST_RATE, example=0.5) for rate in rates
+        ]
 
     def _layers(self, n_outputs: int, output_activation: Any) -> list[Layer]:
         sizes = self._hidden_sizes

@@ -6,13 +6,12 @@ weights and the same batches as there.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from fastnn.data.rows import Array
-from fastnn.training.plan import Plan
 
 
 def initial_weights(
@@ -43,13 +42,3 @@ class Orders:
         self.rng.shuffle(shuffled)
         self.last = shuffled if self.last is None else self.last[shuffled]
         return self.last
-
-
-@dataclass(frozen=True)
-class DrawnPlan(Plan):
-    """A plan whose orders come from a random state, also in batch mode, which takes no notice."""
-
-    orders: Orders | None = field(default=None, kw_only=True)  # None: natural orders
-
-    def order(self, epoch: int, n_rows: int, chunk: int = 0) -> Array | None:
-        return None if self.orders is None else self.orders.draw(n_rows)

@@ -9,7 +9,7 @@ from fastnn.data.rows import Array, Rows
 from fastnn.engine.backpropagation import evaluate_any
 from fastnn.engine.network import Network, Slice, inverse
 from fastnn.losses import Loss
-from fastnn.metrics import Metric
+from fastnn.metrics import Metric, Running
 from fastnn.native.team import ALONE, Team
 
 
@@ -22,7 +22,9 @@ class RunningMeans:
     def __init__(self, metrics: Sequence[Metric], penalty: float, scale: float = 1.0) -> None:
         self._penalty, self._scale = penalty, scale
         self.n_rows, self.total = 0, 0.0  # the sum of w_i l_i
-        self._metrics = [(metric, metric.running()) for metric in metrics]
+        self._metrics: list[tuple[Metric, Running]] = []
+        for metric in metrics:
+            self._metrics.append((metric, metric.running()))
 
     def add(self, piece: Slice, data: Rows) -> None:
         """Some more rows, a slice of `data`."""
@@ -34,18 +36,11 @@ class RunningMeans:
                 weights = data.sample_weight[piece.rows]
             running.add(piece.targets, piece.predictions, weights)
 
-    def so_far(self) -> dict[str, float]:
-        """All but the metrics that wait for the last row."""
-        return self._values(streamed=True)
-
-    def values(self) -> dict[str, float]:
-        """The means over all rows."""
-        return self._values(streamed=False)
-
-    def _values(self, *, streamed: bool) -> dict[str, float]:
+    def values(self, *, so_far: bool = False) -> dict[str, float]:
+        """The means over all rows; `so_far` leaves out metrics that wait for the last row."""
         values = {"loss": self._scale * (self.total / self.n_rows) + self._penalty}
         for metric, running in self._metrics:
-            if metric.streamed or not streamed:
+            if metric.streamed or not so_far:
                 values[metric.name] = running.value()
         return values
 
@@ -66,7 +61,7 @@ def evaluate(
     for batch, piece in enumerate(evaluate_any(network, data, loss, team)):
         means.add(piece, data)
         if callbacks:
-            tell(callbacks, "on_test_batch_end", batch, means.so_far())
+            tell(callbacks, "on_test_batch_end", batch, means.values(so_far=True))
             if means.n_rows < data.n_rows:
                 tell(callbacks, "on_test_batch_begin", batch + 1, {})
     scores = means.values()

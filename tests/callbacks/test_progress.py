@@ -38,7 +38,7 @@ def model_for(optimizer=None, metrics=None):
     model = Sequential([Dense(9, "tanh"), Dense(1)], seed=5)
     model.compile(optimizer or SGD(0.1), "mse", metrics)
     model.build(4)
-    model._network.slice_rows = model._network.block = 16
+    model._learner.network.slice_rows = model._learner.network.block = 16
     return model
 
 

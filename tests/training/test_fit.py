@@ -562,7 +562,7 @@ def test_before_output_is_the_last_z_of_the_same_weights(widths, output, dtype):
     model = Sequential([*layers, Dense(widths[1], output)], dtype=dtype, seed=1)
     model.compile()
     model.build(5)
-    before = model._network.before_output
+    before = model._learner.network.before_output
     for _ in range(2):
         W1, b1, W2, b2 = model.get_weights()
         z, a = reference.forward([W1, b1, W2, b2], ["tanh", output], X - np.arange(5.0))
@@ -570,7 +570,7 @@ def test_before_output_is_the_last_z_of_the_same_weights(widths, output, dtype):
         np.testing.assert_allclose(found, z[-1], atol=50 * TOLERANCE[dtype])
         np.testing.assert_allclose(model.predict(X), a[-1], rtol=1e-3, atol=50 * TOLERANCE[dtype])
         model.set_weights([W1 + 0.1, b1 + 1, W2 * 0.9, b2 - 1])  # the twin follows
-    assert model._network.before_output is before
+    assert model._learner.network.before_output is before
 
 
 def summary_lines(model, capsys):
@@ -596,7 +596,7 @@ def test_summary_of_a_compiled_model_says_what_training_takes(capsys):
     optimizer, path, batches = summary_lines(model, capsys)[-3:]
     assert optimizer == "optimizer Adam(learning_rate=0.1), loss mean_squared_error"
     assert path == "stochastic mode: fused"
-    n = len(model._network.parameters)
+    n = len(model._learner.network.parameters)
     expected = f"weights {8 * n / 1e3:,.1f} kB, optimizer {16 * n / 1e3:,.1f} kB, activations"
     assert expected in batches
 
@@ -1013,7 +1013,7 @@ def test_divergence_never_takes_back_a_finished_epoch(monkeypatch):
     with pytest.raises(FloatingPointError, match="epoch 3:"):
         model.fit(rows, labels, epochs=5, mode="batch", callbacks=[keep, Explode(2)])
     assert bits(model) == keep.last
-    assert (model.epochs_trained, model._state.step) == (2, 2)
+    assert (model.epochs_trained, model._learner.state.step) == (2, 2)
 
 
 class Explode(Callback):
