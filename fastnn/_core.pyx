@@ -61,7 +61,7 @@ include "fastnn/native/loops/per_sample/first_layer.pxi"
 include "fastnn/native/loops/per_sample/tiny.pxi"
 include "fastnn/native/loops/per_sample/epoch.pxi"
 
-# ---- what Python reads at import: codes, constants, and the fields of the tables ------------------
+# ---- what Python reads at import: codes, constants, and the fields of the tables ---------------
 
 ACTIVATIONS = {
     "linear": LINEAR, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "softmax": SOFTMAX,
@@ -96,7 +96,7 @@ READABLE = frozenset(map(np.dtype, NUMBER_TYPES))
 LINE_LENGTH = LINE  # every array of the parameters begins at a multiple of so many numbers
 NARROW_WIDTH = OCTET  # the widest layer of a narrow network
 MOST_TINY_LAYERS = TINY_LAYERS
-BY_LANE_OUTPUTS = ACROSS  # the widest output layer whose losses are computed one row per lane
+BY_LANE_OUTPUTS = BY_LANE  # the widest output layer whose losses are computed one row per lane
 TEAM_ABORTED, TEAM_PLACES = ABORTED, PLACES  # places among the words of a team
 
 cdef Layer one_layer
@@ -114,7 +114,7 @@ COUNTS = np.asarray(<Counts[:1]>&one_count).dtype
 cdef object ARRAY = np.ndarray, SCALAR = np.generic
 
 
-# ---- rows ------------------------------------------------------------------------------------------
+# ---- rows --------------------------------------------------------------------------------------
 
 cdef int type_of_letter[128]
 for letter in range(128):
@@ -207,7 +207,7 @@ cdef int take_numbers(Py_buffer* view, array, Py_ssize_t n, int ndim) except -1:
 cdef int REAL_TYPE = FLOAT64 if sizeof(real) == 8 else FLOAT32
 
 
-# ---- the context -----------------------------------------------------------------------------------
+# ---- the context -------------------------------------------------------------------------------
 
 cdef class Context:
     """All that a pass through a network needs beside its rows: made once for a fit, or a thread.
@@ -443,7 +443,7 @@ cdef Member join_team(int member, int size, int[::1] team) noexcept nogil:
     return me
 
 
-# ---- passes over rows ------------------------------------------------------------------------------
+# ---- passes over rows --------------------------------------------------------------------------
 #
 # They visit rows[order[start:stop]] or, without an order, rows[start:stop]. Every member of a team
 # calls the same function with the same arguments and its number; member 0 gets the result. The
@@ -608,7 +608,7 @@ def backward(
         backward_rows(&net, &data, 0, 0, m, m)
         weight_gradients(&net, m, &gradient[0], ADD, 0)
         if dL_dx.shape[0]:
-            hand_out(&net, &data, &transposed[0], &dL_dx[0, 0], m)
+            gradient_of_inputs(&net, &data, &transposed[0], &dL_dx[0, 0], m)
         restore_float_mode(mode_before)
     exchange(&context.busy, 0)
 
@@ -641,7 +641,7 @@ def penalty(Context context not None, double own, double share):
     return penalty_of(&context.call.net, &context.layer_rules[0], own, share)
 
 
-# ---- a few rows, as they arrive ----------------------------------------------------------------------
+# ---- a few rows, as they arrive ----------------------------------------------------------------
 
 def few_rows(Context context not None, X, y=None, bint is_row=False):
     """Rows of X, and the targets y of a single one, if the core can take them at once; or None.
@@ -743,7 +743,7 @@ cdef bint take_number(Context context, double value, real* place) noexcept:
     )
 
 
-# ---- finite weights to go back to ------------------------------------------------------------------
+# ---- finite weights to go back to --------------------------------------------------------------
 #
 # Weights, what the optimiser keeps for them and its counts are copied, or restored, in one call,
 # which no interrupt of Python can divide.
@@ -820,7 +820,7 @@ cdef bint is_finite_now(const Kept* kept) noexcept nogil:
     return are_finite(kept.parameters, kept.n_parameters) and are_finite(kept.slots, kept.n_slots)
 
 
-# ---- arrays by themselves --------------------------------------------------------------------------
+# ---- arrays by themselves ----------------------------------------------------------------------
 
 def first_nonfinite(X):
     """Row and column of the first number that is not finite as `real`; (-1, -1) if all are."""

@@ -41,7 +41,7 @@ cdef enum LossKind:
 cdef struct LossSettings:  # what Python says of a loss
     long long kind
     double setting, share, slope_share, limit
-    long long by_weight  # whether the loss of a batch is divided by its sample weights, not its rows
+    long long by_weight  # whether a batch's loss is divided by its sample weights, not its rows
 
 cdef struct Loss:  # the same for the kernels, which pass it on by value
     LossKind kind

@@ -1,8 +1,9 @@
 """Update rules: how a gradient moves the weights.
 
 Each formula stands once, for one vector; every sweep calls it, over a layer, over a row of W in
-per-sample descent, or (if the rule is linear in what it keeps) over the coefficients by which a
-block of rows is foreseen. The formulas are Keras's; `fastnn/optimizers.py` has them in words.
+per-sample descent, or (if the rule is linear in what it keeps) over the coefficients that
+stand for the steps within a block of rows. The formulas are Keras's; `fastnn/optimizers.py` has
+them in words.
 
 A step is made of what is the same for all of a fit (`Rule`), of what each layer has of its own
 (`LayerRule`) and of what changes from step to step (`Step`); a `Motion` is all three for one array.
@@ -84,7 +85,7 @@ cdef inline bint is_plain(const Rule* rule) noexcept nogil:
 
 
 cdef inline bint is_simple(const Rule* rule) noexcept nogil:
-    """Whether a weight needs no other to know its step, and is all that moves"""
+    """Whether each weight's step depends on that weight alone (no clipping by norm, no average)"""
     return rule.clip == NOT_CLIPPED and rule.average == NULL
 
 
@@ -283,7 +284,7 @@ cdef inline double penalty_sum(
 
 
 cdef inline double interleaved_sum(const real* w, Py_ssize_t n, const bint squared) noexcept nogil:
-    """sum |w_i| or sum w_i^2, of four chains of vectors, so that none waits for its last addition"""
+    """sum |w_i| or sum w_i^2, in four chains, so that none waits for its last addition"""
     cdef double a[8]
     cdef double b[8]
     cdef double c[8]

@@ -1,5 +1,9 @@
-"""Gradient descent by minibatches: W := W - learning_rate * dL/dW, or what a rule makes of it.
-"""
+"""Gradient descent by minibatches: W := W - learning_rate * dL/dW, or what a rule makes of it."""
+
+# from layout.pxi: Data, LINE, Network, Steps, step_at, visited, whole_lines
+# from forward.pxi: add_losses
+# from backpropagation.pxi: add_gradient, backpropagate_share, transpose_weights, weight_gradients
+# from per_sample/epoch.pxi: keep
 
 from libc.math cimport sqrt
 from libc.string cimport memset
@@ -232,7 +236,7 @@ cdef double minibatch_rows(
         m = min(batch_size, n - k)
         step = step_at(steps, number)
         weight = m
-        if batch_size > 1:  # single rows weigh their steps
+        if batch_size > 1:  # a single row's weight scales its step
             weight, penalty = weight_of(data, k, m), shared_penalty(net, rule)
         if weight > 0:
             step.share = 1 / weight

@@ -16,7 +16,7 @@ cdef enum:
     WIDE = 512  # fewer inputs are not worth a look
 
 
-cdef inline bint go_singly(const Layer* layer, const real* x, Py_ssize_t m) noexcept nogil:
+cdef inline bint quicker_row_by_row(const Layer* layer, const real* x, Py_ssize_t m) noexcept nogil:
     """Whether m rows pass one by one, by the look of the first; it does not show in the bits"""
     cdef Py_ssize_t i, n = 0
     if m == 1 or layer.n_in < WIDE:

@@ -1,5 +1,13 @@
-"""Per-sample descent: the loop over blocks and their rows; copies of finite weights.
-"""
+"""Per-sample descent: the loop over blocks and their rows; copies of finite weights."""
+
+# from layout.pxi: Data, Network, Steps, is_by_lane, load_targets, step_at
+# from forward.pxi: add_losses, keep_predictions, row_losses
+# from per_sample/layout.pxi: BLOCKED, Samples, TINY, TINY_LAYERS, begin_samples, end_samples
+# from per_sample/upper_layers.pxi: delta_of_sample, descend_above, forward_above, has_one_output,
+#     pass_unit
+# from per_sample/first_layer.pxi: begin_block, begin_coefficients, descend_first, end_block,
+#     forward_first, look_ahead, swap_lookahead
+# from per_sample/tiny.pxi: pass_tiny_rows
 
 from libc.string cimport memcpy
 
@@ -15,7 +23,7 @@ cdef inline double pass_block(
     const Steps* steps, double loss,
 ) noexcept nogil:
     """The rows of a block, one after the other; returns loss + their losses."""
-    if lies_across(s.net.output):
+    if is_by_lane(s.net.output):
         load_targets(s.net, data, k, 0, m, s.net.block)
     if s.path == TINY:
         pass_tiny_rows(s, data, tiny, k, m, steps)
@@ -33,7 +41,7 @@ cdef inline void pass_rows(
     cdef Py_ssize_t r
     cdef Step step
     if s.path == BLOCKED and not is_plain(s.rule):
-        begin_foreseen(s)
+        begin_coefficients(s)
     for r in range(m):
         step = step_at(steps, k + r)
         forward_first(s, r)
@@ -65,7 +73,7 @@ cdef double stochastic_rows(
     wait(&net.me)
     while m > 0:
         following = min(net.block_rows, n - k - m)
-        turn_over(s)
+        swap_lookahead(s)
         begin_block(s, m)
         wait(&net.me)
         if first:

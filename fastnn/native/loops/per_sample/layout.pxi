@@ -1,13 +1,16 @@
 """Gradient descent, sample by sample: what the files of this mode have in common.
 
-The layers above the first take one row after the other, always in the same way: forward, dz down,
-and in the same pass over the rows of W its step. The first layer, as a rule the largest, has
-four paths through the rows of a block; all give the weights of one step after every row, up to
-rounding. A tiny network has a path of its own through all layers. A rule that moves every weight
+The layers above the first take one row after the other, always in the same way: forward, then dz of
+the layer below and, in the same pass over the rows of W, their step. The first layer, as a rule the
+largest, has four paths through the rows of a block; all give the weights of one step after every
+row, up to rounding. A tiny network has a path of its own through all layers. A rule that moves every weight
 at every step, momentum or decay, takes FUSED or BLOCKED; its formula is in `update.pxd`.
 
 Here too, where the lengths of all its parts are known, is that of the scratch memory as a whole.
 """
+
+# from layout.pxi: BY_LANE, LINE, LOSS_LENGTH, Network, activations, is_by_lane, kept,
+#     transposed_length, whole_lines
 
 from libc.string cimport memcpy, memset
 
@@ -36,8 +39,8 @@ cdef struct Samples:
     real* x_ahead
     real* G  # x_k x_j + 1 within the block; with a rule that is not plain, without the 1
     real* G_ahead  # and within the next one
-    real* of_W  # with such a rule, what W and V are now made of: so much of the x_j dz_j^T of the
-    real* of_V  # block, and behind them of W and of V as they were at its beginning
+    real* of_W  # if the rule is not plain: coefficients of the outer products x_j dz_j^T
+    real* of_V  # of the block in W and V, and of W and V as the block found them
     real* held  # the output layer's W transposed; NULL: it stays as it is
     real* zeros  # a bias
     real* output  # a row of the output layer
@@ -95,7 +98,7 @@ cdef inline const real* bias_of(const Samples* s, const Layer* layer) noexcept n
 
 cdef inline real* row_of(const Samples* s, const Layer* layer, Py_ssize_t r) noexcept nogil:
     """Where z and a of the sample are while it passes"""
-    if layer == s.net.output and lies_across(layer):
+    if layer == s.net.output and is_by_lane(layer):
         return s.output
     return activations(s.net, layer) + r * layer.stride
 
@@ -111,7 +114,7 @@ cdef inline void keep_output(
     """Lay a row of the output layer where that of the block belongs."""
     cdef const Layer* layer = s.net.output
     cdef Py_ssize_t j
-    if lies_across(layer):
+    if is_by_lane(layer):
         for j in range(layer.n_out):
             block[j * s.net.block + r] = row[j]
     elif row != block + r * layer.stride:
@@ -125,7 +128,7 @@ cdef Samples point_samples(
     cdef Samples s
     cdef Py_ssize_t i, n = net.output - net.layers + 1, n_units = units_length(net.layers, n)
     s.net, s.rule, s.path = net, rule, path
-    if path == BLOCKED and net.output == net.layers and lies_across(net.output):
+    if path == BLOCKED and net.output == net.layers and is_by_lane(net.output):
         s.path = LISTED if is_plain(rule) else FUSED  # z of the block would not be kept as rows
     s.dx = scratch + length - samples_length(net.layers, n, net.block)
     s.values = s.dx + n_units
@@ -188,7 +191,7 @@ cdef Py_ssize_t network_length(
     """The numbers that `point_network` divides, and at their end `point_samples`"""
     cdef const Layer* last = layers + n - 1
     cdef Py_ssize_t units = last.z + last.stride
-    cdef Py_ssize_t row = 2 * units - layers.in_stride + last.stride + min(last.stride, ACROSS) + 1
+    cdef Py_ssize_t row = 2 * units - layers.in_stride + last.stride + min(last.stride, BY_LANE) + 1
     cdef Py_ssize_t rest = 0 if layers.narrow else transposed_length(layers, n)
     block = whole_lines(block)
     if stochastic:

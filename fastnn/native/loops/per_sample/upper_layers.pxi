@@ -1,5 +1,7 @@
-"""Per-sample descent: the layers above the first, which take one row after the other.
-"""
+"""Per-sample descent: the layers above the first, which take one row after the other."""
+
+# from layout.pxi: Data, Network, activations, delta, inputs, is_relu, visited
+# from per_sample/layout.pxi: Samples, bias_of, keep_output, kept_row, place_of, row_of
 
 from libc.string cimport memcpy
 
