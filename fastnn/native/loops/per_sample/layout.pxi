@@ -3,10 +3,12 @@
 The layers above the first take one row after the other, always in the same way: forward, then dz of
 the layer below and, in the same pass over the rows of W, their step. The first layer, as a rule the
 largest, has four paths through the rows of a block; all give the weights of one step after every
-row, up to rounding. A tiny network has a path of its own through all layers. A rule that moves every weight
-at every step, momentum or decay, takes FUSED or BLOCKED; its formula is in `update.pxd`.
+row, up to rounding. A tiny network has a path of its own through all layers. A rule that moves
+every weight at every step, such as momentum or decay, takes FUSED or BLOCKED; its formula is in
+`update.pxd`.
 
-Here too, where the lengths of all its parts are known, is that of the scratch memory as a whole.
+The length of the scratch memory is computed here, too, where the lengths of all its parts are
+known.
 """
 
 # from layout.pxi: BY_LANE, LINE, LOSS_LENGTH, Network, activations, is_by_lane, kept,
