@@ -786,12 +786,12 @@ cdef class Snapshot:
 
 def keep_state(Snapshot snapshot not None):
     """Copy the state."""
-    keep(&snapshot.kept)
+    keep_copy(&snapshot.kept)
 
 
 def restore_state(Snapshot snapshot not None):
     """Put the copy in the place of the state."""
-    go_back(&snapshot.kept)
+    restore_copy(&snapshot.kept)
 
 
 def is_finite_state(Snapshot snapshot not None):
@@ -809,10 +809,10 @@ def settle_step(Snapshot snapshot not None, double loss, Py_ssize_t every):
     """
     cdef Kept* kept = &snapshot.kept
     if not isfinite(loss) or not is_finite_now(kept):
-        go_back(kept)
+        restore_copy(kept)
         return False
     if kept.counts.made - kept.kept_counts.made >= every:
-        keep(kept)
+        keep_copy(kept)
     return True
 
 

@@ -5,7 +5,6 @@ A file imports only from rooms below its own or, within its room, from files bef
 each .pxi says that it uses from the others.
 """
 
-import ast
 import re
 import sys
 from pathlib import Path
@@ -17,37 +16,70 @@ BEGIN, END = "<!-- rooms:begin -->", "<!-- rooms:end -->"
 
 # A room: its name, what it is for, and its files, in their order.
 ROOMS = [
-    ("native/simd", "number and vector types, elementary functions, the barrier of a team",
-     "simd team elementary"),
-    ("native/formulas", "each formula once, for a vector, with its derivative under it",
-     "activations losses by_lane update dropout"),
-    ("native/products", "rows of X, and the products of rows and weights",
-     "rows tiles dense one_unit one_row narrow"),
-    ("native/per_sample", "the kernels of per-sample descent",
-     "active_rows moving_rows sweep held_output gram tiny"),
-    ("native/loops", "the loops over rows, parts of `_core.pyx`",
-     "layout narrow forward backpropagation minibatch per_sample/layout "
-     "per_sample/upper_layers per_sample/first_layer per_sample/tiny per_sample/epoch"),
+    (
+        "native/simd",
+        "number and vector types, elementary functions, the barrier of a team",
+        "simd team elementary",
+    ),
+    (
+        "native/formulas",
+        "each formula once, for a vector, with its derivative under it",
+        "activations losses by_lane update dropout",
+    ),
+    (
+        "native/products",
+        "rows of X, and the products of rows and weights",
+        "rows tiles dense one_unit narrow",
+    ),
+    (
+        "native/per_sample",
+        "the kernels of per-sample descent",
+        "active_rows one_row moving_rows sweep held_output gram tiny",
+    ),
+    (
+        "native/loops",
+        "the loops over rows, parts of `_core.pyx`",
+        "layout narrow forward backpropagation minibatch per_sample/layout "
+        "per_sample/upper_layers per_sample/first_layer per_sample/tiny per_sample/epoch",
+    ),
     ("", "the one extension, in several builds, and what it offers to Python", "_core"),
     ("", "what `setup.py` knows too", "_version"),
     ("native", "which build runs, on how many threads", "threads team backend"),
-    ("data", "checks of what users pass in, and rows", "checks rows columns arrays class_weights "
-     "sources"),
-    ("", "the words that users know", "activations initializers regularizers schedules losses "
-     "optimizers metrics layers custom"),
-    ("engine", "the network in memory, backpropagation, gradient descent",
-     "layout network backpropagation divergence line_search per_sample gradient_descent "
-     "single_row"),
+    (
+        "data",
+        "checks of what users pass in, and rows",
+        "checks rows columns arrays class_weights sources",
+    ),
+    (
+        "",
+        "the words that users know",
+        "activations initializers regularizers schedules losses optimizers metrics layers custom",
+    ),
+    (
+        "engine",
+        "the network in memory, backpropagation, gradient descent",
+        "layout network backpropagation divergence line_search per_sample gradient_descent "
+        "single_row",
+    ),
     ("files", "models as files", "config npz arrays description"),
     ("inspection", "looking at networks and fits", "plots summary learning_rates"),
-    ("callbacks", "what `fit` calls between its steps",
-     "history base monitor stopping learning_rate checkpoint csv_logger progress __init__"),
-    ("training", "a fit, and the learner that both spellings share",
-     "plan row_checks evaluation fit lbfgs learner"),
+    (
+        "callbacks",
+        "what `fit` calls between its steps",
+        "history base monitor stopping learning_rate checkpoint csv_logger progress __init__",
+    ),
+    (
+        "training",
+        "a fit, and the learner that both spellings share",
+        "plan row_checks evaluation fit lbfgs learner",
+    ),
     ("", "Keras's spelling", "models"),
-    ("estimators", "scikit-learn's spelling",
-     "random_state convergence parameters sparse_rows base classifier regressor __init__ "
-     "conversion"),
+    (
+        "estimators",
+        "scikit-learn's spelling",
+        "random_state convergence parameters sparse_rows base classifier regressor __init__ "
+        "conversion",
+    ),
     ("", "what `import fastnn` shows", "__init__"),
     ("cli", "the command line", "tables commands options __init__"),
     ("", "`python -m fastnn`", "__main__"),
@@ -61,9 +93,23 @@ PLACE = {
 # `files` and `inspection` lie side by side.
 APART = {("inspection", "files")}
 # Packages without anything of their own.
-EMPTY = {f"{name}/__init__" for name in ("data", "engine", "files", "inspection", "native",
-         "training", "native/simd", "native/formulas", "native/products", "native/per_sample")}
-LAZY_EXCEPTIONS = {("models", "estimators/conversion")}  # Sequential.as_estimator
+EMPTY = {
+    f"{name}/__init__"
+    for name in (
+        "data",
+        "engine",
+        "files",
+        "inspection",
+        "native",
+        "training",
+        "native/simd",
+        "native/formulas",
+        "native/products",
+        "native/per_sample",
+    )
+}
+# Sequential.as_estimator, and the types that it returns.
+LAZY_EXCEPTIONS = {("models", "estimators/conversion"), ("models", "estimators/__init__")}
 
 
 def path_of(name: str) -> Path:
@@ -101,11 +147,12 @@ def with_table(page: str) -> str:
 # ---- what each .pxi uses from the others --------------------------------------------------------
 
 LOOPS = PACKAGE / "native" / "loops"
-LOOP_FILES = [
-    name for room, _, names in ROOMS if room == "native/loops" for name in names.split()
-]
-DEFINED = re.compile(r"^cdef (?:inline )?(?:struct|enum) (\w+)|^cdef [^\n(=]*?(\w+)\(|"
-                     r"^cdef \w+ (\w+) =", re.M)
+LOOP_FILES = [name for room, _, names in ROOMS if room == "native/loops" for name in names.split()]
+DEFINED = re.compile(
+    r"^cdef (?:inline )?(?:struct|enum) (\w+)|^cdef [^\n(=]*?(\w+)\(|"
+    r"^cdef \w+ (\w+) =",
+    re.M,
+)
 ENUM = re.compile(r"^cdef enum[^\n]*\n((?:    .*\n)+)", re.M)
 
 
@@ -129,8 +176,11 @@ def uses() -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
     for name, code in codes.items():
         words = set(re.findall(r"(?<![.\w])\w+", code)) - defined[name]
-        cimported = {word for line in re.findall(r"cimport ([^()\n]*|\([^)]*\))", code)
-                     for word in re.findall(r"\w+", line)}
+        cimported = {
+            word
+            for line in re.findall(r"cimport ([^()\n]*|\([^)]*\))", code)
+            for word in re.findall(r"\w+", line)
+        }
         found[name] = {
             other: sorted((words - cimported) & names)
             for other, names in defined.items()

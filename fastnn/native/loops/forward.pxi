@@ -22,7 +22,7 @@ from fastnn.native.formulas.losses cimport is_fused, loss_delta, loss_value
 from fastnn.native.products.narrow cimport whole_vectors
 from fastnn.native.products.rows cimport gather
 from fastnn.native.simd.simd cimport WIDTH, real
-from fastnn.native.products.one_row cimport forward_single, quicker_row_by_row
+from fastnn.native.per_sample.one_row cimport forward_single, quicker_row_by_row
 from fastnn.native.simd.team cimport share_begin, share_end, wait
 from fastnn.native.products.tiles cimport ADD, Epilogue, Product
 from fastnn.native.products.one_unit cimport forward_unit, weight_gradient_unit

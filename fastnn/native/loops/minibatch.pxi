@@ -3,7 +3,6 @@
 # from layout.pxi: Data, LINE, Network, Steps, step_at, visited, whole_lines
 # from forward.pxi: add_losses
 # from backpropagation.pxi: add_gradient, backpropagate_share, transpose_weights, weight_gradients
-# from per_sample/epoch.pxi: keep
 
 from libc.math cimport sqrt
 from libc.string cimport memset

@@ -101,14 +101,14 @@ cdef struct Kept:
     real* numbers  # the copies: of the parameters and behind them of the slots,
     Counts* kept_counts  # and of the counts
 
-cdef void keep(const Kept* k) noexcept nogil:
+cdef void keep_copy(const Kept* k) noexcept nogil:
     memcpy(k.numbers, k.parameters, k.n_parameters * sizeof(real))
     if k.n_slots:
         memcpy(k.numbers + k.n_parameters, k.slots, k.n_slots * sizeof(real))
     k.kept_counts[0] = k.counts[0]
 
 
-cdef void go_back(const Kept* k) noexcept nogil:
+cdef void restore_copy(const Kept* k) noexcept nogil:
     memcpy(k.parameters, k.numbers, k.n_parameters * sizeof(real))
     if k.n_slots:
         memcpy(k.slots, k.numbers + k.n_parameters, k.n_slots * sizeof(real))
