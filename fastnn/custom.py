@@ -1,4 +1,4 @@
-"""Losses and metrics of the user's own: functions of a whole block of outputs."""
+"""Custom losses and metrics: functions of the user's that see whole blocks of outputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLE = (
 class CustomLoss(Loss):
     """What `function(y_true, y_pred)` returns: L of the block, and dL/dy_pred."""
 
-    name: ClassVar[str] = "own loss"
+    name: ClassVar[str] = "custom loss"
     targets: ClassVar[TargetKind] = "anything"
 
     function: LossFunction
@@ -199,7 +199,7 @@ class CustomMetric(Metric):
         return _Collected(self)
 
     def value(self, y_true: Array, y_pred: Array, weights: Array | None) -> float:
-        """The function's number; an error of its own is told whose it is."""
+        """The function's number; an error that it raises says whose it is."""
         if self.labels and y_true.shape[1] == 1:
             y_true = y_true.astype(np.intp)
         given = {} if weights is None else {"sample_weight": weights}

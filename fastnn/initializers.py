@@ -349,7 +349,7 @@ class Stored(Initializer):
     Raises
     ------
     ValueError
-        When a layer with it is built anew.
+        When a layer with it is built again.
     """
 
     shape: tuple[int, ...]
@@ -361,7 +361,7 @@ class Stored(Initializer):
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         raise ValueError(
             f"the layer comes from a file, which did not keep the array of shape {self.shape} that "
-            f"it began with; make it anew, e.g. Dense(2, kernel_initializer=np.zeros((3, 2)))"
+            f"it began with; make it again, e.g. Dense(2, kernel_initializer=np.zeros((3, 2)))"
         )
 
 

@@ -130,8 +130,8 @@ class Dense:
 class Dropout:
     """Leaves out some of the inputs of the Dense layer that follows, at random, while training.
 
-    Each input is left out with probability `rate`, in every row anew, and the others are multiplied
-    by 1 / (1 - rate), so that their sum stays the same on average; `predict`, `evaluate` and
+    Each input is left out with probability `rate`, independently for every row, and the others are
+    multiplied by 1 / (1 - rate), so that their expected sum stays the same; `predict`, `evaluate` and
     `gradient` use all inputs as they are. As the first layer it leaves out features. Which inputs
     are left out follows from the seed, the number of steps made before the epoch, the row's place
     in the epoch, the layer and the unit: not from the number of threads. Source: Srivastava et al.

@@ -200,7 +200,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy(Metric):
-    """The share of right answers, told as the loss has it: "accuracy".
+    """The share of right answers, by what the loss says of the targets: "accuracy".
 
     With a binary cross-entropy it is `BinaryAccuracy()`, with a hinge loss
     `BinaryAccuracy(threshold=0)`, with a categorical cross-entropy `CategoricalAccuracy()`.

@@ -104,11 +104,6 @@ class Sequential:
         their columns in another order, which is put right; a frame that lacks one, or has
         another, is refused. Arrays have no names: their columns are taken as they come.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `layers`, `dtype` or `seed` is not as said above.
-
     Examples
     --------
     >>> import numpy as np
@@ -193,7 +188,7 @@ class Sequential:
         metrics: Sequence[MetricLike] | None = None,
         weighted_metrics: Sequence[MetricLike] | None = None,
     ) -> None:
-        """Say what to minimise, and how. The weights stay as they are; the optimiser starts anew.
+        """Choose optimiser, loss and metrics. The weights stay; the optimiser starts from scratch.
 
         Parameters
         ----------
@@ -205,7 +200,7 @@ class Sequential:
             "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows),
             "mean_squared_error" ("mse"), "mean_absolute_error" ("mae"), "huber", "poisson"
             (counts), "hinge" or "squared_hinge" (targets -1 and 1, or 0 and 1), or one of these
-            objects with other settings: `Huber(delta=2)`. Or a loss of your own, a function
+            objects with other settings: `Huber(delta=2)`. Or a custom loss, a function
             `loss(y_true, y_pred) -> (L, dL/dy_pred)` of the rows of a batch, in minibatch and
             batch mode: y_true as `fit` got it, y_pred of shape (n_rows, n_outputs), L the mean
             over the rows. `fastnn.custom.check_loss` compares the two with each other. Without
@@ -216,8 +211,8 @@ class Sequential:
             "mean_squared_error" ("mse"), "root_mean_squared_error" ("rmse"), "r2_score", or
             objects of `fastnn.metrics` with other settings: `TopKAccuracy(k=3)`. Or a function
             `metric(y_true, y_pred)`, such as scikit-learn's, which is called with all rows when
-            an epoch ends; `fastnn.custom.CustomMetric` says more. Only these go with a loss of
-            your own.
+            an epoch ends; see `fastnn.custom.CustomMetric`. With a custom loss only functions
+            can be metrics.
         weighted_metrics : sequence of str, Metric or callable, optional
             The same for metrics in which the sample weights count.
 
@@ -266,7 +261,7 @@ class Sequential:
         threads: int | None = None,
         train_metrics: Measured = "running",
     ) -> History:
-        """Train the model by gradient descent; a second call goes on where the first ended.
+        """Train the model by gradient descent; a second call continues where the first ended.
 
         Each update is W := W - learning_rate * dL/dW, or what the optimiser makes of it, with
         L = 1/m sum_i w_i l_i over the m rows of a batch; the last batch of an epoch may be shorter
@@ -341,9 +336,9 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as said above. The model is then as it was; after a chunk that
-            is not, and whatever the iterable itself raises, it keeps what it has learned from
-            those before, and `model.history` the finished epochs.
+            If an argument or the rows do not fit the model, which then is as it was. If a chunk
+            does not, or the iterable itself raises, the model keeps what it has learned from the
+            chunks before, and `model.history` the finished epochs.
         Diverged
             If training diverges; it is a FloatingPointError. The model keeps its last finite
             weights.
@@ -466,10 +461,10 @@ class Sequential:
         return self.predict(X)
 
     def reset(self) -> None:
-        """Begin again: weights drawn anew from the seed, no step made, no epoch trained.
+        """Begin again: weights drawn from the seed once more, no step made, no epoch trained.
 
         What the optimiser keeps, `epochs_trained` and `history` are as when the model was made.
-        Layers, seed, metadata, the width of the input and what `compile` was told stay; so does a
+        Layers, seed, metadata, the width of the input and what `compile` was given stay; so does a
         learning rate that was set since.
 
         Raises
@@ -536,8 +531,7 @@ class Sequential:
         ------
         TypeError, ValueError
             If the model is trained already or not compiled with a loss, its optimiser has no
-            learning rate, an argument is not as said above, or the loss falls at none of the
-            rates.
+            learning rate, an argument does not fit, or the loss falls at none of the rates.
 
         Examples
         --------
@@ -636,7 +630,7 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If the model has no weights yet, or X or `out` is not as said above.
+            If the model has no weights yet, or X or `out` does not fit.
         FloatingPointError
             If a result overflows the model's dtype.
         """

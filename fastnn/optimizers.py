@@ -115,7 +115,7 @@ class State:
 class Optimizer:
     """What all optimisers have. A model that is compiled keeps a copy of its own.
 
-    Of a made optimiser only the learning rate may change: a callback that sets
+    After construction only `learning_rate` can be changed: a callback that sets
     `model.optimizer.learning_rate` does so from the next slice of the epoch on.
 
     Parameters
@@ -139,10 +139,6 @@ class Optimizer:
         From 0 to below 1. None makes the average the mean of the weights after all steps so far
         (Polyak, Juditsky 1992).
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as said above.
     """
 
     learning_rate: float | Schedule | Literal["auto"] = 0.001
@@ -187,7 +183,7 @@ class Optimizer:
         known = [field.name for field in fields(self) if field.init]
         if name in known:
             return (
-                f"{name} of a made optimiser is fixed: compile with a new one, e.g. "
+                f"{name} cannot be changed after construction: compile with a new optimiser, e.g. "
                 f"optimizer={kind}({name}={shown(value)})"
             )
         remedy = f"it has {', '.join(known)}"
@@ -284,7 +280,7 @@ class Optimizer:
         """
         if len(state.slots) != self.n_slots:
             raise RuntimeError(
-                "the model was compiled anew while it was training; compile it before or after"
+                "the model was compiled again while it was training; compile it before or after"
             )
         return Rule(self._fixed_constants, layers, state.slots, state.counts)
 
@@ -583,7 +579,7 @@ class LBFGS(Optimizer):
 
     The curvature is estimated from the last `history_size` gradients of the cost L of all rows, so
     an epoch is an iteration, mostly one or two passes over the rows; it ends early where L can be
-    lowered no more. Every fit estimates it anew. Needs SciPy. In float32 the last digits of
+    lowered no more. Every fit estimates it from scratch. Needs SciPy. In float32 the last digits of
     the cost limit how far it comes: take Sequential(..., dtype="float64") for the bottom. Source:
     Liu, Nocedal 1989; Zhu et al. 1997, whose L-BFGS-B is SciPy's.
 

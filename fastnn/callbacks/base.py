@@ -139,10 +139,10 @@ class Callback:
         )
 
 
-def tell(callbacks: Sequence[Callback], hook: str, *told: Any) -> None:
+def notify(callbacks: Sequence[Callback], hook: str, *arguments: Any) -> None:
     """Call a hook of each."""
     for callback in callbacks:
-        getattr(callback, hook)(*told)
+        getattr(callback, hook)(*arguments)
 
 
 HOOKS = [name for name in vars(Callback) if name.startswith("on_")]

@@ -45,8 +45,8 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         optimizer = self.model.optimizer
-        told = epoch, optimizer.learning_rate
-        optimizer.learning_rate = self.schedule(*told[: _n_arguments(self.schedule)])
+        given = epoch, optimizer.learning_rate
+        optimizer.learning_rate = self.schedule(*given[: _n_arguments(self.schedule)])
         self.say(f"epoch {epoch + 1}: learning rate {optimizer.learning_rate:g}")
 
 
@@ -91,7 +91,7 @@ class ReduceLROnPlateau(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said above; in `fit` if the history has no such number, or the
+        If an argument does not fit; in `fit` if the history has no such number, or the
         learning rate is not a number.
 
     Examples

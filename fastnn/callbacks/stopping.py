@@ -87,7 +87,7 @@ class EarlyStopping(Monitor):
         Whether lower or higher is better; "auto" knows it of all numbers but those that a function
         of your own returns.
     baseline : float, optional
-        Patience begins anew only with what is better than this, too.
+        Patience begins again only with a number that is better than this, too.
     restore_best_weights : bool
         Whether the model gets the weights of the best epoch in the end, whatever ended the fit; so
         by default, unlike Keras. Of several such callbacks the last in the list decides.
@@ -104,7 +104,7 @@ class EarlyStopping(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said above; in `fit` if its history has no such number.
+        If an argument does not fit; in `fit` if its history has no such number.
 
     Examples
     --------

@@ -34,9 +34,9 @@ class Source(Protocol):
 class SparseSource:
     """Sparse rows, of which each epoch makes a few dense at a time, in the order it visits them.
 
-    `rows` are those of a SciPy matrix that has been checked. A block ends where a batch does, so
-    that it leaves no trace in the bits of the weights, but for what dropout leaves out, which
-    begins anew with each block. `order` gives that of the next epoch, None the natural one.
+    `rows` is a checked SciPy matrix. Block borders coincide with batch borders, so results do not
+    depend on the block size (except with dropout, whose counter restarts with each block). `order`
+    returns the visiting order of the next epoch, None for the natural one.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ChunkSource:
     """An iterable of chunks (X, y[, sample_weight]), of which `read` checks each.
 
     An epoch is `steps` chunks, going on where the epoch before ended; without `steps` all there
-    are. What begins anew when iterated again does so at its end, an iterator cannot. The first
+    are. An iterable that can be iterated again is, at its end; an iterator cannot. The first
     chunk is read at once.
     """
 
@@ -83,9 +83,9 @@ class ChunkSource:
         self._ends_for_good = isinstance(chunks, Iterator)
         if self._ends_for_good and steps is None and n_epochs > 1:
             raise ValueError(
-                f"a {type(chunks).__name__} cannot begin anew, but there are {n_epochs} epochs; "
+                f"a {type(chunks).__name__} cannot begin again, but there are {n_epochs} epochs; "
                 f"give steps_per_epoch, the chunks of an epoch, or a list or another object that "
-                f"begins anew in every for loop"
+                f"begins again in every for loop"
             )
         self._chunks, self._steps, self._read = chunks, steps, read
         self._iterator: Iterator[Any] = iter(chunks)
@@ -93,7 +93,7 @@ class ChunkSource:
         first = self._next("chunk 1 of epoch 1")
         if first is None:
             raise ValueError(f"the iterable holds no chunks; expected some, each {EXAMPLE}")
-        self._ahead, self._width = [first], first.y.shape[1:]  # read, but not handed out
+        self._ahead, self._width = [first], first.y.shape[1:]  # read, but not yet returned
 
     @property
     def first(self) -> Rows:
@@ -113,7 +113,7 @@ class ChunkSource:
             if data is None and number == 1:
                 raise ValueError(
                     f"the iterable holds no chunks in epoch {epoch + 1}, though it did before; "
-                    f"give one that begins anew in every for loop, e.g. a list"
+                    f"give one that begins again in every for loop, e.g. a list"
                 )
             if data is None:
                 return
@@ -128,7 +128,7 @@ class ChunkSource:
         if data is None:
             raise ValueError(
                 f"the chunks have ended before {place}, but steps_per_epoch={self._steps}; give "
-                f"fewer epochs or steps, or an iterable that begins anew, e.g. a list, or never "
+                f"fewer epochs or steps, or an iterable that begins again, e.g. a list, or never "
                 f"ends, e.g. itertools.cycle(chunks)"
             )
         return data

@@ -1,7 +1,6 @@
 """Forward and backward as two calls, for losses that are computed elsewhere.
 
-Between the two the outputs of all layers are kept, of every row: what passes at once is one block,
-and memory grows with it.
+All layer outputs are kept between the two calls, so memory grows with the number of rows.
 """
 
 from collections.abc import Iterator
@@ -84,14 +83,14 @@ def custom_gradient(
 
 
 def evaluate_any(network: Network, data: Rows, loss: Loss, team: Team) -> Iterator[Slice]:
-    """Loss and outputs of all rows, slice by slice, whosever the loss is."""
+    """Loss and outputs of all rows, slice by slice, for a custom loss, too."""
     if isinstance(loss, CustomLoss):
         return evaluate_custom(network, data, loss)
     return network.evaluate(data, loss, team)
 
 
 def evaluate_custom(network: Network, data: Rows, loss: CustomLoss) -> Iterator[Slice]:
-    """`Network.evaluate` for a loss of the user's own: that of each slice, by its rows."""
+    """`Network.evaluate` for a custom loss: the loss of each slice counts by its rows."""
     total = 0.0
     for start, stop in network.slices(data.n_rows):
         predictions = network.predict(Rows(data.X[start:stop]))

@@ -2,7 +2,7 @@
 
 Each function trains for one epoch and yields after every slice of it. A slice covers a number of
 rows that follows from the network's shape, never from a clock, and ends where a batch (or, in a
-batch larger than a slice, a block) ends: the slices leave no trace in the bits. Between two slices
+batch larger than a slice, a block) ends: results do not depend on the slices. Between two slices
 the weights are at a step's border, and Python may report, stop or be interrupted.
 """
 

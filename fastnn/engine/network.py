@@ -109,12 +109,12 @@ class Network:
 
     @cached_property
     def _training_table(self) -> Array:
-        """That of a pass that drops units, for which rows do not lie across."""
+        """The table of layers for passes with dropout, never with one row per lane."""
         return self._new_table(narrow=False, drop=True)[0] if self.has_dropout else self._table
 
     @cached_property
     def _open_table(self) -> Array:
-        """That of a pass in two parts, forward and backward, for which rows do not lie across."""
+        """The table for forward and backward as two calls, never with one row per lane."""
         return self._new_table(narrow=False)[0]
 
     def _work_of_a_row(self) -> int:

@@ -46,7 +46,7 @@ def path_for(network: Network, density: float, rule: Rule) -> Path:
     if not has_own_paths(network, rule):
         return Path(GENERAL, 1)
     n_in, n_out = network.n_features, network.layers[0].units
-    # Its z lies across, unit by unit, so the core cannot keep that of a block as rows.
+    # The core keeps its z unit by unit, one row per lane, not as the rows of a block.
     one_narrow_layer = len(network.layers) == 1 and n_out <= BY_LANE_OUTPUTS
     if not rule.is_plain:
         large = n_in * n_out >= MOVING_WEIGHTS and not one_narrow_layer

@@ -231,7 +231,7 @@ class BaseMLP(Parameters):
     ) -> tuple[Rowset, Array | None]:
         """Rows to train on, and the weights of their classes.
 
-        From the first ones follow the columns, and the classes unless `partial_fit` was told.
+        From the first ones follow the columns, and the classes unless `partial_fit` was given them.
         """
         X, y = self._arrays(X, y, reset=first)
         if first and not incremental:

@@ -138,7 +138,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     Raises
     ------
     ValueError, TypeError
-        From `fit`, if a parameter or the data are not as said above; ValueError if training
+        From `fit`, if a parameter or the data do not fit; ValueError if training
         diverges, after which the weights are the last finite ones.
 
     Examples

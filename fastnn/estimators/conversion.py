@@ -26,7 +26,7 @@ def estimator_of(
         return MLPRegressor._around(model, **words)
     if loss.targets == "anything" and n_outputs == 1 and last.activation != "sigmoid":
         raise ValueError(
-            f"classes={classes!r}: a loss of your own does not say from which output on "
+            f"classes={classes!r}: a custom loss does not say from which output on "
             f"Dense(1, {last.activation!r}) means the second class. End with Dense(1, 'sigmoid'), "
             f"whose border is 0.5, or Dense(2, 'softmax'); for numbers leave classes out: "
             f"model.as_estimator()"

@@ -86,7 +86,7 @@ ISA = _choose_isa()
 
 @cache
 def core(dtype: str) -> ModuleType:
-    """The core for `dtype` ("float32" or "float64"). All builds have the doors of `_core.pyi`."""
+    """The core for `dtype` ("float32" or "float64"). All builds offer what `_core.pyi` lists."""
     return importlib.import_module(f"fastnn.{module_name(ISA, dtype)}")
 
 

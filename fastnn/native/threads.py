@@ -140,4 +140,4 @@ def _ratio(words: list[str]) -> float | None:
     return quota / period if quota and period else None
 
 
-_own_limit()  # a wrong value is told at import, not by the first call that is large enough
+_own_limit()  # a wrong value is reported at import, not by the first call that is large enough

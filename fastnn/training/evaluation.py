@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastnn.callbacks.base import Callback, tell
+from fastnn.callbacks.base import Callback, notify
 from fastnn.data.rows import Array, Rows
 from fastnn.engine.backpropagation import evaluate_any
 from fastnn.engine.network import Network, Slice, inverse
@@ -56,16 +56,16 @@ def evaluate(
     """The loss of all rows, with what regularisers add, and the metrics."""
     share = inverse(loss.divisor(data.sample_weight, data.n_rows))
     means = RunningMeans(metrics, network.penalty(share), share * data.n_rows)
-    tell(callbacks, "on_test_begin", {})
-    tell(callbacks, "on_test_batch_begin", 0, {})
+    notify(callbacks, "on_test_begin", {})
+    notify(callbacks, "on_test_batch_begin", 0, {})
     for batch, piece in enumerate(evaluate_any(network, data, loss, team)):
         means.add(piece, data)
         if callbacks:
-            tell(callbacks, "on_test_batch_end", batch, means.values(so_far=True))
+            notify(callbacks, "on_test_batch_end", batch, means.values(so_far=True))
             if means.n_rows < data.n_rows:
-                tell(callbacks, "on_test_batch_begin", batch + 1, {})
+                notify(callbacks, "on_test_batch_begin", batch + 1, {})
     scores = means.values()
-    tell(callbacks, "on_test_end", dict(scores))
+    notify(callbacks, "on_test_end", dict(scores))
     return scores
 
 
@@ -80,10 +80,10 @@ def predict(
     if not callbacks:
         return network.predict(rows, team, out)
     outputs = []
-    tell(callbacks, "on_predict_begin", {})
+    notify(callbacks, "on_predict_begin", {})
     for batch, (start, stop) in enumerate(network.slices(len(rows.X))):
-        tell(callbacks, "on_predict_batch_begin", batch, {})
+        notify(callbacks, "on_predict_batch_begin", batch, {})
         outputs.append(network.predict(rows.rows(start, stop), team))
-        tell(callbacks, "on_predict_batch_end", batch, {"outputs": outputs[-1]})
-    tell(callbacks, "on_predict_end", {})
+        notify(callbacks, "on_predict_batch_end", batch, {"outputs": outputs[-1]})
+    notify(callbacks, "on_predict_end", {})
     return np.concatenate(outputs, out=out)

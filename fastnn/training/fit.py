@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from fastnn.callbacks.base import Callback, Model, tell
+from fastnn.callbacks.base import Callback, Model, notify
 from fastnn.callbacks.history import History
 from fastnn.data.rows import Rows
 from fastnn.data.sources import Source
@@ -115,7 +115,7 @@ class Fit:
         if self.descent.optimizer.clips:
             self._clipped_before = self.descent.state.clipped
         if self.callbacks:
-            tell(self.callbacks, "on_epoch_begin", epoch, {})
+            notify(self.callbacks, "on_epoch_begin", epoch, {})
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """One epoch by gradient descent; returns its means, its duration and its speed."""
@@ -150,7 +150,7 @@ class Fit:
         size = self.plan.size(left)
         order = self.plan.order(epoch, left, size, chunk)
         if self._see_batches:
-            tell(self._see_batches, "on_train_batch_begin", batch, {})
+            notify(self._see_batches, "on_train_batch_begin", batch, {})
         for piece in descent.epoch(order, size, means.total):
             left -= piece.n_rows
             watch.check(piece.loss, when, moved=piece.moved)
@@ -164,13 +164,13 @@ class Fit:
                 if self.model.stop_training:
                     break
                 if left and self._see_batches:
-                    tell(self._see_batches, "on_train_batch_begin", batch, {})
+                    notify(self._see_batches, "on_train_batch_begin", batch, {})
         return batch
 
     def _after(self, piece: Slice, batch: int, logs: dict[str, float]) -> None:
-        tell(self.callbacks, "on_slice_end", piece.n_rows, logs)
+        notify(self.callbacks, "on_slice_end", piece.n_rows, logs)
         if piece.moved:
-            tell(self._see_batches, "on_train_batch_end", batch, dict(logs))
+            notify(self._see_batches, "on_train_batch_end", batch, dict(logs))
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """Validate, record and announce an epoch; the model is as the epoch left it."""
@@ -187,7 +187,7 @@ class Fit:
         self.history.append(epoch, logs)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
         if self.callbacks:
-            tell(self.callbacks, "on_epoch_end", epoch, dict(logs))
+            notify(self.callbacks, "on_epoch_end", epoch, dict(logs))
 
     def _evaluate(self, data: Rows, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         descent = self.descent

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import losses, optimizers
-from fastnn.callbacks.base import Callback, Model, checked_callbacks, tell
+from fastnn.callbacks.base import Callback, Model, checked_callbacks, notify
 from fastnn.callbacks.history import History
 from fastnn.custom import CustomLoss, checked_metrics, fitting_loss
 from fastnn.data.arrays import features, layer_weights, room_for
@@ -297,7 +297,7 @@ class Learner:
             history = new_history(plan, source, size, numbers)
             if callbacks:
                 introduce(callbacks, model, history.params)
-                tell(callbacks, "check")
+                notify(callbacks, "check")
             if self.network is None:
                 self.build(n_features, model.seed)
             if asked.names is not None:

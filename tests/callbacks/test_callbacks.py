@@ -73,8 +73,8 @@ def recorder(calls, logs=None):
     """Notes every hook with the number that it is told, and in `logs` what else."""
 
     def noting(name):
-        def note(*told):
-            *number, found = told
+        def note(*arguments):
+            *number, found = arguments
             calls.append((name, *number))
             if logs is not None:
                 logs.setdefault(name, []).append(dict(found))
@@ -804,8 +804,8 @@ def test_an_evaluate_within_a_fit_leaves_its_callbacks_what_the_fit_has_told_the
 
 
 def test_logs_are_copies_for_whoever_looks():
-    def spoil(*told):
-        told[-1].clear()
+    def spoil(*arguments):
+        arguments[-1].clear()
 
     hooks = {name: spoil for name in HOOKS}
     plain = fit(model_for(), epochs=2, validation_data=(X, Y))
