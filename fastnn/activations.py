@@ -128,4 +128,6 @@ def get(name: object) -> type[Activation]:
     """The activation of that name; None is "linear", "swish" is "silu"."""
     if name is None:
         return Linear
+    if type(name) is str and name in ACTIVATIONS:
+        return ACTIVATIONS[name]
     return lookup("activation", "silu" if name == "swish" else name, ACTIVATIONS)

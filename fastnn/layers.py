@@ -76,14 +76,18 @@ class Dense:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", whole_number("units", self.units, minimum=1))
         object.__setattr__(self, "activation", activations.get(self.activation).name)
-        object.__setattr__(self, "use_bias", flag("use_bias", self.use_bias))
+        for name in ("use_bias", "trainable"):
+            value = getattr(self, name)
+            if type(value) is not bool:
+                object.__setattr__(self, name, flag(name, value))
         for name in ("kernel_initializer", "bias_initializer"):
             value = getattr(self, name)
-            found = initializers.get(name, value)
-            object.__setattr__(self, name, value.lower() if isinstance(value, str) else found)
-        regularizer = regularizers.get(self.kernel_regularizer)
-        object.__setattr__(self, "kernel_regularizer", regularizer)
-        object.__setattr__(self, "trainable", flag("trainable", self.trainable))
+            if type(value) is not str or value not in initializers.INITIALIZERS:
+                found = initializers.get(name, value)
+                object.__setattr__(self, name, value.lower() if isinstance(value, str) else found)
+        if self.kernel_regularizer is not None:
+            regularizer = regularizers.get(self.kernel_regularizer)
+            object.__setattr__(self, "kernel_regularizer", regularizer)
         if not self.use_bias and self.bias_initializer != "zeros":
             raise ValueError(
                 f"bias_initializer={self.bias_initializer!r}, but use_bias=False; leave one of "
@@ -101,6 +105,15 @@ class Dense:
             if getattr(self, field.name) != field.default
         ]
         return f"Dense({self.units}, {self.activation!r}{''.join(others)})"
+
+    @property
+    def rule(self) -> tuple[float, float, float, float]:
+        """The factor of the learning rate, and l1, l2 and alpha of the regulariser."""
+        factor, regularizer = self.learning_rate_multiplier, self.kernel_regularizer
+        factor = factor if self.trainable else 0.0
+        if not isinstance(regularizer, Regularizer):
+            return factor, 0.0, 0.0, 0.0
+        return factor, regularizer.l1, regularizer.l2, regularizer.alpha
 
     @property
     def rate_factor(self) -> float:
@@ -131,11 +144,11 @@ class Dropout:
     """Leaves out some of the inputs of the Dense layer that follows, at random, while training.
 
     Each input is left out with probability `rate`, independently for every row, and the others are
-    multiplied by 1 / (1 - rate), so that their expected sum stays the same; `predict`, `evaluate` and
-    `gradient` use all inputs as they are. As the first layer it leaves out features. Which inputs
-    are left out follows from the seed, the number of steps made before the epoch, the row's place
-    in the epoch, the layer and the unit: not from the number of threads. Source: Srivastava et al.
-    2014; the scaling while training is Keras's.
+    multiplied by 1 / (1 - rate), so that their expected sum stays the same; `predict`, `evaluate`
+    and `gradient` use all inputs as they are. As the first layer it leaves out features. Which
+    inputs are left out follows from the seed, the number of steps made before the epoch, the row's
+    place in the epoch, the layer and the unit: not from the number of threads. Source: Srivastava
+    et al. 2014; the scaling while training is Keras's.
 
     Parameters
     ----------

@@ -421,7 +421,9 @@ class Sequential:
             if loss is not None:
                 return loss
         scores = learner.train_batch(X, y, sample_weight, self.seed)
-        return self._in_keras_form(scores, return_dict)
+        if return_dict or learner.metrics:
+            return self._in_keras_form(scores, return_dict)
+        return scores["loss"]
 
     def test_on_batch(
         self,

@@ -133,10 +133,10 @@ class Callback:
     @property
     def sees_batches(self) -> bool:
         """Whether a hook of single batches is overridden, by the class or on the object itself."""
-        return any(
-            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name)
-            for name in ("on_train_batch_begin", "on_train_batch_end")
-        )
+        for name in ("on_train_batch_begin", "on_train_batch_end"):
+            if getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name):
+                return True
+        return False
 
 
 def notify(callbacks: Sequence[Callback], hook: str, *arguments: Any) -> None:

@@ -6,6 +6,7 @@ at the end of a row. Padding never leaves the engine: views and copies have plai
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -40,25 +41,20 @@ def whole_lines(n: int) -> int:
     return -(-n // LINE_LENGTH) * LINE_LENGTH
 
 
-def aligned_empty(n: int, dtype: str) -> Array:
+def aligned_empty(n: int, dtype: str, *, allocate: Callable[..., Array] = np.empty) -> Array:
     """An uninitialised array of n numbers that begins at a 64-byte border.
 
     Behind it is room for a vector, which the core may load but never stores. The array is a view,
     so it cannot be resized while the core points at it.
     """
-    return _aligned(np.empty, n, dtype)
-
-
-def aligned_zeros(n: int, dtype: str) -> Array:
-    """n zeros that begin at a 64-byte border; memory is taken as they are touched."""
-    return _aligned(np.zeros, n, dtype)
-
-
-def _aligned(allocate: Callable[..., Array], n: int, dtype: str) -> Array:
     n_bytes = n * np.dtype(dtype).itemsize
     buffer = allocate(n_bytes + 2 * ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + n_bytes].view(dtype)
+
+
+# n zeros that begin at a 64-byte border; the system gives memory as they are touched.
+aligned_zeros = partial(aligned_empty, allocate=np.zeros)
 
 
 def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[int, ...]]:
@@ -89,10 +85,12 @@ def layer_table(
         row, stride = table[number], padded(layer.units)
         row["n_in"], row["in_stride"] = n_in, in_stride
         row["n_out"], row["stride"] = layer.units, stride
-        row["W"], position = position, whole_lines(position + n_in * stride)
+        row["W"], length = position, n_in * stride
+        position += length + -length % LINE_LENGTH
         row["b"] = -1
         if layer.use_bias:
-            row["b"], position = position, whole_lines(position + stride)
+            row["b"] = position
+            position += stride + -stride % LINE_LENGTH
         activation = ACTIVATION_KINDS[layer.activation or "linear"]
         row["activation"] = ACTIVATIONS[activation.name]
         row["drop"], row["narrow"] = round(rate * 2**32), narrow

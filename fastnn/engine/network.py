@@ -92,8 +92,9 @@ class Network:
         self._normalization = normalization
         self._drop = tuple(dropout or [0.0] * len(layers))
         self.has_dropout = any(self._drop)
-        widest = max([n_features, *[layer.units for layer in layers]])
-        self._is_narrow = widest <= NARROW_WIDTH
+        self._is_narrow = n_features <= NARROW_WIDTH
+        for layer in layers:
+            self._is_narrow = self._is_narrow and layer.units <= NARROW_WIDTH
         self._table, n_parameters = self._new_table(narrow=self._is_narrow)
         self._places = [  # where each layer's arrays lie among the parameters
             dict(zip(LAYER.fields or (), row, strict=True)) for row in self._table.tolist()
@@ -187,8 +188,8 @@ class Network:
         """
         rules = np.zeros(len(self.layers), LAYER_RULE)
         for row, layer in zip(rules, self.layers, strict=True):
-            row["factor"], row["l1"] = layer.rate_factor, layer.l1
-            row["decay"], row["alpha"] = 2 * layer.l2, layer.alpha
+            row["factor"], row["l1"], l2, row["alpha"] = layer.rule
+            row["decay"] = 2 * l2
         plain = np.zeros(1, LAYER_RULE)
         plain["factor"] = 1
         return rules if (rules != plain).any() else rules[:0]

@@ -10,7 +10,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -275,8 +275,9 @@ class BaseMLP(Parameters):
         if incremental and not first and self._goes_on:
             return
         model = self._new_model(rows, rng, first=first, with_state=incremental)
-        self._set_initial(model, "coef_init", initial[0])
-        self._set_initial(model, "intercept_init", initial[1])
+        for name, arrays in zip(("coef_init", "intercept_init"), initial, strict=True):
+            if arrays is not None:
+                self._set_initial(model, name, arrays)
         self.model_, self._made_of = model, self._words
         if first:
             self._forget()
@@ -302,7 +303,7 @@ class BaseMLP(Parameters):
         learner.compile(self._new_optimizer(), loss)
         if first:
             sizes = [n_features, *self._hidden_sizes, n_outputs]
-            hidden = self._hidden_activations(len(sizes) - 2)
+            hidden = [str(layer.activation) for layer in learner.dense_layers[:-1]]
             last = hidden[-1:] or ["relu"]
             weights = initial_weights(rng, sizes, [*hidden, *last], dtype)
         else:
@@ -327,9 +328,7 @@ class BaseMLP(Parameters):
         return weights
 
     def _set_initial(self, model: Sequential, name: str, arrays: Any) -> None:
-        """The weights, or biases, that a model is to begin with; None leaves them."""
-        if arrays is None:
-            return
+        """Put weights, or biases, in place of those that a model has."""
         if isinstance(arrays, str):
             raise TypeError(f"{name}={arrays!r}: expected a list of arrays, one for each layer")
         weights = model.get_weights()
@@ -395,7 +394,8 @@ class BaseMLP(Parameters):
         n_rows = len(rows.y)
         stops_early = self.early_stopping and not incremental
         score = self._scorer(validation) if stops_early and validation else None
-        rule = Convergence(self, n_rows, score, self._rate_rule, self._averaged)
+        averaged = self._averaged if self._optimizer.use_ema else nullcontext
+        rule = Convergence(self, n_rows, score, self._rate_rule, averaged)
         rule.no_improvement_count = self._no_improvement_count
         orders = Orders(rng) if self.shuffle else None
         plan = self._plan(n_rows, 1 if incremental else self.max_iter, orders)
@@ -418,10 +418,7 @@ class BaseMLP(Parameters):
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """Within it the weights are their running average, if the optimiser keeps one."""
-        if not self._optimizer.use_ema:
-            yield
-            return
+        """Within it the weights are the running average that the optimiser keeps."""
         self._moving_weights = self.model_.get_weights()
         self.model_.adopt_average()
         self._averaged_weights = self.model_.get_weights()

@@ -268,10 +268,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return 1 if one_column else max(2, len(self.classes_))
 
     def _targets(self, y: Array) -> Array:
-        loss, n_outputs = self._learner.compiled_loss(), self.n_outputs_
-        if y.ndim == 2 or n_outputs == 1 or loss.targets == "classes":
+        learner = self._learner
+        n_outputs, kind = learner.output.units, learner.compiled_loss().targets
+        if y.ndim == 2 or n_outputs == 1 or kind == "classes":
             return y
-        return np.eye(n_outputs, dtype=self._learner.dtype)[y]
+        return np.eye(n_outputs, dtype=learner.dtype)[y]
 
     @property
     def _decides_by_z(self) -> bool:

@@ -139,15 +139,16 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _words(self) -> list[Any]:
         """What a model was made of; if it changes another has to be made."""
         names = "alpha", "activation", "out_activation", "dropout", "loss"
-        return [*(copy.copy(getattr(self, name)) for name in names), self._hidden_sizes]
+        return [[copy.copy(getattr(self, name)) for name in names], self._hidden_sizes]
 
     def _check_words(self, *, incremental: bool) -> None:
         """Raise if some do not go together."""
         sizes = self._hidden_sizes
-        if not all(isinstance(size, Integral) for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        for size in sizes:
+            if not isinstance(size, Integral):
+                raise ValueError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
+            if size <= 0:
+                raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         if incremental and isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to "
@@ -226,10 +227,10 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return loss.averaged()
 
     def _output_activation(self, loss: Loss) -> str:
-        fitting = [OWN_WORDS.get(name, name) for name in loss.outputs]
-        given = self.out_activation or (fitting[0] if fitting else "linear")
+        given = self.out_activation or (loss.outputs[0] if loss.outputs else "linear")
         name = ACTIVATION_WORDS.get(given, given)
         if loss.outputs and name not in loss.outputs:
+            fitting = [OWN_WORDS.get(name, name) for name in loss.outputs]
             raise ValueError(
                 f"out_activation={given!r} does not go with loss={self.loss!r} on these targets; "
                 f"expected {' or '.join(map(repr, fitting))}"

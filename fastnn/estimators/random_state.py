@@ -25,8 +25,9 @@ def initial_weights(
     weights = []
     for (n_in, n_out), activation in zip(pairwise(sizes), activations, strict=True):
         bound = math.sqrt((2 if activation == "sigmoid" else 6) / (n_in + n_out))
-        weights += [rng.uniform(-bound, bound, shape) for shape in ((n_in, n_out), n_out)]
-    return [array.astype(dtype) for array in weights]
+        weights.append(rng.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
+        weights.append(rng.uniform(-bound, bound, n_out).astype(dtype))
+    return weights
 
 
 @dataclass

@@ -85,11 +85,10 @@ class Fit:
 
     def __post_init__(self) -> None:
         self._epochs_before = self.model.epochs_trained
-        self._see_batches = (
-            [callback for callback in self.callbacks if callback.sees_batches]
-            if self.callbacks
-            else []
-        )
+        self._see_batches = []
+        for callback in self.callbacks:
+            if callback.sees_batches:
+                self._see_batches.append(callback)
         self._streamed = () if self.plan.measured_at_end else self.metrics
         self.descent.batch_by_batch = bool(self._see_batches)
 
@@ -169,7 +168,7 @@ class Fit:
 
     def _after(self, piece: Slice, batch: int, logs: dict[str, float]) -> None:
         notify(self.callbacks, "on_slice_end", piece.n_rows, logs)
-        if piece.moved:
+        if piece.moved and self._see_batches:
             notify(self._see_batches, "on_train_batch_end", batch, dict(logs))
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:

@@ -71,13 +71,14 @@ class Learner:
 
     def __init__(self, layers: Sequence[Layer], dtype: str) -> None:
         self.layers, self.dtype = tuple(layers), dtype
-        before = [None, *self.layers]
-        self.dense_layers = [layer for layer in self.layers if isinstance(layer, Dense)]
-        self.dropout_rates = [  # for each Dense layer the share of its inputs that training drops
-            below.rate if isinstance(below, Dropout) else 0.0
-            for below, layer in zip(before, self.layers, strict=False)
-            if isinstance(layer, Dense)
-        ]
+        self.dense_layers: list[Dense] = []
+        self.dropout_rates: list[float] = []  # the share of its inputs that each of them drops
+        rate = 0.0
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                self.dense_layers.append(layer)
+                self.dropout_rates.append(rate)
+            rate = layer.rate if isinstance(layer, Dropout) else 0.0
         self.output = self.dense_layers[-1]
         first = self.layers[0]
         self.normalization = first if isinstance(first, Normalization) else None
@@ -285,10 +286,15 @@ class Learner:
         running, optimizer = _Running(), self.optimizer
         self._running = weakref.ref(running)
         try:
-            if given.y is None:
-                self._check_chunks(plan)
-            asked = self.requirements()
-            source, validation = given.checked(asked, len(plan.numbers))
+            names = None
+            if isinstance(given, Prepared):
+                source, validation = given.source, given.validation
+            else:
+                if given.y is None:
+                    self._check_chunks(plan)
+                asked = self.requirements()
+                source, validation = given.checked(asked, len(plan.numbers))
+                names = asked.names
             first = source if isinstance(source, Rows) else source.first
             n_rows, n_features = first.X.shape
             size = plan.size(n_rows)
@@ -300,8 +306,8 @@ class Learner:
                 notify(callbacks, "check")
             if self.network is None:
                 self.build(n_features, model.seed)
-            if asked.names is not None:
-                self.keep_names(asked.names)
+            if names is not None:
+                self.keep_names(names)
             self._weights_change()
             model.stop_training = False
             descent = self._descent_for(first, size, plan.threads, plan.seed)

@@ -35,6 +35,8 @@ class Plan:
 
     def size(self, n_rows: int) -> int:
         """How many rows a batch of so many has."""
+        if self.mode is None:
+            return min(self.batch_size or MINIBATCH, n_rows)
         return batch_size_for(self.mode, self.batch_size, n_rows)
 
     def order(self, epoch: int, n_rows: int, batch_size: int, chunk: int = 0) -> Array | None:

@@ -213,10 +213,6 @@ class Prepared:
 
     source: Rows | Source
     validation: Rows | None
-    y = True  # they are not chunks to be checked
-
-    def checked(self, asked: Requirements, n_epochs: int) -> tuple[Rows | Source, Rows | None]:
-        return self.source, self.validation
 
 
 def _checked_iterable(chunks: object) -> Iterable[Any]:

@@ -60,11 +60,11 @@ cdef inline vec move_row_by(
     real* w, real* slots, real x, const real* dz, const Motion* m, Py_ssize_t n_columns,
     const Method method,
 ) noexcept nogil:
-    """The same, the usual methods as constants; these move whole vectors without masks"""
+    """The same, the usual methods as constants; PLAIN moves whole vectors without masks"""
     cdef Motion own = m[0]  # no store to w can change it, so it stays in registers
     cdef vec w_j, dz_j, total = spread(0)
     cdef Py_ssize_t j = 0, left
-    while (method == PLAIN or method == MOMENTUM) and j + WIDTH <= n_columns:
+    while method == PLAIN and j + WIDTH <= n_columns:
         w_j, dz_j = load(w + j), load(dz + j)
         total = total + w_j * dz_j
         w_j = moved(
