@@ -1,6 +1,7 @@
 """One engine under two spellings: who may reach where, and what is done only once."""
 
 import ast
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ X = RNG.normal(size=(300, 4))
 Y = (X[:, 0] > 0).astype(int)
 
 
+@functools.cache
 def private_names_of_models():
     """The private attributes and methods of Sequential, and those of its learner."""
     tree = ast.parse((PACKAGE / "models.py").read_text("utf-8"))

@@ -11,15 +11,12 @@ cdef inline void descend_moving(
     real* W, real* slots, Py_ssize_t stride, const real* x, const real* dz, const Motion* m,
     real* dx, Py_ssize_t n_in, Py_ssize_t n_columns,
 ) noexcept nogil:
-    """dx := W dz, then a step of W along x dz^T; dx has room for whole vectors
+    """dx := W dz, then a step of W along dW = x dz^T; slots are NULL if the rule keeps nothing
 
-    slots is NULL if nothing is kept.
+    dx has room for a vector more.
     """
     cdef vec sums[16]
     cdef Py_ssize_t i = 0, r
-    if stride == 1 and m.method == PLAIN:
-        descend_moving_unit(W, x, dz[0], m, dx, n_in)
-        return
     while i < n_in:
         for r in range(WIDTH):
             sums[r] = spread(0)
@@ -28,20 +25,6 @@ cdef inline void descend_moving(
             W += stride
             slots = NULL if slots == NULL else slots + stride
         store(dx + i, lane_sums(sums))
-        i += WIDTH
-
-
-cdef inline void descend_moving_unit(
-    real* w, const real* x, real dz, const Motion* m, real* dx, Py_ssize_t n
-) noexcept nogil:
-    """The same for a single unit, whose n weights lie side by side, without slots"""
-    cdef Motion own = m[0]  # no store can change it, so it stays in registers
-    cdef vec w_i, x_i
-    cdef Py_ssize_t i = 0
-    while i < n:
-        w_i, x_i = load_first(w + i, n - i, 0), load_first(x + i, n - i, 0)
-        store(dx + i, w_i * spread(dz))
-        store_first(w + i, moved(w_i, x_i * spread(dz), NULL, n - i, &own, PLAIN), n - i)
         i += WIDTH
 
 
@@ -60,18 +43,9 @@ cdef inline vec move_row_by(
     real* w, real* slots, real x, const real* dz, const Motion* m, Py_ssize_t n_columns,
     const Method method,
 ) noexcept nogil:
-    """The same, the usual methods as constants; PLAIN moves whole vectors without masks"""
-    cdef Motion own = m[0]  # no store to w can change it, so it stays in registers
+    """The same, the usual methods as constants"""
     cdef vec w_j, dz_j, total = spread(0)
     cdef Py_ssize_t j = 0, left
-    while method == PLAIN and j + WIDTH <= n_columns:
-        w_j, dz_j = load(w + j), load(dz + j)
-        total = total + w_j * dz_j
-        w_j = moved(
-            w_j, spread(x) * dz_j, NULL if slots == NULL else slots + j, WIDTH, &own, method
-        )
-        store(w + j, w_j)
-        j += WIDTH
     while j < n_columns:
         left = n_columns - j
         w_j, dz_j = load_first(w + j, left, 0), load_first(dz + j, left, 0)
@@ -81,6 +55,50 @@ cdef inline vec move_row_by(
         )
         store_first(w + j, w_j, left)
         j += WIDTH
+    return total
+
+
+cdef inline void descend_plain(
+    real* W, Py_ssize_t stride, const real* x, const real* dz, const Motion* m, real* dx,
+    Py_ssize_t n_in, Py_ssize_t n_columns,
+) noexcept nogil:
+    """`descend_moving` for plain steps with decay or l1: whole vectors, and no slots"""
+    cdef Motion own = m[0]  # no store to W can change it, so it stays in registers
+    cdef vec sums[16]
+    cdef vec w, x_i
+    cdef Py_ssize_t i = 0, r
+    while i < n_in:
+        if stride == 1:  # a single unit, whose weights lie side by side
+            w, x_i = load_first(W + i, n_in - i, 0), load_first(x + i, n_in - i, 0)
+            store(dx + i, w * spread(dz[0]))
+            w = moved(w, x_i * spread(dz[0]), NULL, n_in - i, &own, PLAIN)
+            store_first(W + i, w, n_in - i)
+        else:
+            for r in range(WIDTH):
+                sums[r] = spread(0)
+            for r in range(min(WIDTH, n_in - i)):
+                sums[r] = move_plain_row(W, x[i + r], dz, &own, n_columns)
+                W += stride
+            store(dx + i, lane_sums(sums))
+        i += WIDTH
+
+
+cdef inline vec move_plain_row(
+    real* w, real x, const real* dz, const Motion* m, Py_ssize_t n_columns
+) noexcept nogil:
+    """A plain step of w along dw = x dz; returns what w dz was, lane by lane"""
+    cdef vec w_j, dz_j, total = spread(0)
+    cdef Py_ssize_t j = 0
+    while j + WIDTH <= n_columns:
+        w_j, dz_j = load(w + j), load(dz + j)
+        total = total + w_j * dz_j
+        store(w + j, moved(w_j, spread(x) * dz_j, NULL, WIDTH, m, PLAIN))
+        j += WIDTH
+    if j < n_columns:
+        w_j, dz_j = load_first(w + j, n_columns - j, 0), load_first(dz + j, n_columns - j, 0)
+        total = total + w_j * dz_j
+        w_j = moved(w_j, spread(x) * dz_j, NULL, n_columns - j, m, PLAIN)
+        store_first(w + j, w_j, n_columns - j)
     return total
 
 
