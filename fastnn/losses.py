@@ -1,4 +1,4 @@
-"""Losses: what training makes small. The kernels are in `fastnn/native/formulas/losses.pxd`.
+"""Losses: what training minimises. The kernels are in `fastnn/native/formulas/losses.pxd`.
 
 L = 1/n sum_i w_i l_i over the n rows of a batch, with the sample weights w_i (1 if not given).
 Below, y_j and a_j are target and output j of one row, k is the number of outputs, and z the output
@@ -62,23 +62,23 @@ class Loss:
         return twin
 
     def divisor(self, sample_weight: Array, n_rows: int) -> float:
-        """What the sum of w_i l_i over so many rows is divided by."""
+        """What the sum of w_i l_i over n_rows rows is divided by."""
         if self.by_weight and len(sample_weight):
             return float(sample_weight.sum(dtype=np.float64))
         return float(n_rows)
 
     def shares(self, n_outputs: int) -> tuple[float, float]:
-        """What l and what its derivative is of the sum over the outputs."""
+        """Factors that turn the sum over outputs into the loss and into its derivative."""
         share = 1.0 if self.is_sum else 1 / n_outputs
         return share, share
 
     def limit(self, dtype: np.dtype[Any]) -> float:
-        """The most that l may be of an output, or of a row of a categorical loss."""
+        """Upper bound of the loss per output (per row for categorical losses)."""
         return -math.log(np.finfo(dtype).eps) if self.is_bounded else math.inf
 
     @property
     def setting(self) -> float:
-        """The number that its kernel takes."""
+        """The setting that its kernel takes, such as the delta of Huber's loss."""
         return 0.0
 
     def settings(self, n_targets: int, dtype: str) -> Array:
@@ -100,7 +100,7 @@ class Loss:
         }[self.targets]
 
     def example(self, units: int) -> str:
-        """An output layer that fits."""
+        """An output layer that fits, for messages."""
         return f"Dense({units}, {self.outputs[0]!r})"
 
     def check_output(self, activation: str | None, units: int) -> None:

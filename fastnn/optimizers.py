@@ -90,7 +90,7 @@ class Rule:
 
 @dataclass
 class State:
-    """What an optimiser remembers from step to step."""
+    """What an optimiser keeps from step to step."""
 
     slots: Array  # (n_slots, n_parameters)
     rate: float = 0.5  # of the last step, if it follows the cost
@@ -113,7 +113,7 @@ class State:
 
 @dataclass(repr=False)
 class Optimizer:
-    """What all optimisers have. A model that is compiled keeps a copy of its own.
+    """Base class of all optimisers. `compile` gives the model a copy of its own.
 
     After construction only `learning_rate` can be changed: a callback that sets
     `model.optimizer.learning_rate` does so from the next slice of the epoch on.
@@ -358,7 +358,7 @@ class SGD(Optimizer):
         decay, clipping, average and dropout. Source: Armijo 1966, with the factor 1/2.
     momentum : float
         From 0 (plain gradient descent) to 1, which never forgets; 0.9 is usual. Steps that agree
-        add up to 1 / (1 - momentum) times theirs, so the learning rate wants to be smaller by that.
+        add up to 1 / (1 - momentum) times theirs, so the learning rate should be smaller.
     nesterov : bool
         Whether momentum is Nesterov's; without momentum it means nothing.
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum

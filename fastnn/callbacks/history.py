@@ -23,7 +23,7 @@ class History:
         ``"seconds"`` (of training, callbacks within the epoch and the wait for chunks included,
         validation not) and ``"samples_per_second"``;
         ``"learning_rate"``, that of the epoch's last step, unless the optimiser has none;
-        ``"clipped_steps"``, how many were, if it clips gradients.
+        ``"clipped_steps"``, the number of steps whose gradient was clipped, if the optimiser clips.
 
         The loss is the running mean of the epoch, sum_i w_i l_i / n with each l_i taken before the
         update of its step; so are the metrics. Validation numbers are taken after the epoch.

@@ -30,7 +30,7 @@ from fastnn.native.threads import STEP_WORK, thread_count
 # block more often: a smaller one stays in the cache.
 BLOCK = 256 if ISA == "v4" else 128
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
-# The most work and the most rows of a slice, i.e. between two returns to Python: floating-point
+# Maximum work and maximum rows of one slice, i.e. between two returns to Python: floating-point
 # operations that take a slow core a fraction of a second in float32 (twice that in float64).
 SLICE_WORK = {"v4": 6e9, "v3": 3e9, "base": 2e9}[ISA]
 SLICE_ROWS = 1 << 17  # whose predictions are kept if there are metrics
@@ -43,7 +43,7 @@ def inverse(weight: float) -> float:
 
 
 def dropout_key(seed: int, step: int) -> int:
-    """What decides the units dropped in the epoch that begins after so many steps."""
+    """The key from which dropout draws in the epoch that begins after `step` steps."""
     key = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
     return int(key.view(np.int64)[0])
 
@@ -173,7 +173,7 @@ class Network:
         return aligned_zeros(len(self.parameters), self.dtype)
 
     def new_slots(self, n_slots: int) -> Array:
-        """So many rows of them, for an optimiser."""
+        """Zero-filled optimiser state, shape (n_slots, n_parameters)."""
         length = len(self.parameters)
         return aligned_zeros(n_slots * length, self.dtype).reshape(n_slots, length)
 

@@ -1,7 +1,8 @@
-"""What MLPClassifier and MLPRegressor share: scikit-learn's words and habits, and the engine.
+"""What MLPClassifier and MLPRegressor share: scikit-learn's behaviour on top of the learner.
 
-They translate words and hold what scikit-learn keeps of a fit; `model_` is the `Sequential` that
-does the work. Where scikit-learn's formulas differ from Keras's, scikit-learn's are used.
+They translate hyperparameters and hold what scikit-learn records of a fit; `model_` is a
+`Sequential` around the learner that does the work. Where scikit-learn's formulas differ from
+Keras's, scikit-learn's are used.
 """
 
 from __future__ import annotations
@@ -82,19 +83,19 @@ class WeightViews(list[Array]):
 
 
 class BaseMLP(Parameters):
-    """What classifier and regressor have in common."""
+    """Base class of MLPClassifier and MLPRegressor."""
 
     model_: Sequential
-    _made_of: list[Any]  # the words that the model stands for
+    _made_of: list[Any]  # the hyperparameters that the present model was built with
 
     __metadata_request__predict: ClassVar = {"out": UNUSED}
 
-    # ---- what classifier and regressor have apart --------------------------------------------
+    # ---- what the subclasses implement ---------------------------------------------------------
 
     _y_numeric: ClassVar[bool]
 
     def _learn_labels(self, y: Array) -> None:
-        """Take the classes from the first targets, if there are such."""
+        """Learn the classes from the first targets; regressors have none."""
         raise NotImplementedError
 
     def _take_classes(self, y: Any, classes: Any) -> None:
@@ -113,14 +114,14 @@ class BaseMLP(Parameters):
         return None
 
     def _single_target(self, y: Any) -> Any:
-        """The engine's target for a single row; None if it has to take the long way."""
+        """The learner's target for a single row; None if it needs `partial_fit`."""
         raise NotImplementedError
 
     def _n_outputs(self, y: Array, loss: Loss) -> int:
         raise NotImplementedError
 
     def _targets(self, y: Array) -> Array:
-        """What the engine trains on."""
+        """The targets as the learner takes them."""
         raise NotImplementedError
 
     def _decided(self, outputs: Array) -> Array:
@@ -132,16 +133,16 @@ class BaseMLP(Parameters):
         return self._decided(outputs)[0]
 
     def _labelled(self, y: Array) -> Array:
-        """What `predict` returns if it is right."""
+        """What `predict` would return if every prediction were right."""
         raise NotImplementedError
 
     def _strata(self, y: Array) -> Array | None:
-        """What is to be found in the same shares among the rows held out."""
+        """Labels to stratify the validation split by."""
         raise NotImplementedError
 
     @property
     def _decides_by_z(self) -> bool:
-        """Whether `_decided` takes z of the output layer in the place of its outputs."""
+        """Whether `_decided` takes z of the output layer instead of its outputs."""
         return False
 
     _usual_score: ClassVar[Callable[..., float]]
@@ -271,7 +272,7 @@ class BaseMLP(Parameters):
         self, rows: Rowset, rng: np.random.RandomState, *, first: bool, incremental: bool,
         initial: tuple[Any, Any],
     ) -> None:  # fmt: skip
-        """A model with new weights, or one that goes on with those it has."""
+        """Make a model with new weights, or with the present ones."""
         if incremental and not first and self._goes_on:
             return
         model = self._new_model(rows, rng, first=first, with_state=incremental)
@@ -343,7 +344,7 @@ class BaseMLP(Parameters):
         model.set_weights(weights)
 
     def _forget(self) -> None:
-        """What is kept of fits is that of none."""
+        """Reset what is recorded of fits."""
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
@@ -356,7 +357,7 @@ class BaseMLP(Parameters):
         self._averaged_weights: list[Array] = []
 
     def _begin_scores(self) -> None:
-        """Early stopping looks at scores, otherwise the loss decides; what was best stays."""
+        """Prepare scores for early stopping, or the loss; the best so far stays."""
         self._best_weights = None
         if self.early_stopping and not self._is_lbfgs:
             self.best_loss_ = None
@@ -390,7 +391,7 @@ class BaseMLP(Parameters):
         *,
         incremental: bool,
     ) -> None:
-        """Epochs of gradient descent, and what scikit-learn says of their end."""
+        """Run gradient descent, and warn as scikit-learn does if it did not converge."""
         n_rows = len(rows.y)
         stops_early = self.early_stopping and not incremental
         score = self._scorer(validation) if stops_early and validation else None
@@ -442,7 +443,7 @@ class BaseMLP(Parameters):
             view[...] = array
 
     def _minimise(self, rows: Rowset, validation: Rowset | None) -> None:
-        """L-BFGS over all rows, and what scikit-learn says if it does not converge."""
+        """Run L-BFGS over all rows, and warn as scikit-learn does if it does not converge."""
         self.n_iter_ = 0
         plan = self._plan(len(rows.y), self.max_iter, None)
         if not self._run(plan, rows, validation, Record(self)):
@@ -461,7 +462,7 @@ class BaseMLP(Parameters):
         )  # fmt: skip
 
     def _run(self, plan: Plan, rows: Rowset, validation: Rowset | None, rule: Record) -> bool:
-        """Train; whether it went through. An interrupt leaves the weights as they are then."""
+        """Train; whether it was finished. An interrupt leaves the weights of that moment."""
         learner, held_out = self._learner, None
         asked = learner.requirements()
         if validation is not None:
@@ -480,7 +481,7 @@ class BaseMLP(Parameters):
         return True
 
     def _settle_divergence(self, error: Diverged) -> None:
-        """Go on with the best weights, if any were kept; otherwise it is an error."""
+        """Continue with the best weights, if any were kept; otherwise raise an error."""
         said = f"training diverged {error.when}"
         if self._best_weights is None or self.validation_scores_ is None:
             message = f"{NOT_FINITE} In fact {said}; the last finite weights are kept."

@@ -283,7 +283,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     @property
     def _border(self) -> float:
-        """Outputs above it mean yes."""
+        """The decision threshold: larger outputs mean yes."""
         return 0.0 if self._learner.compiled_loss().targets == "signs" else 0.5
 
     def _decided(self, outputs: Array) -> Array:
@@ -397,8 +397,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return probabilities
 
     def decision_function(self, X: Any) -> Array:
-        """How far each row is on the side of a label: z of the output layer before sigmoid or
-        softmax, or of other layers the output above the border between no and yes.
+        """Signed confidence: the pre-activation output z for sigmoid and softmax.
+
+        Otherwise it is the output minus the decision threshold.
 
         Shape (n_samples,) for two classes, above 0 for the second; otherwise one column for each.
         """
@@ -418,7 +419,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return self._known_targets.get(y) if isinstance(y, LABELS) else None
 
     def _single_targets(self) -> dict[Any, int]:
-        """The engine's target of each label, if one number says it and all weigh the same."""
+        """The learner's target for each label, if it is one number and all weights are 1."""
         loss = self._learner.compiled_loss()
         one_number = self.n_outputs_ == 1 or loss.targets == "classes"
         plain = self._takes_single_rows and self.class_weight is None

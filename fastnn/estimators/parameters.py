@@ -53,7 +53,7 @@ class Finite(Interval):  # type: ignore[misc]  # scikit-learn has no types
 
 
 class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The parameters of both estimators, what scikit-learn is to check, and what they stand for."""
+    """The hyperparameters of both estimators, their constraints, and the objects they stand for."""
 
     hidden_layer_sizes: Any
     activation: Activations
@@ -128,7 +128,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     }
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Every argument of the constructor under its own name, unchecked, as scikit-learn asks."""
+        """Store every argument under its own name, unchecked, as scikit-learn requires."""
         for name, value in arguments.items():
             if name != "self":
                 setattr(self, name, value)
@@ -137,12 +137,12 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     @property
     def _words(self) -> list[Any]:
-        """What a model was made of; if it changes another has to be made."""
+        """Hyperparameters that decide the network; if one changes, a new network is needed."""
         names = "alpha", "activation", "out_activation", "dropout", "loss"
         return [[copy.copy(getattr(self, name)) for name in names], self._hidden_sizes]
 
     def _check_words(self, *, incremental: bool) -> None:
-        """Raise if some do not go together."""
+        """Raise if some hyperparameters do not go together."""
         sizes = self._hidden_sizes
         for size in sizes:
             if not isinstance(size, Integral):

@@ -1,4 +1,4 @@
-"""Loss and metrics over rows, and predictions, slice after slice; callbacks may follow."""
+"""Evaluate and predict slice by slice, reporting to callbacks."""
 
 from collections.abc import Sequence
 
