@@ -82,7 +82,7 @@ class Dense:
                 object.__setattr__(self, name, flag(name, value))
         for name in ("kernel_initializer", "bias_initializer"):
             value = getattr(self, name)
-            if type(value) is not str or value not in initializers.INITIALIZERS:
+            if not isinstance(value, str) or value != getattr(type(self), name):
                 found = initializers.get(name, value)
                 object.__setattr__(self, name, value.lower() if isinstance(value, str) else found)
         if self.kernel_regularizer is not None:

@@ -116,10 +116,10 @@ class SharedL2(Regularizer):
     """Adds alpha/2 * sum_ij W_ij^2 / m to the loss of a batch of m rows, as scikit-learn does.
 
     So a step adds alpha * W / m to dL/dW. The penalty is divided by the batch's rows, so its
-    strength relative to the summed loss does not depend on m. Where the loss is divided by the sample
-    weights (`reduction="mean_with_sample_weight"`), their sum takes the place of m. Biases are
-    left alone. In stochastic mode m is 1; there the loss of an epoch counts the weights at its
-    beginning, in others those before each step. The rows of `evaluate` are one batch.
+    strength relative to the summed loss does not depend on m. Where the loss is divided by the
+    sample weights (`reduction="mean_with_sample_weight"`), their sum takes the place of m. Biases
+    are left alone. In stochastic mode m is 1; there the loss of an epoch counts the weights at
+    its beginning, in others those before each step. The rows of `evaluate` are one batch.
 
     Parameters
     ----------
