@@ -269,7 +269,7 @@ class Optimizer:
 
     @cached_property
     def _fixed_constants(self) -> Array:
-        """They stay: nothing but the learning rate of a made optimiser may change."""
+        """They stay: nothing but the learning rate may change after construction."""
         return self.constants()
 
     def rule(self, layers: Array, state: State) -> Rule:
