@@ -166,7 +166,7 @@ cdef class Rows:
     cdef const real* y
     cdef const real* sample_weight
     cdef Py_buffer X_view, y_view, weight_view  # released with the object
-    cdef real own_targets[4]  # of a single row; more of them are allocated
+    cdef real own_targets[16]  # of a single row; more of them are allocated
     cdef real* allocated
 
     def __init__(self, X, y=None, sample_weight=None):
@@ -205,6 +205,9 @@ cdef int take_numbers(Py_buffer* view, array, Py_ssize_t n, int ndim) except -1:
 
 
 cdef int REAL_TYPE = FLOAT64 if sizeof(real) == 8 else FLOAT32
+cdef object REAL = np.dtype("f8" if sizeof(real) == 8 else "f4")
+cdef enum:
+    ALIGNMENT = 64  # bytes
 
 
 # ---- the context -------------------------------------------------------------------------------
@@ -344,7 +347,7 @@ cdef int refuse_owners(first, second) except -1:
         if len(array) and array.flags.owndata:
             raise ValueError(
                 "the array owns its memory, so it could be resized while the core points at it; "
-                "expected a view, as `aligned_zeros` in fastnn/engine/layout.py makes it"
+                "expected a view, as `aligned_zeros` makes it"
             )
     return 0
 
@@ -719,7 +722,7 @@ cdef bint take_numbers_of_row(Context context, Rows rows, const Py_buffer* view)
         return False
     if n > 1 and (view.ndim != 2 or view.shape[0] != 1 or view.strides[1] != view.itemsize):
         return False
-    if n > 4:
+    if n > 16:
         rows.allocated = place = <real*>PyMem_Malloc(n * sizeof(real))
         if place == NULL:
             raise MemoryError
@@ -821,6 +824,28 @@ cdef bint is_finite_now(const Kept* kept) noexcept nogil:
 
 
 # ---- arrays by themselves ----------------------------------------------------------------------
+
+def aligned_empty(Py_ssize_t n):
+    """An uninitialised vector of n numbers that begins at a 64-byte border, to be pointed at.
+
+    Behind it is room for a vector, which the kernels may load but never store. It is a view, so it
+    cannot be resized.
+    """
+    return aligned(np.empty, n)
+
+
+def aligned_zeros(Py_ssize_t n):
+    """The same, filled with zeros; the system gives memory as they are touched."""
+    return aligned(np.zeros, n)
+
+
+cdef aligned(allocate, Py_ssize_t n):
+    cdef Py_ssize_t length = n * sizeof(real), start
+    memory = allocate(length + 2 * ALIGNMENT, np.uint8)
+    cdef unsigned char[::1] view = memory
+    start = -<Py_ssize_t>&view[0] & (ALIGNMENT - 1)
+    return memory[start : start + length].view(REAL)
+
 
 def first_nonfinite(X):
     """Row and column of the first number that is not finite as `real`; (-1, -1) if all are."""

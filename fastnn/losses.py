@@ -11,6 +11,7 @@ import math
 import sys
 from copy import copy
 from dataclasses import InitVar, dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -82,7 +83,7 @@ class Loss:
         return 0.0
 
     def settings(self, n_targets: int, dtype: str) -> Array:
-        """What the core needs to know, one record of LOSS, for targets of so many columns."""
+        """What the core needs to know, one record of LOSS; see `settings_of`, which keeps it."""
         settings = np.zeros(1, LOSS)
         settings["kind"], settings["setting"] = self.code, self.setting
         settings["share"], settings["slope_share"] = self.shares(n_targets)
@@ -116,6 +117,14 @@ class Loss:
                 f"{' or '.join(map(repr, self.outputs))}, but it has {activation!r}; "
                 f"e.g. {self.example(units)} as the last layer"
             )
+
+
+@lru_cache
+def settings_of(loss: Loss, n_targets: int, dtype: str) -> Array:
+    """What the core needs to know of a loss, one record of LOSS, for targets of so many columns."""
+    settings = loss.settings(n_targets, dtype)
+    settings.flags.writeable = False
+    return settings
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,6 @@ class History:
                 parts.append(f"{name} {_shown(values[0])}{last}")
         return f"History({', '.join(parts)})"
 
-    def append(self, epoch: int, logs: dict[str, float]) -> None:
-        """Record one epoch."""
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-        self.epoch.append(epoch)
-
     def last(self) -> dict[str, float]:
         """What was recorded of the last epoch, which need not have been validated."""
         validated = self.validated[-1:] == self.epoch[-1:]
@@ -65,12 +59,6 @@ class History:
             if values and (validated or not name.startswith("val_")):
                 last[name] = values[-1]
         return last
-
-    def settle(self) -> None:
-        """Drop what an interrupt left of an epoch that is not recorded as a whole."""
-        n_epochs = len(self.epoch)
-        for name, values in self.history.items():
-            del values[len(self.validated) if name.startswith("val_") else n_epochs :]
 
     def _epochs_of(self, name: str) -> list[int]:
         """The epochs that have a number of that name."""

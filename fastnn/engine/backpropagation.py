@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.custom import CustomLoss
 from fastnn.data.rows import Array, Rows
-from fastnn.engine.layout import aligned_empty, padded
+from fastnn.engine.layout import padded
 from fastnn.engine.network import Network, Slice
 from fastnn.losses import Loss
 from fastnn.native.team import Team
@@ -50,12 +50,11 @@ class Pass:
         """Computes the same gradient, and returns dL/dX, shape (n_rows, n_features)."""
         network, n_in = self._network, self._network.n_features
         stride, units = padded(n_in), network.layers[0].units
-        dtype = network.dtype
-        transposed = aligned_empty(units * stride, dtype)
-        dL_dx = aligned_empty(len(dL_dy) * stride, dtype).reshape(len(dL_dy), stride)
+        transposed = network.core.aligned_empty(units * stride)
+        dL_dx: Array = network.core.aligned_empty(len(dL_dy) * stride).reshape(len(dL_dy), stride)
         network.core.backward(self._context, dL_dy, gradient, transposed, dL_dx)
         found = dL_dx[:, :n_in] * self._table[1] if len(self._table) else dL_dx[:, :n_in]
-        return found.astype(dtype)
+        return found.astype(network.dtype)
 
 
 def custom_gradient(

@@ -11,7 +11,6 @@ from typing import NoReturn
 import numpy as np
 
 from fastnn._core import Context
-from fastnn.engine.layout import aligned_empty
 from fastnn.engine.network import Network
 from fastnn.optimizers import Optimizer, State, remedy
 
@@ -60,7 +59,7 @@ class DivergenceWatch:
         self.network, self.optimizer, self.state = network, optimizer, state
         self._core = network.core
         self._n_numbers = (1 + len(state.slots)) * len(network.parameters)
-        memory = aligned_empty(self._n_numbers, network.dtype)
+        memory = network.core.aligned_empty(self._n_numbers)
         self.snapshot = network.core.Snapshot(network.parameters, state.slots, state.counts, memory)
         self._rows_of_a_copy = COPY_WORK * self._n_numbers / network.row_work
         self.begin()

@@ -20,7 +20,7 @@ from fastnn.engine.layout import slices
 from fastnn.engine.line_search import follow_cost
 from fastnn.engine.network import Network, Slice, dropout_key, inverse, team_of
 from fastnn.engine.per_sample import GENERAL, Path, density, has_own_paths, one_row_path, path_for
-from fastnn.losses import Loss
+from fastnn.losses import Loss, settings_of
 from fastnn.native.team import ALONE, Team
 from fastnn.optimizers import Optimizer, State
 
@@ -125,7 +125,7 @@ class Descent:
         """What the core needs for the stochastic mode."""
         context = self.network.context(self.path.block, stochastic=True)
         context.set_rule(*self.rule.for_core, self.path.name)
-        context.set_loss(self.loss.settings(self.data.y.shape[1], self.network.dtype))
+        context.set_loss(settings_of(self.loss, self.data.y.shape[1], self.network.dtype))
         return context
 
     @cached_property
@@ -135,7 +135,7 @@ class Descent:
         context.set_rule(*self.rule.for_core)
         context.set_gradient(self.gradient)
         if not self.is_custom:
-            context.set_loss(self.loss.settings(self.data.y.shape[1], self.network.dtype))
+            context.set_loss(settings_of(self.loss, self.data.y.shape[1], self.network.dtype))
         return context
 
     def pass_for(self, n_rows: int) -> Pass:

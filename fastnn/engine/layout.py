@@ -1,12 +1,11 @@
-"""How a network lies in memory: the table of its layers, padding, aligned arrays.
+"""How a network lies in memory: the table of its layers, and their padding.
 
 Every weight and bias lies in one vector, each array at a 64-byte border. A row of W is padded to
 1, 4, 8 or a multiple of 16 numbers, the padding zero, so that the kernels need no special case
 at the end of a row. Padding never leaves the engine: views and copies have plain shapes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from fastnn.activations import ACTIVATIONS as ACTIVATION_KINDS
 from fastnn.data.rows import Array
 from fastnn.layers import Dense
 
-ALIGNMENT = 64  # bytes
 NOT_STANDARDISED = np.empty((0, 0))
 
 
@@ -34,27 +32,6 @@ def padded(n: int) -> int:
         return 1 if n == 1 else 4 if n <= 4 else 8
     length = -(-n // LINE_LENGTH) * LINE_LENGTH
     return length if length % 256 else length + LINE_LENGTH
-
-
-def whole_lines(n: int) -> int:
-    """n, rounded up to a multiple of LINE_LENGTH, where the next array may begin."""
-    return -(-n // LINE_LENGTH) * LINE_LENGTH
-
-
-def aligned_empty(n: int, dtype: str, *, allocate: Callable[..., Array] = np.empty) -> Array:
-    """An uninitialised array of n numbers that begins at a 64-byte border.
-
-    Behind it is room for a vector, which the core may load but never stores. The array is a view,
-    so it cannot be resized while the core points at it.
-    """
-    n_bytes = n * np.dtype(dtype).itemsize
-    buffer = allocate(n_bytes + 2 * ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + n_bytes].view(dtype)
-
-
-# n zeros that begin at a 64-byte border; the system gives memory as they are touched.
-aligned_zeros = partial(aligned_empty, allocate=np.zeros)
 
 
 def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[int, ...]]:

@@ -9,19 +9,20 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn import activations, initializers
-from fastnn._core import ACTIVATIONS, LAYER, LAYER_RULE, MOST_TINY_LAYERS, NARROW_WIDTH, Context
+from fastnn._core import (
+    ACTIVATIONS,
+    LAYER,
+    LAYER_RULE,
+    LINE_LENGTH,
+    MOST_TINY_LAYERS,
+    NARROW_WIDTH,
+    Context,
+)
 from fastnn.data.arrays import layer_weights
 from fastnn.data.rows import Array, Rows
-from fastnn.engine.layout import (
-    NOT_STANDARDISED,
-    aligned_empty,
-    aligned_zeros,
-    layer_table,
-    slices,
-    whole_lines,
-)
+from fastnn.engine.layout import NOT_STANDARDISED, layer_table, slices
 from fastnn.layers import Dense, Normalization
-from fastnn.losses import Loss
+from fastnn.losses import Loss, settings_of
 from fastnn.native.backend import ISA, core
 from fastnn.native.team import ALONE, Team
 from fastnn.native.threads import STEP_WORK, thread_count
@@ -40,6 +41,11 @@ UNIT_WORK = 50  # what a unit costs beside its weights: activation, loss, gather
 def inverse(weight: float) -> float:
     """1 / weight of some rows; 0 if they weigh nothing."""
     return 1 / weight if weight else 0.0
+
+
+def _whole_lines(n_rows: int) -> int:
+    """n_rows, rounded up: by lane, rows come in whole vectors."""
+    return -(-n_rows // LINE_LENGTH) * LINE_LENGTH
 
 
 def dropout_key(seed: int, step: int) -> int:
@@ -99,7 +105,9 @@ class Network:
         self._places = [  # where each layer's arrays lie among the parameters
             dict(zip(LAYER.fields or (), row, strict=True)) for row in self._table.tolist()
         ]
-        self.parameters = aligned_zeros(n_parameters, dtype)
+        self.parameters: Array = self.core.aligned_zeros(n_parameters)
+        self.layer_rules = self._layer_rules()
+        self.has_penalty = self._has_penalty()
         self.row_work = self._work_of_a_row()
         self.slice_rows = self._slice_rows()
         self.block = min(BLOCK, self.slice_rows)
@@ -170,18 +178,19 @@ class Network:
 
     def new_gradient(self) -> Array:
         """Zeros laid out as the parameters."""
-        return aligned_zeros(len(self.parameters), self.dtype)
+        zeros: Array = self.core.aligned_zeros(len(self.parameters))
+        return zeros
 
     def new_slots(self, n_slots: int) -> Array:
         """Zero-filled optimiser state, shape (n_slots, n_parameters)."""
         length = len(self.parameters)
-        return aligned_zeros(n_slots * length, self.dtype).reshape(n_slots, length)
+        zeros: Array = self.core.aligned_zeros(n_slots * length)
+        return zeros.reshape(n_slots, length)
 
     # ---- regularisation -------------------------------------------------------------------
 
-    @cached_property
-    def layer_rules(self) -> Array:
-        """One row a layer (`LayerRule` in `kernels/update.pxd`), none if no layer has its own.
+    def _layer_rules(self) -> Array:
+        """One row (`LayerRule` of the core) a layer; none if no layer has anything of its own.
 
         The factor of the learning rate, and l1, 2 * l2 and alpha of what the regulariser adds to
         dL/dW.
@@ -194,8 +203,7 @@ class Network:
         plain["factor"] = 1
         return rules if (rules != plain).any() else rules[:0]
 
-    @cached_property
-    def has_penalty(self) -> bool:
+    def _has_penalty(self) -> bool:
         """Whether regularisers add to the loss."""
         rules = self.layer_rules
         return bool((rules["l1"] + rules["decay"] + rules["alpha"]).any())
@@ -287,20 +295,20 @@ class Network:
         dropout removes units. `quick` is for passes of microseconds.
         """
         layers = self._training_table if training else self._table
-        # By lane, rows come in whole vectors; in stochastic mode they pass one by one.
-        block = min(self.block, n_rows if stochastic else whole_lines(n_rows))
+        # In stochastic mode rows pass one by one.
+        block = min(self.block, n_rows if stochastic else _whole_lines(n_rows))
         return self._context(layers, block, stochastic, quick)
 
     def open_context(self, n_rows: int, *, drop: bool) -> Context:
         """The same for n_rows in one block, forward and backward in two calls."""
         layers = self._training_table if drop and self.has_dropout else self._open_table
-        return self._context(layers, whole_lines(n_rows))
+        return self._context(layers, _whole_lines(n_rows))
 
     def _context(
         self, layers: Array, block: int, stochastic: bool = False, quick: bool = False
     ) -> Context:
         length = self.core.scratch_length(layers, block, stochastic)
-        scratch = aligned_empty(length, self.dtype)
+        scratch = self.core.aligned_empty(length)
         rules, table = self.layer_rules, self.normalization_table
         found: Context = self.core.Context(
             layers, rules, self.parameters, table, block, scratch, quick
@@ -309,7 +317,7 @@ class Network:
 
     def scratch_bytes(self, n_rows: int) -> int:
         """The size of the scratch memory for training with batches of n_rows."""
-        block = min(self.block, whole_lines(n_rows))
+        block = min(self.block, _whole_lines(n_rows))
         length: int = self.core.scratch_length(self._training_table, block, False)
         return length * self.parameters.itemsize
 
@@ -357,7 +365,7 @@ class Network:
         """Loss and outputs of all rows, slice by slice."""
         output = np.empty((min(self.slice_rows, data.n_rows), self.n_outputs), self.dtype)
         context, rows, total = self.context(data.n_rows), self.core.Rows(*data), 0.0
-        context.set_loss(loss.settings(data.y.shape[1], self.dtype))
+        context.set_loss(settings_of(loss, data.y.shape[1], self.dtype))
         for start, stop in self.slices(data.n_rows):
             predictions = output[: stop - start]
             visit = context, rows, None, start, stop, predictions, total
@@ -371,7 +379,7 @@ class Network:
             self.context(data.n_rows),
             self.core.Rows(*data),
         )
-        context.set_loss(loss.settings(data.y.shape[1], self.dtype))
+        context.set_loss(settings_of(loss, data.y.shape[1], self.dtype))
         context.set_gradient(gradient)
         share = inverse(loss.divisor(data.sample_weight, data.n_rows))
         for start, stop in self.slices(data.n_rows):

@@ -8,14 +8,14 @@ weights.
 from typing import Any
 
 import numpy as np
-from numpy import empty
+from numpy import empty, ndarray
 
 from fastnn._core import Context
 from fastnn.data.rows import Array
 from fastnn.engine.divergence import KEPT_EVERY, DivergenceWatch
 from fastnn.engine.network import Network
 from fastnn.engine.per_sample import one_row_path
-from fastnn.losses import Loss
+from fastnn.losses import Loss, settings_of
 
 FEW_ROWS = 64
 # Operations of rows in training, up to which they are predicted without letting another thread of
@@ -58,7 +58,7 @@ class OneRow:
         rule = self.optimizer.rule(network.layer_rules, self.watch.state)
         context = network.context(1, stochastic=True, quick=True)
         context.set_rule(*rule.for_core, one_row_path(plain=rule.is_plain))
-        context.set_loss(self.loss.settings(n_targets, network.dtype))
+        context.set_loss(settings_of(self.loss, n_targets, network.dtype))
         context.most_rows = 1
         context.lowest_target, context.highest_target = low, high
         context.whole_targets = whole
@@ -81,8 +81,7 @@ class OneRow:
         """
         if type(y) is list:
             y = _array_of(y)
-        wide = type(y) is np.ndarray and y.size > 1
-        context = self._of_row if wide else self._of_number
+        context = self._of_row if type(y) is ndarray and y.size > 1 else self._of_number
         if context is None or y is None:
             return None
         if self._is_standardised and self.network.normalization_table is not self._table:

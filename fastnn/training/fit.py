@@ -106,7 +106,7 @@ class Fit:
 
     def _settle_history(self) -> None:
         """Let history and count of epochs agree, even if an interrupt came in between."""
-        self.history.settle()
+        drop_unfinished(self.history)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -183,7 +183,9 @@ class Fit:
         if self.validation is not None and (epoch + 1) % self.plan.validation_freq == 0:
             scores = self._evaluate(self.validation, self.callbacks)
             logs |= {f"val_{name}": value for name, value in scores.items()}
-        self.history.append(epoch, logs)
+        for name, value in logs.items():
+            self.history.history.setdefault(name, []).append(value)
+        self.history.epoch.append(epoch)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
         if self.callbacks:
             notify(self.callbacks, "on_epoch_end", epoch, dict(logs))
@@ -191,6 +193,13 @@ class Fit:
     def _evaluate(self, data: Rows, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         descent = self.descent
         return evaluate(descent.network, data, descent.loss, self.metrics, descent.team, callbacks)
+
+
+def drop_unfinished(history: History) -> None:
+    """Drop what an interrupt left of an epoch that is not recorded as a whole."""
+    n_epochs = len(history.epoch)
+    for name, values in history.history.items():
+        del values[len(history.validated) if name.startswith("val_") else n_epochs :]
 
 
 def descend(fit: Fit) -> None:

@@ -125,7 +125,7 @@ def test_arrays_that_could_be_resized_are_refused(build):
     network = make_network(build, [5, 9, 2], ["tanh", "linear"])
     core, table = network.core, network.context  # noqa: F841
     layers, n = layout.layer_table(5, network.layers, [0.0, 0.0], narrow=False)
-    scratch = layout.aligned_zeros(core.scratch_length(layers, 16, False), network.dtype)
+    scratch = core.aligned_zeros(core.scratch_length(layers, 16, False))
     rules, nothing = network.layer_rules, np.empty((0, 0))
     owner = np.zeros(n, network.dtype)
     for parameters, memory in ((owner, scratch), (owner[:], scratch.copy())):
@@ -141,7 +141,7 @@ def test_arrays_of_wrong_length_are_refused(build):
     layers, n = layout.layer_table(5, network.layers, [0.0, 0.0], narrow=False)
     rules, nothing = network.layer_rules, np.empty((0, 0))
     length = core.scratch_length(layers, 16, False)
-    scratch, parameters = layout.aligned_zeros(length, dtype), layout.aligned_zeros(n, dtype)
+    scratch, parameters = core.aligned_zeros(length), core.aligned_zeros(n)
     with pytest.raises(ValueError, match="scratch has"):
         core.Context(layers, rules, parameters, nothing, 16, scratch[: length // 2])
     with pytest.raises(ValueError, match="parameters has"):

@@ -1,5 +1,7 @@
 """The kernels of every build this machine can run, against the oracle and central differences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import reference
@@ -11,6 +13,7 @@ from networks import (
     assert_central_differences,
     assert_close,
     assert_gradient_agrees,
+    core_of,
     make_data,
     make_network,
     make_rows,
@@ -19,7 +22,6 @@ from networks import (
     total_loss,
 )
 
-import fastnn.engine.layout
 from fastnn import _core
 from fastnn.data.arrays import features
 from fastnn.engine.gradient_descent import new_state
@@ -31,14 +33,16 @@ from fastnn.optimizers import SGD
 @pytest.fixture(autouse=True)
 def scratch_of_nan(monkeypatch):
     """Scratch memory holds NaN at first: a kernel that reads what none has written is found."""
-    make = fastnn.engine.layout.aligned_empty
+    for build in BUILDS:
+        core = core_of(*build)
+        monkeypatch.setattr(core, "aligned_empty", partial(filled, core.aligned_empty))
 
-    def filled(n, dtype):
-        array = make(n, dtype)
-        array[:] = np.nan
-        return array
 
-    monkeypatch.setattr(fastnn.engine.network, "aligned_empty", filled)
+def filled(allocate, n):
+    """Memory full of NaN."""
+    array = allocate(n)
+    array[:] = np.nan
+    return array
 
 
 HIDDEN = list(reference.ACTIVATIONS)
@@ -475,7 +479,7 @@ def test_padding_of_activations_is_zero(build, activation):
         block, core = 16, network.core
         table, _ = layer_table(1, network.layers, [0.0, 0.0], narrow=False)
         length = core.scratch_length(table, block, False)
-        scratch = fastnn.engine.network.aligned_empty(length, network.dtype)
+        scratch = core.aligned_empty(length)
         context = core.Context(
             table, network.layer_rules, network.parameters, np.empty((0, 0)), block, scratch
         )

@@ -11,6 +11,7 @@ import pytest
 from small_models import X, Y, bits, model_for, rows_in_a_slice, wide_model_and_rows
 
 from fastnn import SGD, Callback, Dense, History, Sequential
+from fastnn.training.fit import drop_unfinished
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 1500])
@@ -74,7 +75,7 @@ def test_ctrl_c_ends_a_long_epoch_soon(batch_size, default_sigint):
 
 def test_an_interrupt_while_an_epoch_is_recorded_leaves_lists_of_equal_length():
     history = History(params={}, epoch=[0], history={"loss": [0.5, 0.4], "accuracy": [0.7]})
-    history.settle()
+    drop_unfinished(history)
     assert history.history == {"loss": [0.5], "accuracy": [0.7]}
 
 

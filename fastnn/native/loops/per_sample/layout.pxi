@@ -64,7 +64,7 @@ cdef inline bint is_held(const Network* net) noexcept nogil:
 
 
 cdef void begin_samples(const Samples* s, TinyLayer* tiny) noexcept nogil:
-    """The output layer's W, output-major, or all W of a tiny network"""
+    """The output layer's W with its padding, output-major, or all W of a tiny network"""
     cdef const Layer* layer = s.net.output
     cdef Py_ssize_t i
     if s.path == TINY:
@@ -72,8 +72,9 @@ cdef void begin_samples(const Samples* s, TinyLayer* tiny) noexcept nogil:
             load_tiny(s.net.layers + i, s.net.parameters, tiny + i)
     if s.held != NULL:
         transpose(
-            s.net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out, s.held,
-            layer.in_stride, columns(layer.n_in, layer.in_stride),
+            s.net.parameters + layer.W, layer.stride, layer.n_in,
+            columns(layer.n_out, layer.stride), s.held, layer.in_stride,
+            columns(layer.n_in, layer.in_stride),
         )
 
 
@@ -89,8 +90,8 @@ cdef void end_samples(const Samples* s, const TinyLayer* tiny) noexcept nogil:
             )
     if s.held != NULL:
         transpose(
-            s.held, layer.in_stride, layer.n_out, layer.n_in, s.net.parameters + layer.W,
-            layer.stride, columns(layer.n_out, layer.stride),
+            s.held, layer.in_stride, columns(layer.n_out, layer.stride), layer.n_in,
+            s.net.parameters + layer.W, layer.stride, columns(layer.n_out, layer.stride),
         )
 
 
