@@ -164,10 +164,13 @@ def test_arrays_of_wrong_length_are_refused(build):
         core.evaluate(context, rows, np.arange(3), 0, 4, None)
     with pytest.raises(ValueError, match="no room"):
         core.evaluate(context, rows, None, 0, 4, np.empty((3, 2), dtype))
-    with pytest.raises(ValueError, match="gradient"):
+    with pytest.raises(ValueError, match="no targets"):
         core.minibatch(context, rows, None, 0, 4, None, 0.0, 2)
+    labelled = core.Rows(np.ones((4, 5), dtype), np.ones((4, 2), dtype))
+    with pytest.raises(ValueError, match="gradient"):
+        core.minibatch(context, labelled, None, 0, 4, None, 0.0, 2)
     with pytest.raises(ValueError, match="path"):
-        core.stochastic(context, rows, None, 0, 4, None)
+        core.stochastic(context, labelled, None, 0, 4, None)
     context.set_loss(LOSSES["mean_squared_error"]().settings(2, dtype))
     with pytest.raises(ValueError, match="targets"):
         core.evaluate(

@@ -389,7 +389,7 @@ def test_no_rows_are_no_work(build):
     context.set_rule(np.zeros(1, core.RULE), network.layer_rules, network.new_slots(0), counts())
     context.set_gradient(gradient)
     samples = network.context(1, stochastic=True)
-    samples.set_rule(*rule_of(network), "listed")
+    samples.set_rule(*rule_of(network).for_core, "listed")
     assert core.evaluate(context, rows, None, 0, 0, None, 7.0) == 7
     assert core.gradient(context, rows, None, 0, 0, None, 7.0, 1.0) == 7
     assert core.stochastic(samples, rows, None, 0, 0, None, 7.0) == 7

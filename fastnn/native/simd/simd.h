@@ -97,47 +97,25 @@ INLINE const void *reloaded(const void *p)
 INLINE vec where_positive(vec x, vec v) { return (vec)((x > (vec){}) & (mask)v); }
 INLINE vec not_negative(vec v) { return (vec)(~(v < (vec){}) & (mask)v); }
 
-/* The first n lanes (all, if n > WIDTH) from memory or to it; no byte beyond them is touched. Of the
- * loops GCC makes masked moves in some places, and in others steps over the stack, for whose last store
- * a load would have to wait; sanitizers see nothing but loops. */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#if defined(__AVX512F__) && defined(FASTNN_DOUBLE)
-#define LOAD_CHOSEN(p, n, rest) \
-    (vec) _mm512_mask_loadu_pd((__m512d)spread(rest), (__mmask8)((1u << (n)) - 1), p)
-#define STORE_CHOSEN(p, v, n) _mm512_mask_storeu_pd(p, (__mmask8)((1u << (n)) - 1), (__m512d)(v))
-#elif defined(__AVX512F__)
-#define LOAD_CHOSEN(p, n, rest) \
-    (vec) _mm512_mask_loadu_ps((__m512)spread(rest), (__mmask16)((1u << (n)) - 1), p)
-#define STORE_CHOSEN(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), (__m512)(v))
-#endif
-#endif
-
+/* The first n lanes (all, if n > WIDTH) from memory or to it; no byte beyond them is touched.
+ * GCC makes masked moves of these loops. */
 INLINE vec load_first(const real *p, ptrdiff_t n, real rest)
 {
+    real lanes[WIDTH];
     if (n >= WIDTH)
         return load(p);
-#if defined(LOAD_CHOSEN)
-    return LOAD_CHOSEN(p, n, rest);
-#else
-    real lanes[WIDTH];
     for (int i = 0; i < WIDTH; i++)
         lanes[i] = i < (int)n ? p[i] : rest;
     return load(lanes);
-#endif
 }
 INLINE void store_first(real *p, vec v, ptrdiff_t n)
 {
-    if (n >= WIDTH) {
+    if (n >= WIDTH)
         store(p, v);
-        return;
-    }
-#if defined(STORE_CHOSEN)
-    STORE_CHOSEN(p, v, n);
-#else
-    for (int i = 0; i < WIDTH; i++)
-        if (i < (int)n)
-            p[i] = v[i];
-#endif
+    else
+        for (int i = 0; i < WIDTH; i++)
+            if (i < (int)n)
+                p[i] = v[i];
 }
 
 /* A vector of which n lanes count. The others may be what another thread is writing; they are thrown
