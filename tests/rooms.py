@@ -131,29 +131,24 @@ def first_sentence(path: Path) -> str:
     return re.split(r"(?<=\S\.)\s", paragraph)[0]
 
 
-def title(room: str) -> str:
-    return f"`{room}/`" if room else "`fastnn/`"
-
-
 def rooms_table() -> str:
     """The rooms as a Markdown table, from top to bottom."""
     lines = ["| room | for | files |", "|---|---|---|"]
     for room, purpose, names in reversed(ROOMS):
+        title = f"`{room}/`" if room else "`fastnn/`"
         listed = ", ".join(f"`{name}`" for name in names.split())
-        lines.append(f"| {title(room)} | {purpose} | {listed} |")
+        lines.append(f"| {title} | {purpose} | {listed} |")
     return "\n".join(lines)
 
 
 def files_table() -> str:
     """Every file with the first sentence of its docstring, from top to bottom."""
-    lines = ["| room | file | what it is |", "|---|---|---|"]
+    lines = ["| file in `fastnn/` | what it is |", "|---|---|"]
     for room, _, names in reversed(ROOMS):
-        shown = title(room)
         for name in names.split():
             for path in paths_of(f"{room}/{name}" if room else name):
                 said = first_sentence(path).replace("|", "\\|").replace("*", "\\*")
-                lines.append(f"| {shown} | `{path.relative_to(PACKAGE / room)}` | {said} |")
-                shown = ""
+                lines.append(f"| `{path.relative_to(PACKAGE).as_posix()}` | {said} |")
     return "\n".join(lines)
 
 
