@@ -1,4 +1,4 @@
-"""The paths of per-sample descent against each other: the ground of `fastnn/paths.py`.
+"""The paths of per-sample descent against each other: the ground of `fastnn/engine/per_sample.py`.
 
 ``python -m bench.paths`` prints three tables: first layers of several sizes, rows of several
 densities, and the first layers again with momentum; `bench/blocks.py` varies the length of a block.

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "fastnn"
 PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "design" / "house.md"]
-BEGIN, END = "<!-- rooms:begin -->", "<!-- rooms:end -->"
+BLOCK = "<!-- {0}:begin -->", "<!-- {0}:end -->"  # what is written between two such lines
 
 # A room: its name, what it is for, and its files, in their order.
 ROOMS = [
@@ -112,20 +112,23 @@ EMPTY = {
 LAZY_EXCEPTIONS = {("models", "estimators/conversion"), ("models", "estimators/__init__")}
 
 
-def path_of(name: str) -> Path:
-    """The file of a place in the list."""
-    for suffix in (".py", ".pyx", ".pxd", ".pxi", ".h"):
-        path = PACKAGE / f"{name}{suffix}"
-        if path.exists():
-            return path
-    raise FileNotFoundError(name)
+def paths_of(name: str) -> list[Path]:
+    """The files of a place in the list: `simd.h` and `simd.pxd` are two of them."""
+    paths = [PACKAGE / f"{name}{suffix}" for suffix in (".h", ".pxd", ".pxi", ".pyx", ".py")]
+    return [path for path in paths if path.exists()]
 
 
-def first_line(path: Path) -> str:
-    """The first line of the docstring of a file."""
+def first_sentence(path: Path) -> str:
+    """The first sentence of a file's docstring or, in C, of the comment at its beginning."""
     text = path.read_text(encoding="utf-8")
-    found = re.search(r'"""(.*?)(?:\n|""")', text) if path.suffix != ".h" else None
-    return found.group(1).strip().rstrip(".:") if found else ""
+    if path.suffix == ".h":
+        found = re.match(r"/\*(.*?)\*/", text, re.S)
+        text = re.sub(r"^ \*", "", found.group(1), flags=re.M) if found else ""
+    else:
+        found = re.match(r'\s*"""(.*?)"""', text, re.S)
+        text = found.group(1) if found else ""
+    paragraph = " ".join(text.strip().split("\n\n")[0].split())
+    return re.split(r"(?<=\S\.)\s", paragraph)[0]
 
 
 def rooms_table() -> str:
@@ -138,10 +141,25 @@ def rooms_table() -> str:
     return "\n".join(lines)
 
 
-def with_table(page: str) -> str:
-    """The text of a page with the table as it should be."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{rooms_table()}\n{END}{rest.split(END)[1]}"
+def files_table() -> str:
+    """Every file with the first sentence of its docstring, from top to bottom."""
+    lines = ["| file in `fastnn/` | what it is |", "|---|---|"]
+    for room, _, names in reversed(ROOMS):
+        for name in names.split():
+            for path in paths_of(f"{room}/{name}" if room else name):
+                said = first_sentence(path).replace("|", "\\|").replace("*", "\\*")
+                lines.append(f"| `{path.relative_to(PACKAGE).as_posix()}` | {said} |")
+    return "\n".join(lines)
+
+
+def with_tables(page: str) -> str:
+    """The text of a page with the tables that it has as they should be."""
+    for name, table in (("rooms", rooms_table), ("files", files_table)):
+        begin, end = (line.format(name) for line in BLOCK)
+        if begin in page:
+            before, rest = page.split(begin)
+            page = f"{before}{begin}\n{table()}\n{end}{rest.split(end)[1]}"
+    return page
 
 
 # ---- what each .pxi uses from the others --------------------------------------------------------
@@ -220,7 +238,7 @@ def main() -> None:
     if "--write" not in sys.argv:
         sys.exit("usage: python tests/rooms.py --write")
     for page in PAGES:
-        page.write_text(with_table(page.read_text("utf-8")), "utf-8")
+        page.write_text(with_tables(page.read_text("utf-8")), "utf-8")
     for name in LOOP_FILES:
         path = LOOPS / f"{name}.pxi"
         path.write_text(with_head(name, path.read_text("utf-8")), "utf-8")

@@ -12,9 +12,9 @@ A loss that is a sum of one term for each output is written once, for a vector o
 its square may be too large for `real`.
 
 A value is within 8 ulp of that of its formula for these z, a and y: no small difference is taken of
-two numbers that have been rounded (`tests/test_exact_losses.py`). Poisson's a - y log a, which
-passes through 0, is so relative to the larger of its terms, and a derivative a - y relative to a
-and y.
+two numbers that have been rounded (`tests/native/test_exact_losses.py`). Poisson's a - y log a,
+which passes through 0, is so relative to the larger of its terms, and a derivative a - y relative
+to a and y.
 """
 
 from fastnn.native.formulas.activations cimport largest

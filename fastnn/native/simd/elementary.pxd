@@ -1,9 +1,9 @@
 """Elementary functions of a vector of numbers, without libm and without branches.
 
 x is any number: NaN gives NaN, what is too large to write is an infinity, what is subnormal may
-count as zero. Errors are the largest that `tests/test_elementary.py` finds in any build, in units
-in the last place of the exact value. There is one definition of each function: a number gives the
-same bits alone (`first_lane`), in any lane and at any end of an array.
+count as zero. Errors are the largest that `tests/native/test_elementary.py` finds in any build, in
+units in the last place of the exact value. There is one definition of each function: a number
+gives the same bits alone (`first_lane`), in any lane and at any end of an array.
 
 The constants that depend on the number type stand side by side, float32 first.
 """
