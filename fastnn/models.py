@@ -108,7 +108,6 @@ class Sequential:
     Examples
     --------
     >>> import numpy as np
-from numpy import ndarray
     >>> from fastnn import Dense, Sequential, SGD
     >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     >>> y = np.array([0, 1, 1, 0])
@@ -227,7 +226,6 @@ from numpy import ndarray
         Examples
         --------
         >>> import numpy as np
-from numpy import ndarray
         >>> from fastnn import Dense, Sequential
         >>> def log_cosh(y_true, y_pred):
         ...     e = y_pred - y_true[:, None]
@@ -411,7 +409,6 @@ from numpy import ndarray
         Examples
         --------
         >>> import numpy as np
-from numpy import ndarray
         >>> from fastnn import Dense, Sequential
         >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
         >>> model.compile(loss="mean_squared_error")
@@ -541,7 +538,6 @@ from numpy import ndarray
         Examples
         --------
         >>> import numpy as np
-from numpy import ndarray
         >>> from fastnn import Dense, Sequential
         >>> X = np.random.default_rng(0).normal(size=(500, 3))
         >>> model = Sequential([Dense(1)], seed=0)
@@ -777,7 +773,6 @@ from numpy import ndarray
         Examples
         --------
         >>> import numpy as np
-from numpy import ndarray
         >>> from fastnn import SGD, Dense, Sequential
         >>> X, y = np.array([[1.0], [2.0]]), np.array([[2.0], [4.0]])
         >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
