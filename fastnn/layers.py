@@ -259,7 +259,7 @@ class Normalization:
         self.feature_names = columns.names
 
     def table_for(self, n_features: int) -> Array:
-        """Mean and 1 / deviation as rows; ValueError if there are none for so many columns."""
+        """Mean and 1 / deviation as rows; ValueError if none fit this number of columns."""
         if self._variance is None:
             raise ValueError(
                 "the Normalization layer has no statistics yet; call model.layers[0].adapt(X) first"

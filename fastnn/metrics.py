@@ -182,7 +182,7 @@ class Metric:
             )
 
     def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
-        """The metric to use with this loss and so many outputs; ValueError if it does not fit."""
+        """The metric to use with this loss and this number of outputs; ValueError if it does not fit."""
         if loss.targets not in self.targets:
             of_two = f", or for targets 0 and 1 {argument}=['binary_accuracy']"
             raise ValueError(
@@ -551,7 +551,7 @@ def _by_name(name: str, loss: Loss, argument: str) -> Metric:
 
 def get(metric: object, loss: Loss, units: int, argument: str = "metrics") -> Metric:
     """The metric of that name, which becomes its key, or the metric itself, for a model with this
-    loss and so many outputs."""
+    loss and this number of outputs."""
     if isinstance(metric, str):
         metric = _by_name(metric, loss, argument)
     if not isinstance(metric, Metric):

@@ -300,8 +300,8 @@ class Sequential:
             The share of the rows, the last ones, to use as validation data instead; a UserWarning
             if y is sorted, so that they are unlike the others.
         validation_freq : int
-            Validate after every so many epochs; the history's lists of validation have one number
-            for each of those.
+            Validate after every `validation_freq`-th epoch; the history's lists of validation have
+            one number for each of those.
         shuffle : bool
             Visit the rows, or those of each chunk, in a new random order in every epoch (batch
             mode needs none).

@@ -325,7 +325,7 @@ class Optimizer:
         return constant
 
     def steps(self, step: int, n_steps: int) -> Array:
-        """What the core wants to know of `n_steps` steps; one row if all are equal."""
+        """What the core needs to know of `n_steps` steps; one row if all are equal."""
         constant = self.constant_step()
         if constant is not None and not (self.use_ema and step == 0):
             return constant
@@ -592,7 +592,7 @@ class LBFGS(Optimizer):
     gradient_tolerance : float
         It ends where no number of the gradient is larger.
     max_evaluations : int, optional
-        It ends after so many passes over the rows; 20 an epoch unless given.
+        How many passes over the rows it may make; 20 an epoch unless given.
 
     Raises
     ------

@@ -14,6 +14,7 @@ BETWEEN_WORDS = r"[\s#*/>_]+"
 # A pattern, and a plainer word for it.
 RETIRED = {
     r"doors?": "entry point, function",
+    r"so many": "this number of, n",
     r"(?:lie|lies|lay|laid|lying) across": "one row per lane, by lane",
     r"go(?:es)? singly": "as single rows",
     r"fore(?:see|sees|seen)": "known ahead, predicted",

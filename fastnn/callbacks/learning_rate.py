@@ -81,7 +81,7 @@ class ReduceLROnPlateau(Monitor):
         Whether lower or higher is better; "auto" knows it of all numbers but those that a function
         of your own returns.
     min_delta : float
-        What counts as better: more than so much.
+        A change has to be greater than this to count as better.
     cooldown : int
         How long to wait after a reduction; the `cooldown`-th epoch after it counts again, as in
         Keras.

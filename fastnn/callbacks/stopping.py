@@ -78,7 +78,7 @@ class EarlyStopping(Monitor):
     monitor : str
         The number: "val_loss", "loss", "accuracy", "val_accuracy".
     min_delta : float
-        What counts as better: more than so much.
+        A change has to be greater than this to count as better.
     patience : int
         How many epochs in a row may bring nothing better.
     verbose : int

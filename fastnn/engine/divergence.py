@@ -94,7 +94,7 @@ class DivergenceWatch:
         self._rows = 0
 
     def keep_after_rows(self, n_rows: int, when: str) -> None:
-        """Copy them if so many rows have passed that the copy takes a hundredth of the time."""
+        """Copy them when enough rows have passed for the copy to take a hundredth of the time."""
         self._rows += n_rows
         if self._rows >= self._rows_of_a_copy:
             self.keep(when)

@@ -71,7 +71,7 @@ def _sum_of_squares(W: Array) -> float:
 
 
 def team_of(threads: int | None, work: float) -> Team:
-    """A team of up to so many threads, as many as the work between two waits is worth."""
+    """A team of at most `threads`, and no more than the work between two waits is worth."""
     size = thread_count(threads, work)
     return ALONE if size == 1 else Team(size)
 
@@ -134,7 +134,7 @@ class Network:
         return work
 
     def slice_rows_for(self, work: float) -> int:
-        """How many rows a slice covers if each takes so much work beside its own; at least 1."""
+        """How many rows a slice covers if each takes `work` for every weight beside its own."""
         slice_work = SLICE_WORK if self.dtype == "float32" else SLICE_WORK / 2
         most = slice_work / (self.row_work + work * len(self.parameters))
         return max(min(int(most), SLICE_ROWS), 1)

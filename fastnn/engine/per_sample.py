@@ -35,7 +35,7 @@ class Path(NamedTuple):
     shared_work: float = 0.0  # floating-point operations
 
     def whole(self, n_rows: int) -> int:
-        """About so many rows, which end where a block does, unless every row moves all weights."""
+        """`n_rows`, rounded to whole blocks unless every row moves all weights."""
         if self.name == "fused" and n_rows < self.block:
             return n_rows  # a block of a large network would take seconds
         return max(n_rows // self.block, 1) * self.block

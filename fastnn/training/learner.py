@@ -199,7 +199,7 @@ class Learner:
         )
 
     def check_normalization(self, n_features: int) -> None:
-        """Raise if a Normalization layer does not fit so many columns, or was not adapted."""
+        """Raise if a Normalization layer does not fit this number of columns, or was not adapted."""
         if self.normalization is not None:
             self.normalization.table_for(n_features)
 
@@ -354,7 +354,7 @@ class Learner:
         return watch
 
     def check_mode(self, batch_size: int, n_rows: int) -> None:
-        """Raise if loss or optimiser cannot work with batches of this size of so many rows."""
+        """Raise if loss or optimiser cannot work with batches of this size."""
         mode = "batch" if batch_size >= n_rows else mode_of(batch_size, n_rows)
         if mode == "stochastic" and isinstance(self.loss, CustomLoss):
             raise ValueError(CUSTOM_LOSS_NEEDS_BATCHES)

@@ -34,7 +34,7 @@ class Plan:
         return range(self.initial_epoch, self.epochs)
 
     def size(self, n_rows: int) -> int:
-        """How many rows a batch of so many has."""
+        """How many rows a batch has, of `n_rows` in all."""
         if self.mode is None:
             return min(self.batch_size or MINIBATCH, n_rows)
         return batch_size_for(self.mode, self.batch_size, n_rows)

@@ -12,7 +12,7 @@ from fastnn.native.simd.simd cimport real
 cdef enum:
     PIECE = 256  # inputs that are listed at a time
     ROOM = PIECE + 16  # with the zeros that follow a list
-    SPARSE = 16  # of so many inputs less than one is not 0: rows are then quicker one by one
+    SPARSE = 16  # with less than one nonzero input in 16, rows are quicker one by one
     WIDE = 512  # fewer inputs are not worth a look
 
 

@@ -9,7 +9,7 @@ cdef extern from "team.h" nogil:
         PLACES
 
 cdef struct Member:
-    int number, size  # 0 to size-1, of so many
+    int number, size  # of this member, from 0 on, and how many there are
     int* words  # the barrier; NULL if the member is alone
 
 
