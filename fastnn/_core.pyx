@@ -93,7 +93,7 @@ NUMBER_TYPES = {
 }
 READABLE = frozenset(map(np.dtype, NUMBER_TYPES))
 
-LINE_LENGTH = LINE  # every array of the parameters begins at a multiple of so many numbers
+LINE_LENGTH = LINE  # every array of the parameters begins at a multiple of it
 NARROW_WIDTH = OCTET  # the widest layer of a narrow network
 MOST_TINY_LAYERS = TINY_LAYERS
 BY_LANE_OUTPUTS = BY_LANE  # the widest output layer whose losses are computed one row per lane
@@ -359,7 +359,7 @@ cdef Py_ssize_t parameters_length(const Layer* layers, Py_ssize_t n) noexcept no
 
 
 def scratch_length(const Layer[::1] layers, Py_ssize_t block, bint stochastic):
-    """How many numbers of scratch memory blocks of so many rows need."""
+    """How many numbers of scratch memory blocks of `block` rows need."""
     return network_length(&layers[0], layers.shape[0], block, stochastic)
 
 
@@ -598,7 +598,7 @@ def backward(
     if m == 0:
         return
     if m > net.block or not context.has_room(net.block_rows, False):
-        raise ValueError("scratch has too few numbers for so many rows")
+        raise ValueError(f"scratch has too few numbers for {m} rows")
     if gradient.shape[0] != net.n_parameters:
         raise ValueError("gradient has another length than the parameters")
     if exchange(&context.busy, 1):

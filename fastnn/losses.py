@@ -121,7 +121,7 @@ class Loss:
 
 @lru_cache
 def settings_of(loss: Loss, n_targets: int, dtype: str) -> Array:
-    """What the core needs to know of a loss, one record of LOSS, for targets of `n_targets` columns."""
+    """What the core needs to know of a loss with `n_targets` columns of targets: a LOSS record."""
     settings = loss.settings(n_targets, dtype)
     settings.flags.writeable = False
     return settings

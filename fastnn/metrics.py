@@ -182,7 +182,7 @@ class Metric:
             )
 
     def fitted(self, loss: Loss, units: int, argument: str = "metrics") -> Metric:
-        """The metric to use with this loss and this number of outputs; ValueError if it does not fit."""
+        """The metric to use with this loss and number of outputs; ValueError if it does not fit."""
         if loss.targets not in self.targets:
             of_two = f", or for targets 0 and 1 {argument}=['binary_accuracy']"
             raise ValueError(

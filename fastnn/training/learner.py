@@ -199,7 +199,7 @@ class Learner:
         )
 
     def check_normalization(self, n_features: int) -> None:
-        """Raise if a Normalization layer does not fit this number of columns, or was not adapted."""
+        """Raise if a Normalization layer does not fit `n_features`, or was not adapted."""
         if self.normalization is not None:
             self.normalization.table_for(n_features)
 
