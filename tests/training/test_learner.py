@@ -131,23 +131,23 @@ def test_a_second_fit_uses_the_memory_of_the_first():
     assert learner_of(model)._descent is not descent
 
 
-LIMITS = {
-    "train_on_batch, 64 rows": (30, 12),
-    "fit, one epoch, 64 rows": (150, 12),
-    "MLPClassifier.fit, one epoch, one batch": (300, 26),
+LIMITS = {  # how many earlier calls, functions of fastnn, files
+    "train_on_batch, 64 rows": (1, 30, 12),
+    "fit, one epoch, 64 rows": (0, 150, 12),
+    "MLPClassifier.fit, one epoch, one batch": (0, 300, 26),
 }
 
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_the_way_through_the_package_is_short(name):
-    """Calls of functions of fastnn, and files, when the call is made for the second time."""
     pytest.importorskip("sklearn")
     from bench.calls import actions, walk
 
     make, call = actions()[name]
     made = make()
-    call(made)
+    earlier_calls, most_functions, most_files = LIMITS[name]
+    for _ in range(earlier_calls):
+        call(made)
     steps = walk(lambda: call(made))
-    most_calls, most_files = LIMITS[name]
-    assert len(steps) <= most_calls
+    assert len(steps) <= most_functions
     assert len({file for file, _ in steps}) <= most_files
