@@ -20,6 +20,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
+SHARED = runpy.run_path("fastnn/_version.py")  # what the package knows, too
 CHECKS = os.environ.get("FASTNN_CHECKS", "0") not in ("", "0")
 CFLAGS = os.environ.get("CFLAGS", "")
 DEBUG = any(flag in CFLAGS for flag in ("-g", "-fsanitize"))
@@ -59,11 +60,6 @@ def settings() -> str:
     )
 
 
-def module_name(isa: str, dtype: str) -> str:
-    """`_core` itself is the baseline for float32; `fastnn/_backend.py` knows the names too."""
-    return "_core" if (isa, dtype) == ("base", "float32") else f"_core_{isa}_{dtype}"
-
-
 def source_of(name: str) -> str:
     """Copy the one source to the module's name; untouched if nothing changed, so make can tell."""
     original = Path("fastnn", "_core.pyx")
@@ -77,7 +73,7 @@ def source_of(name: str) -> str:
 
 
 def extension(isa: str, dtype: str) -> Extension:
-    name = module_name(isa, dtype)
+    name = SHARED["module_name"](isa, dtype)
     made = Extension(
         f"fastnn.{name}",
         [source_of(name)],
@@ -151,7 +147,7 @@ def say(line: str) -> None:
 def warn_of_name_conflict() -> None:
     """Another project's distribution `fastnn` in this environment, seen from pip's own one too."""
     path = [*sys.path, sysconfig.get_path("purelib"), site.getusersitepackages()]
-    conflict = runpy.run_path("fastnn/_version.py")["name_conflict"](path)
+    conflict = SHARED["name_conflict"](path)
     if conflict:
         say(f"Warning: {conflict}.")
 

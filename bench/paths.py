@@ -1,4 +1,4 @@
-"""The paths of per-sample descent against each other: the ground of `fastnn/paths.py`.
+"""The paths of per-sample descent against each other: the ground of `fastnn/engine/per_sample.py`.
 
 ``python -m bench.paths`` prints three tables: first layers of several sizes, rows of several
 densities, and the first layers again with momentum; `bench/blocks.py` varies the length of a block.
@@ -106,7 +106,7 @@ def chosen(widths: Sequence[int], density: float, momentum: float = 0.0) -> str:
     layers = [fastnn.Dense(n) for n in widths[1:]]
     network = fastnn.Sequential(layers, seed=0)
     network.build(widths[0])
-    optimizer, built = fastnn.SGD(momentum=momentum), network._built()
+    optimizer, built = fastnn.SGD(momentum=momentum), network._learner.built()
     rule = optimizer.rule(built.layer_rules, new_state(built, optimizer))
     return path_for(built, density, rule).name
 

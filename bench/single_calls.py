@@ -1,4 +1,5 @@
-"""What calls of their own cost: batches one by one beside `fit`, rows in other forms beside arrays.
+"""What calls of their own cost: single rows beside `predict`, batches one by one beside `fit`, rows
+in other forms beside arrays.
 
     python -m bench.single_calls [rounds]
 
@@ -13,10 +14,11 @@ from statistics import quantiles
 
 import numpy as np
 
-from fastnn import SGD, Adam, Dense, Sequential
+from fastnn import L2, SGD, Adam, Dense, MLPClassifier, Sequential
 
 BATCH, N_BATCHES = 32, 32
 NETS = ((30, 64, 32, 1), (784, 128, 10), (784, 512, 512, 10))
+ROW_CALLS = 2000
 Way = Callable[[], None]
 
 
@@ -75,6 +77,79 @@ def predictions(net: tuple[int, ...]) -> dict[str, Way]:
     return {name: predict(rows) for name, rows in forms.items()}
 
 
+def repeated(call: Callable[[], object]) -> Way:
+    """As many calls as `ROW_CALLS`."""
+
+    def run() -> None:
+        for _ in range(ROW_CALLS):
+            call()
+
+    return run
+
+
+def single_rows(n_outputs: int) -> dict[str, Way]:
+    """A row of 30-64-32-n a call: predicted, and learnt from every form of its target.
+
+    Steps of length 0 keep the weights, so that all calls are alike; what they compute is checked
+    with a longer one.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 30)).astype(np.float32)
+
+    def model_of(rate: float, regularizer: L2 | None = None) -> Sequential:
+        last = Dense(n_outputs, "softmax") if n_outputs > 1 else Dense(1, "sigmoid")
+        hidden = [Dense(n, "relu", kernel_regularizer=regularizer) for n in (64, 32)]
+        model = Sequential([*hidden, last], seed=0)
+        loss = "categorical_crossentropy" if n_outputs > 1 else "binary_crossentropy"
+        model.compile(SGD(rate), loss)
+        model.build(30)
+        return model
+
+    numbers = np.eye(max(n_outputs, 2), dtype=np.float32)[1:2, -n_outputs:]
+    by_label, by_numbers, by_fit = (model_of(0.1) for _ in range(3))
+    by_label.train_on_batch(x, 1)
+    by_numbers.train_on_batch(x, numbers)
+    by_fit.fit(x, [1], mode="stochastic")
+    for model in (by_label, by_numbers):
+        for W, V in zip(model.get_weights(), by_fit.get_weights(), strict=True):
+            assert np.allclose(W, V, atol=1e-6)
+
+    model, shrunk = model_of(0.0), model_of(0.0, L2(1e-4))
+    W1, b1, W2, b2, W3, b3 = model.get_weights()
+
+    def by_numpy() -> np.ndarray:
+        a = np.maximum(np.maximum(x @ W1 + b1, 0) @ W2 + b2, 0)
+        z = a @ W3 + b3
+        e = np.exp(z - z.max()) if n_outputs > 1 else 1 / (1 + np.exp(-z))
+        return e / e.sum() if n_outputs > 1 else e
+
+    assert np.allclose(by_numpy(), model.predict(x), atol=1e-6)
+    return {
+        "predict": repeated(lambda: model.predict(x)),
+        "NumPy's forward pass": repeated(by_numpy),
+        "train_on_batch, label": repeated(lambda: model.train_on_batch(x, 1)),
+        "train_on_batch, numbers": repeated(lambda: model.train_on_batch(x, numbers)),
+        "train_on_batch, L2": repeated(lambda: shrunk.train_on_batch(x, 1)),
+    }
+
+
+def streams() -> dict[str, Way]:
+    """A row a call for an estimator, beside `predict` of its model."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 30)).astype(np.float32)
+    y, ways = (X[:, 0] > 0).astype(int), {}
+    for alpha in (0.0, 1e-4):
+        settings = {"solver": "sgd", "momentum": 0, "learning_rate_init": 1e-9, "alpha": alpha}
+        found = MLPClassifier((64, 32), random_state=0, **settings)
+        found.partial_fit(X, y, classes=[0, 1])
+        assert found.predict_one(X[0]) == found.predict(X[:1])[0]
+        if not ways:
+            ways["predict of the model"] = repeated(lambda m=found.model_: m.predict(X[:1]))
+            ways["predict_one"] = repeated(lambda c=found: c.predict_one(X[0]))
+        ways[f"learn_one, alpha={alpha}"] = repeated(lambda c=found: c.learn_one(X[0], 1))
+    return ways
+
+
 def compare(title: str, ways: dict[str, Way], n_calls: int, n_rounds: int) -> None:
     """Print the time of a call of each way, and its ratio to the first."""
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -88,11 +163,14 @@ def compare(title: str, ways: dict[str, Way], n_calls: int, n_rounds: int) -> No
     for name, own in times.items():
         low, middle, high = quantiles([t / b for t, b in zip(own, base, strict=True)], n=4)
         typical = quantiles(own, n=4)[1]
-        print(f"  {name:<26}{typical:9.1f} us   {middle:5.2f} ({low:.2f} to {high:.2f})")
+        print(f"  {name:<26}{typical:9.2f} us   {middle:5.2f} ({low:.2f} to {high:.2f})")
 
 
 def main() -> None:
     n_rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 21
+    for n_outputs in (1, 2, 10):
+        compare(f"one row, 30-64-32-{n_outputs}", single_rows(n_outputs), ROW_CALLS, n_rounds)
+    compare("one row, MLPClassifier 30-64-32-1", streams(), ROW_CALLS, n_rounds)
     for net in NETS:
         name = "-".join(map(str, net))
         for optimizer in (SGD(1e-3), Adam(1e-4)):

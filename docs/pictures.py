@@ -19,7 +19,7 @@ Z = np.linspace(-4, 4, 402)  # without 0, where relu has a corner
 
 
 def grid(n_panels: int, columns: int, height: float) -> tuple[Figure, list]:
-    """A figure with so many panels; `height` is that of a row."""
+    """A figure with `n_panels` panels; `height` is that of a row."""
     rows = -(-n_panels // columns)
     figure = Figure(figsize=(10, height * rows), dpi=150, layout="constrained")
     panels = list(figure.subplots(rows, columns, sharex=True, sharey=True).flat)

@@ -1,10 +1,9 @@
-"""The doors of the compiled core, the same in every build.
+"""What the compiled core offers to Python, the same in every build.
 
-`_Array` is an array of the build's number type (float32 or float64), contiguous. The first
-six arguments of most doors describe the network (`fastnn.network.CoreArguments`), the next four the
-rows (`fastnn._validation.Data`); an array with no rows stands for "none". `predictions` has room
-for the outputs or, in more columns, for all outputs and then all targets. The last three say which
-member of a team comes (`fastnn._team.Team`), none that the caller is alone.
+`_Array` is a contiguous array of the build's number type (float32 or float64). The tables are
+structured arrays; the fields of each are those of the C struct that the core reads. The last three
+arguments of the passes over rows say which member of a team calls (`fastnn.native.team.Team`);
+without them the caller is alone.
 """
 
 from threading import Lock
@@ -14,172 +13,144 @@ import numpy as np
 import numpy.typing as npt
 
 _Array = npt.NDArray[np.floating[Any]]
+_Table = npt.NDArray[np.void]
+_Order = npt.NDArray[np.int64] | None
 
-def scratch_length(layers: npt.NDArray[np.int64], block: int, stochastic: bool) -> int: ...
+ACTIVATIONS: dict[str, int]
+LOSSES: dict[str, int]
+METHODS: dict[str, int]
+CLIPS: dict[str, int]
+PATHS: dict[str, int]
+NUMBER_TYPES: dict[str, int]
+ELEMENTWISE: tuple[str, ...]
+READABLE: frozenset[np.dtype[Any]]
+LINE_LENGTH: int
+NARROW_WIDTH: int
+MOST_TINY_LAYERS: int
+BY_LANE_OUTPUTS: int
+TEAM_ABORTED: int
+TEAM_PLACES: int
+LAYER: np.dtype[np.void]
+LAYER_RULE: np.dtype[np.void]
+STEP: np.dtype[np.void]
+RULE: np.dtype[np.void]
+LOSS: np.dtype[np.void]
+COUNTS: np.dtype[np.void]
+
+class Rows:
+    def __init__(
+        self,
+        X: npt.NDArray[Any],
+        y: _Array | None = ...,
+        sample_weight: _Array | None = ...,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+
+class Context:
+    key: int
+    most_rows: int
+    lowest_target: float
+    highest_target: float
+    whole_targets: bool
+    targets_add_up: bool
+    def __init__(
+        self,
+        layers: _Table,
+        layer_rules: _Table,
+        parameters: _Array,
+        normalization: npt.NDArray[np.float64],
+        block: int,
+        scratch: _Array,
+        quick: bool = ...,
+    ) -> None: ...
+    def set_loss(self, loss: _Table) -> None: ...
+    def set_rule(
+        self,
+        constants: _Table,
+        layer_rules: _Table,
+        slots: _Array,
+        counts: _Table,
+        path: str | None = ...,
+    ) -> None: ...
+    def set_gradient(self, gradient: _Array) -> None: ...
+    def set_steps(self, steps: _Table) -> None: ...
+
+class Snapshot:
+    def __init__(
+        self, parameters: _Array, slots: _Array, counts: _Table, numbers: _Array
+    ) -> None: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def steps_since(self) -> int: ...
+
+def scratch_length(layers: _Table, block: int, stochastic: bool) -> int: ...
 def evaluate(
-    layers: npt.NDArray[np.int64],
-    parameters: _Array,
-    normalization: npt.NDArray[np.float64],
-    block: int,
-    scratch: _Array,
-    noise: npt.NDArray[np.int64],
-    X: npt.NDArray[np.uint8],
-    x_type: int,
-    y: _Array,
-    sample_weight: _Array,
-    loss: npt.NDArray[np.float64],
-    order: npt.NDArray[np.int64],
-    predictions: _Array,
-    total: float,
+    context: Context,
+    rows: Rows,
+    order: _Order,
+    start: int,
+    stop: int,
+    predictions: _Array | None,
+    total: float = ...,
     member: int = ...,
     size: int = ...,
     team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
 def gradient(
-    layers: npt.NDArray[np.int64],
-    parameters: _Array,
-    normalization: npt.NDArray[np.float64],
-    block: int,
-    scratch: _Array,
-    noise: npt.NDArray[np.int64],
-    X: npt.NDArray[np.uint8],
-    x_type: int,
-    y: _Array,
-    sample_weight: _Array,
-    loss: npt.NDArray[np.float64],
-    order: npt.NDArray[np.int64],
-    predictions: _Array,
+    context: Context,
+    rows: Rows,
+    order: _Order,
+    start: int,
+    stop: int,
+    predictions: _Array | None,
     total: float,
     scale: float,
-    gradient: _Array,
     member: int = ...,
     size: int = ...,
     team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
-def backward(
-    layers: npt.NDArray[np.int64],
-    parameters: _Array,
-    block: int,
-    scratch: _Array,
-    noise: npt.NDArray[np.int64],
-    dL_dy: _Array,
-    gradient: _Array,
-    transposed: _Array,
-    dL_dx: _Array,
-) -> None: ...
-def update(
-    layers: npt.NDArray[np.int64],
-    parameters: _Array,
-    gradient: _Array,
-    steps: npt.NDArray[np.float64],
-    rule: npt.NDArray[np.float64],
-    layer_rules: npt.NDArray[np.float64],
-    slots: _Array,
-    counts: npt.NDArray[np.int64],
-) -> None: ...
 def stochastic(
-    layers: npt.NDArray[np.int64],
-    parameters: _Array,
-    normalization: npt.NDArray[np.float64],
-    block: int,
-    scratch: _Array,
-    noise: npt.NDArray[np.int64],
-    X: npt.NDArray[np.uint8],
-    x_type: int,
-    y: _Array,
-    sample_weight: _Array,
-    loss: npt.NDArray[np.float64],
-    order: npt.NDArray[np.int64],
-    predictions: _Array,
-    total: float,
-    steps: npt.NDArray[np.float64],
-    rule: npt.NDArray[np.float64],
-    layer_rules: npt.NDArray[np.float64],
-    slots: _Array,
-    counts: npt.NDArray[np.int64],
-    path: int,
+    context: Context,
+    rows: Rows,
+    order: _Order,
+    start: int,
+    stop: int,
+    predictions: _Array | None,
+    total: float = ...,
     member: int = ...,
     size: int = ...,
     team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
 def minibatch(
-    layers: npt.NDArray[np.int64],
-    parameters: _Array,
-    normalization: npt.NDArray[np.float64],
-    block: int,
-    scratch: _Array,
-    noise: npt.NDArray[np.int64],
-    X: npt.NDArray[np.uint8],
-    x_type: int,
-    y: _Array,
-    sample_weight: _Array,
-    loss: npt.NDArray[np.float64],
-    order: npt.NDArray[np.int64],
-    predictions: _Array,
+    context: Context,
+    rows: Rows,
+    order: _Order,
+    start: int,
+    stop: int,
+    predictions: _Array | None,
     total: float,
-    steps: npt.NDArray[np.float64],
-    rule: npt.NDArray[np.float64],
-    layer_rules: npt.NDArray[np.float64],
-    slots: _Array,
-    counts: npt.NDArray[np.int64],
     batch_size: int,
-    gradient: _Array,
     member: int = ...,
     size: int = ...,
     team: npt.NDArray[np.intc] | None = ...,
 ) -> float: ...
-def keep_state(
-    parameters: _Array,
-    slots: _Array,
-    counts: npt.NDArray[np.int64],
-    kept: _Array,
-    kept_counts: npt.NDArray[np.int64],
+def backward(
+    context: Context, dL_dy: _Array, gradient: _Array, transposed: _Array, dL_dx: _Array
 ) -> None: ...
-def restore_state(
-    parameters: _Array,
-    slots: _Array,
-    counts: npt.NDArray[np.int64],
-    kept: _Array,
-    kept_counts: npt.NDArray[np.int64],
-) -> None: ...
-def one_row_length() -> int: ...
-def prepare_one_row(
-    layers: npt.NDArray[np.int64],
-    parameters: _Array,
-    normalization: npt.NDArray[np.float64],
-    block: int,
-    scratch: _Array,
-    noise: npt.NDArray[np.int64],
-    loss: npt.NDArray[np.float64],
-    rule: npt.NDArray[np.float64],
-    layer_rules: npt.NDArray[np.float64],
-    slots: _Array,
-    counts: npt.NDArray[np.int64],
-    path: int,
-    kept: _Array,
-    kept_counts: npt.NDArray[np.int64],
-    memory: bytearray,
-) -> None: ...
-def learn_one(
-    memory: bytearray, X: npt.NDArray[Any], x_type: int, target: float, rate: float, shrink: float
-) -> float: ...
-def few_rows_length() -> int: ...
-def prepare_few_rows(
-    layers: npt.NDArray[np.int64],
-    parameters: _Array,
-    normalization: npt.NDArray[np.float64],
-    block: int,
-    scratch: _Array,
-    noise: npt.NDArray[np.int64],
-    memory: bytearray,
-) -> None: ...
-def predict_few_rows(
-    memory: bytearray, X: npt.NDArray[Any], x_type: int, outputs: _Array
-) -> bool: ...
-def first_nonfinite(X: npt.NDArray[np.uint8], x_type: int, n_features: int) -> tuple[int, int]: ...
+def update(context: Context, gradient: _Array) -> None: ...
+def penalty(context: Context, own: float, share: float) -> float: ...
+def few_rows(context: Context, X: object, y: object = ..., is_row: bool = ...) -> Rows | None: ...
+def keep_state(snapshot: Snapshot) -> None: ...
+def restore_state(snapshot: Snapshot) -> None: ...
+def is_finite_state(snapshot: Snapshot) -> bool: ...
+def settle_step(snapshot: Snapshot, loss: float, every: int) -> bool: ...
+def aligned_empty(n: int) -> _Array: ...
+def aligned_zeros(n: int) -> _Array: ...
+def first_nonfinite(X: npt.NDArray[Any]) -> tuple[int, int]: ...
 def all_finite(values: _Array) -> bool: ...
 def largest_places(outputs: _Array, places: npt.NDArray[np.int64]) -> None: ...
-def elementwise(function: int, x: _Array, y: _Array) -> None: ...
+def elementwise(function: str, x: _Array, y: _Array) -> None: ...
 def isa_level() -> int: ...
 def build_info() -> tuple[str, int, int]: ...
 def opens(lock: Lock, patience: int) -> bool: ...

@@ -1,6 +1,11 @@
-"""The version, and a check for another installed project called fastnn."""
+"""The version, and names of modules and distributions that `setup.py` needs, too."""
 
 __version__ = "0.1.0"
+
+
+def module_name(isa: str, dtype: str) -> str:
+    """The name of a build of the core; `_core` itself is the baseline for float32."""
+    return "_core" if (isa, dtype) == ("base", "float32") else f"_core_{isa}_{dtype}"
 
 
 def name_conflict(path: list[str]) -> str | None:

@@ -23,32 +23,31 @@ class Activation:
     """
 
     name: ClassVar[str]
-    code: ClassVar[int]
     from_z: ClassVar[bool] = False
 
 
 class Linear(Activation):
     """a = z; da/dz = 1."""
 
-    name, code = "linear", 0
+    name = "linear"
 
 
 class Relu(Activation):
     """a = max(z, 0); da/dz = 1 if z > 0, otherwise 0 (at z = 0 too)."""
 
-    name, code = "relu", 1
+    name = "relu"
 
 
 class Sigmoid(Activation):
     """a = 1 / (1 + exp(-z)), in (0, 1); da/dz = a (1 - a)."""
 
-    name, code = "sigmoid", 2
+    name = "sigmoid"
 
 
 class Tanh(Activation):
     """a = tanh(z), in (-1, 1); da/dz = 1 - a^2."""
 
-    name, code = "tanh", 3
+    name = "tanh"
 
 
 class Softmax(Activation):
@@ -57,19 +56,19 @@ class Softmax(Activation):
     dL/dz_j = a_j (dL/da_j - sum_k a_k dL/da_k).
     """
 
-    name, code = "softmax", 4
+    name = "softmax"
 
 
 class LeakyRelu(Activation):
     """a = z if z > 0, otherwise 0.2 z; da/dz = 1 if z > 0, otherwise 0.2 (at z = 0 too)."""
 
-    name, code = "leaky_relu", 5
+    name = "leaky_relu"
 
 
 class Elu(Activation):
     """a = z if z > 0, otherwise exp(z) - 1 (above -1); da/dz = 1 if z > 0, otherwise a + 1."""
 
-    name, code = "elu", 6
+    name = "elu"
 
 
 class Selu(Activation):
@@ -79,13 +78,13 @@ class Selu(Activation):
     `kernel_initializer="lecun_normal"` the units keep mean 0 and variance 1 from layer to layer.
     """
 
-    name, code = "selu", 7
+    name = "selu"
 
 
 class Softplus(Activation):
     """a = log(1 + exp(z)), above 0; da/dz = sigmoid(z), computed as 1 - exp(-a)."""
 
-    name, code = "softplus", 8
+    name = "softplus"
 
 
 class Gelu(Activation):
@@ -95,7 +94,7 @@ class Gelu(Activation):
     z = -0.75.
     """
 
-    name, code, from_z = "gelu", 9, True
+    name, from_z = "gelu", True
 
 
 class Silu(Activation):
@@ -104,13 +103,13 @@ class Silu(Activation):
     The minimum of a is -0.28, at z = -1.28.
     """
 
-    name, code, from_z = "silu", 10, True
+    name, from_z = "silu", True
 
 
 class Exponential(Activation):
     """a = exp(z), above 0; da/dz = a. Suits the mean of counts; float32 overflows for z > 88."""
 
-    name, code = "exponential", 11
+    name = "exponential"
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {
@@ -136,4 +135,6 @@ def get(name: object) -> type[Activation]:
     """Look up an activation by name; None means "linear", "swish" means "silu"."""
     if name is None:
         return Linear
+    if type(name) is str and name in ACTIVATIONS:
+        return ACTIVATIONS[name]
     return lookup("activation", "silu" if name == "swish" else name, ACTIVATIONS)

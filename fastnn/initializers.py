@@ -14,9 +14,7 @@ import numpy as np
 
 from fastnn.data.arrays import initial_values
 from fastnn.data.checks import (
-    finite_number,
     lookup,
-    number_between,
     real_number,
     shown,
     whole_number,
@@ -99,7 +97,7 @@ class Constant(Initializer):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", finite_number("value", self.value, example=0.1))
+        object.__setattr__(self, "value", real_number("value", self.value, example=0.1))
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         return np.full(shape, self.value)
@@ -131,7 +129,7 @@ class RandomUniform(Initializer):
 
     def __post_init__(self) -> None:
         for name, example in (("minval", -0.05), ("maxval", 0.05)):
-            value = finite_number(name, getattr(self, name), example=example)
+            value = real_number(name, getattr(self, name), example=example)
             object.__setattr__(self, name, value)
         if not 0 <= self.maxval - self.minval < math.inf:
             raise ValueError(
@@ -170,8 +168,8 @@ class RandomNormal(Initializer):
     stddev: float = 0.05
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mean", finite_number("mean", self.mean, example=0))
-        stddev = number_between("stddev", self.stddev, 0, None, example=0.05)
+        object.__setattr__(self, "mean", real_number("mean", self.mean, example=0))
+        stddev = real_number("stddev", self.stddev, low=0, example=0.05)
         object.__setattr__(self, "stddev", stddev)
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -289,7 +287,7 @@ class Orthogonal(Initializer):
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gain", finite_number("gain", self.gain, example=1))
+        object.__setattr__(self, "gain", real_number("gain", self.gain, example=1))
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         n_in, n_out = shape

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastnn import activations, initializers, regularizers
 from fastnn.activations import ActivationName
 from fastnn.data.arrays import feature_array, float64_array
-from fastnn.data.checks import flag, items, number_between, shown, whole_number
+from fastnn.data.checks import flag, items, real_number, shown, whole_number
 from fastnn.data.columns import Columns, names_of
 from fastnn.data.rows import Array
 from fastnn.initializers import Initial
@@ -82,21 +82,25 @@ class Dense:
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", whole_number("units", self.units, minimum=1))
         object.__setattr__(self, "activation", activations.get(self.activation).name)
-        object.__setattr__(self, "use_bias", flag("use_bias", self.use_bias))
+        for name in ("use_bias", "trainable"):
+            value = getattr(self, name)
+            if type(value) is not bool:
+                object.__setattr__(self, name, flag(name, value))
         for name in ("kernel_initializer", "bias_initializer"):
             value = getattr(self, name)
-            found = initializers.get(name, value)
-            object.__setattr__(self, name, value.lower() if isinstance(value, str) else found)
-        regularizer = regularizers.get(self.kernel_regularizer)
-        object.__setattr__(self, "kernel_regularizer", regularizer)
-        object.__setattr__(self, "trainable", flag("trainable", self.trainable))
+            if not isinstance(value, str) or value != getattr(type(self), name):
+                found = initializers.get(name, value)
+                object.__setattr__(self, name, value.lower() if isinstance(value, str) else found)
+        if self.kernel_regularizer is not None:
+            regularizer = regularizers.get(self.kernel_regularizer)
+            object.__setattr__(self, "kernel_regularizer", regularizer)
         if not self.use_bias and self.bias_initializer != "zeros":
             raise ValueError(
                 f"bias_initializer={self.bias_initializer!r}, but use_bias=False; leave one of "
                 f"the two out"
             )
         name = "learning_rate_multiplier"
-        factor = number_between(name, self.learning_rate_multiplier, 0, None, example=0.1)
+        factor = real_number(name, self.learning_rate_multiplier, low=0, example=0.1)
         object.__setattr__(self, name, factor)
 
     def __repr__(self) -> str:
@@ -107,6 +111,15 @@ class Dense:
             if getattr(self, field.name) != field.default
         ]
         return f"Dense({self.units}, {self.activation!r}{''.join(others)})"
+
+    @property
+    def rule(self) -> tuple[float, float, float, float]:
+        """The factor of the learning rate, and l1, l2 and alpha of the regulariser."""
+        factor, regularizer = self.learning_rate_multiplier, self.kernel_regularizer
+        factor = factor if self.trainable else 0.0
+        if not isinstance(regularizer, Regularizer):
+            return factor, 0.0, 0.0, 0.0
+        return factor, regularizer.l1, regularizer.l2, regularizer.alpha
 
     @property
     def rate_factor(self) -> float:
@@ -162,7 +175,7 @@ class Dropout:
     rate: float
 
     def __post_init__(self) -> None:
-        rate = number_between("rate", self.rate, 0, LARGEST_RATE, example=0.5)
+        rate = real_number("rate", self.rate, low=0, high=LARGEST_RATE, example=0.5)
         object.__setattr__(self, "rate", rate)
 
 

@@ -11,12 +11,15 @@ import math
 import sys
 from copy import copy
 from dataclasses import InitVar, dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
+from fastnn._core import LOSS
+from fastnn._core import LOSSES as KERNELS
 from fastnn.data.arrays import TargetKind
-from fastnn.data.checks import flag, lookup, number_between, real_number, shown
+from fastnn.data.checks import flag, lookup, real_number, shown
 from fastnn.data.rows import Array
 
 LARGEST = sys.float_info.max
@@ -37,7 +40,7 @@ class Loss:
     """Base class: a loss l(a, y) of the outputs a and targets y of one row."""
 
     name: ClassVar[str]
-    code: ClassVar[int]  # of `fastnn/native/formulas/losses.pxd`
+    code: ClassVar[int]  # of its kernel
     targets: ClassVar[TargetKind]
     outputs: ClassVar[tuple[str, ...]] = ()  # output activations it accepts; () means any
     is_sum: ClassVar[bool] = False  # sums over the outputs instead of averaging
@@ -76,13 +79,16 @@ class Loss:
 
     @property
     def setting(self) -> float:
-        """The loss's own parameter for its kernel, such as delta or label_smoothing."""
+        """The number that its kernel needs, such as delta or label_smoothing; 0 if none."""
         return 0.0
 
-    def kernel(self, y: Array) -> Array:
-        """The kernel's code for targets of this shape, and its numbers, as the core reads them."""
-        shares = self.shares(y.shape[1])
-        return np.array([self.code, self.setting, *shares, self.by_weight, self.limit(y.dtype)])
+    def settings(self, n_targets: int, dtype: str) -> Array:
+        """What the core needs to know, one record of LOSS; see `settings_of`, which keeps it."""
+        settings = np.zeros(1, LOSS)
+        settings["kind"], settings["setting"] = self.code, self.setting
+        settings["share"], settings["slope_share"] = self.shares(n_targets)
+        settings["by_weight"], settings["limit"] = self.by_weight, self.limit(np.dtype(dtype))
+        return settings
 
     def range_of_targets(self, n_outputs: int) -> tuple[float, float, bool]:
         """Return the smallest and the largest target allowed, and whether it must be whole."""
@@ -113,6 +119,14 @@ class Loss:
             )
 
 
+@lru_cache
+def settings_of(loss: Loss, n_targets: int, dtype: str) -> Array:
+    """What the core needs to know of a loss with `n_targets` columns of targets: a LOSS record."""
+    settings = loss.settings(n_targets, dtype)
+    settings.flags.writeable = False
+    return settings
+
+
 @dataclass(frozen=True)
 class MeanSquaredError(Loss):
     """l = 1/k sum_j (a_j - y_j)^2, without a half; dl/da_j = 2/k (a_j - y_j).
@@ -130,7 +144,7 @@ class MeanSquaredError(Loss):
     """
 
     name: ClassVar[str] = "mean_squared_error"
-    code: ClassVar[int] = 0
+    code: ClassVar[int] = KERNELS["squared error"]
     targets: ClassVar[TargetKind] = "numbers"
 
 
@@ -175,7 +189,7 @@ class MeanAbsoluteError(Loss):
     """
 
     name: ClassVar[str] = "mean_absolute_error"
-    code: ClassVar[int] = 4
+    code: ClassVar[int] = KERNELS["absolute error"]
     targets: ClassVar[TargetKind] = "numbers"
 
 
@@ -209,7 +223,7 @@ class Huber(Loss):
     """
 
     name: ClassVar[str] = "huber"
-    code: ClassVar[int] = 5
+    code: ClassVar[int] = KERNELS["huber"]
     targets: ClassVar[TargetKind] = "numbers"
 
     delta: float = 1.0
@@ -243,7 +257,7 @@ class Poisson(Loss):
     """
 
     name: ClassVar[str] = "poisson"
-    code: ClassVar[int] = 6
+    code: ClassVar[int] = KERNELS["poisson"]
     targets: ClassVar[TargetKind] = "counts"
     outputs: ClassVar[tuple[str, ...]] = ("softplus", "exponential", "relu", "sigmoid", "softmax")
 
@@ -267,7 +281,7 @@ class HalfPoissonDeviance(Loss):
     """
 
     name: ClassVar[str] = "half_poisson_deviance"
-    code: ClassVar[int] = 9
+    code: ClassVar[int] = KERNELS["poisson deviance"]
     targets: ClassVar[TargetKind] = "counts"
     outputs: ClassVar[tuple[str, ...]] = ("exponential",)
     is_sum: ClassVar[bool] = True
@@ -291,7 +305,7 @@ class Hinge(Loss):
     """
 
     name: ClassVar[str] = "hinge"
-    code: ClassVar[int] = 7
+    code: ClassVar[int] = KERNELS["hinge"]
     targets: ClassVar[TargetKind] = "signs"
     outputs: ClassVar[tuple[str, ...]] = ("linear", "tanh")
 
@@ -312,7 +326,7 @@ class SquaredHinge(Loss):
     """
 
     name: ClassVar[str] = "squared_hinge"
-    code: ClassVar[int] = 8
+    code: ClassVar[int] = KERNELS["squared hinge"]
     targets: ClassVar[TargetKind] = "signs"
     outputs: ClassVar[tuple[str, ...]] = ("linear", "tanh")
 
@@ -335,7 +349,7 @@ class Crossentropy(Loss):
                 f"{self.example(1)} and leave from_logits out: "
                 f"loss={type(self).__name__}()"
             )
-        smoothing = number_between("label_smoothing", self.label_smoothing, 0, 1, example=0.1)
+        smoothing = real_number("label_smoothing", self.label_smoothing, low=0, high=1, example=0.1)
         object.__setattr__(self, "label_smoothing", smoothing)
 
     @property
@@ -376,7 +390,7 @@ class BinaryCrossentropy(Crossentropy):
     """
 
     name: ClassVar[str] = "binary_crossentropy"
-    code: ClassVar[int] = 1
+    code: ClassVar[int] = KERNELS["binary crossentropy"]
     targets: ClassVar[TargetKind] = "probabilities"
     outputs: ClassVar[tuple[str, ...]] = ("sigmoid",)
 
@@ -441,8 +455,8 @@ class CategoricalCrossentropy(Crossentropy):
     """
 
     name: ClassVar[str] = "categorical_crossentropy"
-    code: ClassVar[int] = 2
-    labels_code: ClassVar[int] = 3
+    code: ClassVar[int] = KERNELS["categorical crossentropy"]
+    labels_code: ClassVar[int] = KERNELS["label crossentropy"]
     targets: ClassVar[TargetKind] = "classes"
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
     is_sum: ClassVar[bool] = True
@@ -450,10 +464,10 @@ class CategoricalCrossentropy(Crossentropy):
     def example(self, units: int) -> str:
         return super().example(max(units, 2))
 
-    def kernel(self, y: Array) -> Array:
-        kernel = super().kernel(y)
-        kernel[0] = self.labels_code if y.shape[1] == 1 else self.code
-        return kernel
+    def settings(self, n_targets: int, dtype: str) -> Array:
+        settings = super().settings(n_targets, dtype)
+        settings["kind"] = self.labels_code if n_targets == 1 else self.code
+        return settings
 
 
 @dataclass(frozen=True)

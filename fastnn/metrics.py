@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 
 from fastnn.data.arrays import TargetKind
-from fastnn.data.checks import flag, lookup, number_between, shown, whole_number
+from fastnn.data.checks import flag, lookup, real_number, shown, whole_number
 from fastnn.data.rows import Array
 from fastnn.losses import Loss
 from fastnn.native.backend import core
@@ -279,7 +279,7 @@ class BinaryAccuracy(Metric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        threshold = number_between("threshold", self.threshold, -math.inf, None, example=0.5)
+        threshold = real_number("threshold", self.threshold, low=-math.inf, high=None, example=0.5)
         object.__setattr__(self, "threshold", threshold)
 
     def running(self) -> Running:

@@ -4,80 +4,46 @@ from __future__ import annotations
 
 import copy
 import difflib
-import math
 import os
-import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from fastnn import losses, optimizers
-from fastnn.callbacks.base import Callback, checked_callbacks, tell
+from fastnn import optimizers
+from fastnn.callbacks.base import Callback, checked_callbacks
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progress import progress
-from fastnn.custom import (
-    CustomLoss,
-    CustomMetric,
-    LossLike,
-    MetricLike,
-    checked_metrics,
-    fitting_loss,
-)
-from fastnn.data.arrays import features, layer_weights, room_for
-from fastnn.data.checks import flag, items, real_number, whole_number
-from fastnn.data.columns import Columns
-from fastnn.data.rows import Array, Data, Features
+from fastnn.custom import CustomLoss, CustomMetric, LossLike, MetricLike
+from fastnn.data.arrays import layer_weights
+from fastnn.data.checks import flag, real_number, whole_number
+from fastnn.data.rows import Array
 from fastnn.data.sources import RowChunks
-from fastnn.engine.backpropagation import Pass, own_gradient
-from fastnn.engine.divergence import DivergenceWatch
-from fastnn.engine.gradient_descent import Descent, adopt_average, apply_gradient, new_state
-from fastnn.engine.layout import weight_shapes
-from fastnn.engine.network import Network, dropout_key
-from fastnn.engine.per_sample import has_own_paths
-from fastnn.engine.single_row import FewRows, OneRow
 from fastnn.files import npz
-from fastnn.files.arrays import count, named_arrays, restored_state, sorted_arrays
-from fastnn.files.config import KINDS, from_config
-from fastnn.inspection.learning_rates import LearningRateCurve, range_test
+from fastnn.files.arrays import restored_state
+from fastnn.files.description import Description, described, parsed
+from fastnn.inspection.learning_rates import LearningRateCurve
 from fastnn.inspection.summary import layer_lines, training_lines
-from fastnn.layers import (
-    Dense,
-    Dropout,
-    Layer,
-    ModelDType,
-    Normalization,
-    checked_dtype,
-    checked_layers,
-)
-from fastnn.losses import Loss
-from fastnn.metrics import Metric
+from fastnn.layers import Layer, ModelDType, checked_dtype, checked_layers
 from fastnn.optimizers import Optimizer, OptimizerLike
-from fastnn.training import evaluation, lbfgs
-from fastnn.training.fit import Fit, descend, new_history, recorded, train_batch
+from fastnn.training.learner import Learner
 from fastnn.training.plan import (
     Measured,
     Mode,
-    Plan,
     Verbose,
     check_idle,
     checked_plan,
     checked_seed,
     checked_threads,
-    mode_of,
 )
-from fastnn.training.row_checks import ClassWeight, Inputs, Prepared, Rows
+from fastnn.training.row_checks import ClassWeight, GivenRows
 
 if TYPE_CHECKING:
     from fastnn.estimators import MLPClassifier, MLPRegressor
 
-LARGEST_MEMORY = 2**47  # bytes that a program can address
 SHOWN_LAYERS = 6  # in a line
-CUSTOM_LOSS_NEEDS_BATCHES = (
-    "a loss of your own takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
-)
 
 
 # What a model has elsewhere, or under another name: an error says where, and nothing is set.
@@ -110,10 +76,6 @@ class _Elsewhere:
         raise AttributeError(self._message)
 
 
-class _Running:
-    """Lives as long as a call of `fit`, whatever number of interrupts may strike it."""
-
-
 class Sequential:
     """A stack of layers, trained by gradient descent.
 
@@ -143,11 +105,6 @@ class Sequential:
         their columns in another order, which is put right; a frame that lacks one, or has
         another, is refused. Arrays have no names: their columns are taken as they come.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `layers`, `dtype` or `seed` is not as said above.
-
     Examples
     --------
     >>> import numpy as np
@@ -168,6 +125,7 @@ class Sequential:
     epochs_trained: int
     metadata: dict[str, Any]
     stop_training: bool
+    _learner: Learner
 
     def __init__(
         self,
@@ -176,36 +134,18 @@ class Sequential:
         dtype: ModelDType = "float32",
         seed: int | None = None,
     ) -> None:
-        self.layers = tuple(checked_layers(layers))
-        self.dtype = checked_dtype(dtype)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self.seed = checked_seed(seed)
-        self.history = History()
-        self.epochs_trained = 0
-        self.metadata = {}
-        self.stop_training = False
-        self._running: weakref.ref[_Running] | None = None  # the `fit` that is at work
-        self._network: Network | None = None
-        self._loss: Loss | None = None
-        self._optimizer: Optimizer = optimizers.SGD()
-        self._metrics: list[Metric] = []
-        self._state: optimizers.State | None = None
-        # What single steps keep between calls, until the weights change in another way:
-        self._watch: DivergenceWatch | None = None
-        self._one_row: OneRow | None = None
-        self._pass: Pass | None = None  # made by `forward`
-        self._batch: Descent | None = None  # left by `train_on_batch`
-        self._columns = Columns()
-        self._by_thread = threading.local()  # what `predict` keeps for few rows
+        learner = Learner(checked_layers(layers), checked_dtype(dtype))
+        vars(self).update(_untrained(learner, checked_seed(seed)))
 
     def __repr__(self) -> str:
         shown = [repr(layer) for layer in self.layers]
         if len(shown) > SHOWN_LAYERS:
             shown[3:-2] = ["..."]
         parts = [f"[{', '.join(shown)}]"]
-        if self._network is not None:
-            parts.append(f"n_features={self._network.n_features}")
+        if self._learner.network is not None:
+            parts.append(f"n_features={self._learner.network.n_features}")
         if self.epochs_trained:
             parts.append(f"epochs_trained={self.epochs_trained}")
         return f"{type(self).__name__}({', '.join(parts)})"
@@ -225,53 +165,14 @@ class Sequential:
     # ---- building and compiling -------------------------------------------------------------
 
     @property
-    def _dense_layers(self) -> list[Dense]:
-        return [layer for layer in self.layers if isinstance(layer, Dense)]
-
-    @property
-    def _dropout(self) -> list[float]:
-        """For each Dense layer the share of its inputs that training leaves out."""
-        before = [None, *self.layers]
-        return [
-            below.rate if isinstance(below, Dropout) else 0.0
-            for below, layer in zip(before, self.layers, strict=False)
-            if isinstance(layer, Dense)
-        ]
-
-    @property
-    def _normalization(self) -> Normalization | None:
-        first = self.layers[0]
-        return first if isinstance(first, Normalization) else None
-
-    @property
     def feature_names(self) -> tuple[str, ...] | None:
         """The names of the columns, None as long as rows came without."""
-        return self._known_columns().names
-
-    def _known_columns(self) -> Columns:
-        """What is known of the columns, to check rows against; may learn without the model."""
-        known, layer = self._columns.names, self._normalization
-        adapted = None if layer is None else layer.feature_names
-        if known is not None and adapted not in (None, known):
-            raise ValueError(
-                "the Normalization layer was adapted to other columns than the model was trained "
-                f"on; adapt it to these: model.layers[0].adapt(X[{list(known)!r}])"
-            )
-        return Columns(known or adapted)
-
-    def _keep_names(self, columns: Columns) -> None:
-        """Keep the names of the first frame, in the Normalization layer too.
-
-        If that is adapted again, to a frame in another order, it puts its columns right.
-        """
-        self._columns, layer = columns, self._normalization
-        if layer is not None and layer.feature_names is None:
-            layer.feature_names = columns.names
+        return self._learner.known_names
 
     @property
     def built(self) -> bool:
         """Whether the model has weights: after `build`, the first `fit`, or `load`."""
-        return self._network is not None
+        return self._learner.network is not None
 
     def build(self, n_features: int) -> None:
         """Make the weights for inputs of `n_features` columns and draw their initial values.
@@ -279,40 +180,7 @@ class Sequential:
         Raises ValueError if the model was built for another width, or if an array of initial
         values does not fit; the model is then as it was.
         """
-        n_features = whole_number("n_features", n_features, minimum=1)
-        if self._network is None:
-            self._network = self._fresh_network(n_features)
-        elif self._network.n_features != n_features:
-            raise ValueError(
-                f"n_features={n_features}, but the model was built for "
-                f"{self._network.n_features}; make a new Sequential for other data"
-            )
-
-    def _fresh_network(self, n_features: int) -> Network:
-        """A network with initial weights; ValueError if there is no memory for it."""
-        shapes = weight_shapes(n_features, self._dense_layers).values()
-        n_bytes = sum(map(math.prod, shapes)) * np.dtype(self.dtype).itemsize
-        try:
-            if n_bytes > LARGEST_MEMORY:
-                raise MemoryError
-            network = self._new_network(n_features)
-            network.initialize(self.seed)
-        except MemoryError:
-            raise ValueError(
-                f"n_features={n_features}: the weights of such a network take {n_bytes / 1e9:.3g} "
-                f"GB, more than there is; take fewer features or units"
-            ) from None
-        return network
-
-    def _new_network(self, n_features: int) -> Network:
-        self._check_normalization(n_features)
-        return Network(
-            n_features, self._dense_layers, self.dtype, self._normalization, self._dropout
-        )
-
-    def _check_normalization(self, n_features: int) -> None:
-        if self._normalization is not None:
-            self._normalization.table_for(n_features)
+        self._learner.build(whole_number("n_features", n_features, minimum=1), self.seed)
 
     def compile(
         self,
@@ -321,7 +189,7 @@ class Sequential:
         metrics: Sequence[MetricLike] | None = None,
         weighted_metrics: Sequence[MetricLike] | None = None,
     ) -> None:
-        """Say what to minimise, and how. The weights stay as they are; the optimiser starts anew.
+        """Choose optimiser, loss and metrics. The weights stay; the optimiser starts from scratch.
 
         Parameters
         ----------
@@ -333,7 +201,7 @@ class Sequential:
             "binary_crossentropy", "categorical_crossentropy" (labels or one-hot rows),
             "mean_squared_error" ("mse"), "mean_absolute_error" ("mae"), "huber", "poisson"
             (counts), "hinge" or "squared_hinge" (targets -1 and 1, or 0 and 1), or one of these
-            objects with other settings: `Huber(delta=2)`. Or a loss of your own, a function
+            objects with other settings: `Huber(delta=2)`. Or a custom loss, a function
             `loss(y_true, y_pred) -> (L, dL/dy_pred)` of the rows of a batch, in minibatch and
             batch mode: y_true as `fit` got it, y_pred of shape (n_rows, n_outputs), L the mean
             over the rows. `fastnn.custom.check_loss` compares the two with each other. Without
@@ -344,8 +212,8 @@ class Sequential:
             "mean_squared_error" ("mse"), "root_mean_squared_error" ("rmse"), "r2_score", or
             objects of `fastnn.metrics` with other settings: `TopKAccuracy(k=3)`. Or a function
             `metric(y_true, y_pred)`, such as scikit-learn's, which is called with all rows when
-            an epoch ends; `fastnn.custom.CustomMetric` says more. Only these go with a loss of
-            your own.
+            an epoch ends; see `fastnn.custom.CustomMetric`. With a custom loss only functions
+            can be metrics.
         weighted_metrics : sequence of str, Metric or callable, optional
             The same for metrics in which the sample weights count.
 
@@ -368,31 +236,7 @@ class Sequential:
         >>> history.history["loss"][-1] < 0.1
         True
         """
-        self._refuse_within_fit("compile", "set model.optimizer.learning_rate to change it")
-        new_loss = self._loss_for(loss)
-        new_optimizer = optimizers.get(optimizer)
-        output = self._dense_layers[-1]
-        new_metrics = checked_metrics(metrics, weighted_metrics, new_loss, output)
-        self._replace(
-            _loss=new_loss, _optimizer=new_optimizer, _metrics=new_metrics, _state=None, _batch=None
-        )
-
-    def _replace(self, **parts: Any) -> None:
-        """Set attributes that belong together, and drop what was made for the old ones.
-
-        All in one call, so that no interrupt leaves the old ones beside the new.
-        """
-        vars(self).update(_watch=None, _one_row=None, _pass=None, **parts)
-
-    def _loss_for(self, loss: object) -> Loss | None:
-        """The loss of that name, or the loss itself; it fits the output layer."""
-        if loss is None:
-            return None
-        if callable(loss) and not isinstance(loss, type | Loss):
-            return CustomLoss(loss)
-        found, output = losses.get(loss), self._dense_layers[-1]
-        found.check_output(output.activation, output.units)
-        return found
+        self._learner.compile(optimizer, loss, metrics, weighted_metrics)
 
     # ---- training ---------------------------------------------------------------------------
 
@@ -418,7 +262,7 @@ class Sequential:
         threads: int | None = None,
         train_metrics: Measured = "running",
     ) -> History:
-        """Train the model by gradient descent; a second call goes on where the first ended.
+        """Train the model by gradient descent; a second call continues where the first ended.
 
         Each update is W := W - learning_rate * dL/dW, or what the optimiser makes of it, with
         L = 1/m sum_i w_i l_i over the m rows of a batch; the last batch of an epoch may be shorter
@@ -456,8 +300,8 @@ class Sequential:
             The share of the rows, the last ones, to use as validation data instead; a UserWarning
             if y is sorted, so that they are unlike the others.
         validation_freq : int
-            Validate after every so many epochs; the history's lists of validation have one number
-            for each of those.
+            Validate after every `validation_freq`-th epoch; the history's lists of validation have
+            one number for each of those.
         shuffle : bool
             Visit the rows, or those of each chunk, in a new random order in every epoch (batch
             mode needs none).
@@ -493,9 +337,9 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not as said above. The model is then as it was; after a chunk that
-            is not, and whatever the iterable itself raises, it keeps what it has learned from
-            those before, and `model.history` the finished epochs.
+            If an argument or the rows do not fit the model, which then is as it was. If a chunk
+            does not, or the iterable itself raises, the model keeps what it has learned from the
+            chunks before, and `model.history` the finished epochs.
         Diverged
             If training diverges; it is a FloatingPointError. The model keeps its last finite
             weights.
@@ -503,7 +347,7 @@ class Sequential:
             On Ctrl-C, within a second. The model keeps the weights of the last finished slice of
             the epoch, and `model.history` the finished epochs.
         """
-        self._refuse_within_fit("fit", "its weights are at work")
+        self._learner.refuse_within_fit("fit", "its weights are at work")
         plan = checked_plan(
             epochs=epochs,
             mode="batch" if y is None and mode is None and batch_size is None else mode,
@@ -516,46 +360,12 @@ class Sequential:
             train_metrics=train_metrics,
             verbose=verbose,
         )
-        rows = Rows(
+        given = GivenRows(
             X, y, sample_weight, class_weight, validation_data, validation_split, steps_per_epoch
         )
-        return self._fit(plan, rows, [*progress(plan.verbose), *checked_callbacks(callbacks)])
-
-    def _fit(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
-        """Train, with the model closed to what would disturb it."""
-        running = _Running()
-        self._running = weakref.ref(running)
-        try:
-            return self._train(plan, rows, callbacks)
-        finally:
-            self._running = None
-            self._forget_single_steps()  # a callback may have made single steps within the fit
-
-    def _train(self, plan: Plan, rows: Rows | Prepared, callbacks: list[Callback]) -> History:
-        """Check all that is left to check, then train in the optimiser's way."""
-        if rows.in_chunks:
-            self._check_chunks(plan)
-        columns = self._known_columns()
-        source, validation = rows.checked(lambda: self._inputs(columns), len(plan.numbers))
-        first, size = source.first, plan.size(source.first.n_rows)
-        self._check_mode(size, first.n_rows)
-        numbers = recorded(self._optimizer, self._metrics, validated=validation is not None)
-        history = new_history(plan, source, numbers)
-        self._introduce(callbacks, history.params)
-        tell(callbacks, "check")
-        self._forget_single_steps()
-        self.build(first.n_features)
-        self._keep_names(columns)
-        self.stop_training = False
-        descent = self._descent(first, size, plan.threads, plan.seed)
-        fit = Fit(self, descent, source, plan, self._metrics, validation, callbacks, history)
-        fit.run(lbfgs.minimise if isinstance(self._optimizer, optimizers.LBFGS) else descend)
-        return self.history
-
-    def _introduce(self, callbacks: Sequence[Callback], params: dict[str, Any]) -> None:
-        """Tell callbacks whose they are."""
-        for callback in callbacks:
-            callback.model, callback.params = self, params
+        shown = progress(plan.verbose) if plan.verbose else []
+        asked = [] if callbacks is None else checked_callbacks(callbacks)
+        return self._learner.fit(self, plan, given, [*shown, *asked])
 
     def train_on_batch(
         self,
@@ -567,9 +377,9 @@ class Sequential:
     ) -> float | list[float] | dict[str, float]:
         """One update with the rows of X as one batch: for rows that come one after the other.
 
-        A single row of an array, with one target, takes about two microseconds for small networks
-        (without metrics and regularisers); its result is that of `fit` with this row alone, to the
-        last bit.
+        A single row of an array, with a label, a number or a row of numbers, takes two to three
+        microseconds for small networks without metrics; its result is that of `fit` with this row
+        alone, to the last bit.
 
         Parameters
         ----------
@@ -605,67 +415,15 @@ class Sequential:
         >>> model.train_on_batch(np.array([[1.0, 2.0]], np.float32), 3.0)
         9.0
         """
-        if sample_weight is None and not return_dict:
-            loss = None if self._metrics else self._learn_row_with_penalty(X, y)
+        learner = self._learner
+        if type(X) is ndarray and X.ndim == 2 and len(X) == 1 and sample_weight is None:
+            loss = None if return_dict or learner.metrics else learner.learn_row(X, y)
             if loss is not None:
                 return loss
-        columns = self._known_columns()
-        data = self._inputs(columns).data(X, np.atleast_1d(y), sample_weight)
-        self._check_optimizer("minibatch")
-        self.build(data.n_features)
-        self._keep_names(columns)
-        self._pass = None
-        descent = self._batch_descent(data)
-        try:
-            scores = train_batch(descent, self._steps_watch(), self._metrics)
-        finally:
-            descent.release()
-        self._batch = descent
-        return self._in_keras_form(scores, return_dict)
-
-    def _batch_descent(self, data: Data) -> Descent:
-        """What the last `train_on_batch` has left for a batch of the same shape, or a new one.
-
-        It is taken away while it is in use: another thread, or a call within the call, makes its
-        own.
-        """
-        descent, self._batch = self._batch, None
-        if descent is None or descent.state is not self._state or not descent.serves(data):
-            return self._descent(data, data.n_rows, None)
-        descent.take(data)
-        descent.seed, descent.team = self.seed, descent.team_for(None, data.n_rows)
-        return descent
-
-    def _steps_watch(self) -> DivergenceWatch:
-        """The watch that all single steps share, so that they seldom copy the weights."""
-        watch = self._watch
-        if watch is None:
-            network = self._built()
-            watch = DivergenceWatch(network, self._optimizer, self._optimizer_state(network))
-            self._watch = watch
-        return watch
-
-    def _learn_row_with_penalty(self, X: object, y: object) -> float | None:
-        network, penalty = self._network, 0.0
-        if network is not None and network.has_penalty:
-            if not isinstance(X, np.ndarray) or X.shape[:1] != (1,):
-                return None  # without a sum over all weights for nothing
-            penalty = network.penalty(1.0)
-        loss = self._learn_row(X, y)
-        return None if loss is None else loss + penalty
-
-    def _learn_row(self, X: object, y: object) -> float | None:
-        """One update with a single row; the loss before it, without what regularisers add.
-
-        None, and nothing has happened, if this row, or model, cannot go the short way.
-        """
-        if self._one_row is None and isinstance(X, np.ndarray) and X.shape[:1] == (1,):
-            self._one_row = self._new_one_row()
-        if self._one_row is None:
-            return None
-        if self._pass is not None:  # to ask is faster than to set
-            self._pass = None
-        return self._one_row.learn(X, y)
+        scores = learner.train_batch(X, y, sample_weight, self.seed)
+        if return_dict or learner.metrics:
+            return self._in_keras_form(scores, return_dict)
+        return scores["loss"]
 
     def test_on_batch(
         self,
@@ -705,10 +463,10 @@ class Sequential:
         return self.predict(X)
 
     def reset(self) -> None:
-        """Begin again: weights drawn anew from the seed, no step made, no epoch trained.
+        """Begin again: weights drawn from the seed once more, no step made, no epoch trained.
 
         What the optimiser keeps, `epochs_trained` and `history` are as when the model was made.
-        Layers, seed, metadata, the width of the input and what `compile` was told stay; so does a
+        Layers, seed, metadata, the width of the input and what `compile` was given stay; so does a
         learning rate that was set since.
 
         Raises
@@ -729,14 +487,10 @@ class Sequential:
         >>> model.fit([[1.0], [2.0]], [1.0, 2.0], epochs=3).history["loss"] == first
         True
         """
-        self._refuse_within_fit("reset", "its weights are at work")
-        network = None
-        if self._network is not None:
-            network = self._fresh_network(self._network.n_features)
-        self._replace(
-            _network=network, _state=None, _batch=None, history=History(), epochs_trained=0,
-            stop_training=False,
-        )  # fmt: skip
+        self._learner.refuse_within_fit("reset", "its weights are at work")
+        self._learner.reset(
+            self.seed, self, history=History(), epochs_trained=0, stop_training=False
+        )
 
     def find_learning_rate(
         self,
@@ -779,8 +533,7 @@ class Sequential:
         ------
         TypeError, ValueError
             If the model is trained already or not compiled with a loss, its optimiser has no
-            learning rate, an argument is not as said above, or the loss falls at none of the
-            rates.
+            learning rate, an argument does not fit, or the loss falls at none of the rates.
 
         Examples
         --------
@@ -798,24 +551,17 @@ class Sequential:
         high = real_number("highest", highest, above=low)
         rates = np.geomspace(low, high, whole_number("n_steps", n_steps, minimum=2, maximum=10**6))
         twin = copy.deepcopy(self)
-        twin._optimizer.learning_rate = low
-        data = twin._inputs().data(X, y, sample_weight)
+        twin.optimizer.learning_rate = low
+        learner = twin._learner
+        rows = learner.requirements().rows(X, y, sample_weight)
         visits: dict[str, Any] = {"epochs": 1, "mode": mode, "batch_size": batch_size}
         plan = checked_plan(**visits, shuffle=True, seed=twin.seed, threads=threads)
-        size = plan.size(data.n_rows)
-        twin._check_mode(size, data.n_rows)
-        twin.build(data.n_features)
-        descent = twin._descent(data, max(size, 2), plan.threads)
-        order = plan.order(0, data.n_rows)
-        with descent.team:
-            return range_test(
-                descent, np.arange(data.n_rows) if order is None else order, size, rates
-            )
+        return learner.try_learning_rates(rows, plan, rates)
 
     def _refuse_trained(self) -> None:
         """Raise if the weights have moved: near a minimum the loss tells no good rate."""
-        steps = 0 if self._state is None else self._state.step
-        if self.epochs_trained or steps:
+        state = self._learner.state
+        if self.epochs_trained or (state is not None and state.step):
             raise ValueError(
                 "the model is trained already, and where training has been the loss no longer "
                 "shows which learning rate new weights need; try it on new ones: "
@@ -823,126 +569,18 @@ class Sequential:
                 "fresh.find_learning_rate(X, y)"
             )
 
-    @property
-    def _is_fitting(self) -> bool:
-        return self._running is not None and self._running() is not None
-
-    def _refuse_within_fit(self, method: str, why: str) -> None:
-        if self._is_fitting:
-            raise RuntimeError(
-                f"{method} within a fit of the same model: {why}; end the fit first, with "
-                f"model.stop_training = True"
-            )
-
-    def _forget_single_steps(self) -> None:
-        """Drop what single steps keep of the weights, which are about to change otherwise."""
-        self._replace()
-
-    def _new_one_row(self) -> OneRow | None:
-        """The short way for single rows; None if this model cannot take it."""
-        network, loss = self._network, self._loss
-        if network is None or loss is None or isinstance(loss, CustomLoss):
-            return None
-        if network.n_outputs > 1 and loss.targets != "classes":
-            return None  # a single number is no target
-        state, optimizer = self._optimizer_state(network), self._optimizer
-        if optimizer.needs_all_rows:
-            return None
-        if not has_own_paths(network, optimizer.rule(network.layer_rules, state)):
-            return None
-        return OneRow(self._steps_watch(), loss)
-
-    def _watchers(self, callbacks: object, n_rows: int) -> list[Callback]:
-        """The callbacks of an `evaluate` or `predict` of so many rows.
-
-        Within a fit those that it has told its own parameters keep them.
-        """
-        checked = checked_callbacks(callbacks)
-        if self._is_fitting:
-            new = [callback for callback in checked if getattr(callback, "model", None) is not self]
-        else:
-            new = checked
-        self._introduce(new, {"samples": n_rows, "verbose": 0})
-        return checked
-
     def _in_keras_form(
         self, scores: dict[str, float], as_dict: bool
     ) -> float | list[float] | dict[str, float]:
         """Loss and metrics as Keras returns them."""
         if as_dict:
             return scores
-        return list(scores.values()) if self._metrics else scores["loss"]
-
-    def _inputs(self, columns: Columns | None = None) -> Inputs:
-        """What the model asks of rows to train on or to evaluate."""
-        columns = columns or self._known_columns()
-        n_features = self._network.n_features if self._network else None
-        loss, units = self._compiled_loss(), self._dense_layers[-1].units
-        return Inputs(self.dtype, loss, units, n_features, self._normalization, columns)
-
-    def _descent(
-        self, data: Data, batch_size: int, threads: int | None, seed: int | None = None
-    ) -> Descent:
-        network, keep = self._built(), bool(self._metrics)
-        state, loss = self._optimizer_state(network), self._compiled_loss()
-        descent = Descent(network, self._optimizer, state, loss, data, keep)
-        descent.seed = self.seed if seed is None else seed
-        descent.team = descent.team_for(threads, batch_size)
-        return descent
-
-    def _check_mode(self, size: int, n_rows: int) -> None:
-        """Raise if loss or optimiser cannot work with batches of so many of these rows."""
-        mode = "batch" if size >= n_rows else mode_of(size, n_rows)  # of a single row, too
-        if mode == "stochastic" and isinstance(self._loss, CustomLoss):
-            raise ValueError(CUSTOM_LOSS_NEEDS_BATCHES)
-        self._check_optimizer(mode)
-
-    def _check_chunks(self, plan: Plan) -> None:
-        """Raise if a fit of rows in chunks asks for all of them at once."""
-        if plan.mode == "batch" and plan.batch_size is not None:
-            raise ValueError(
-                f"mode='batch' makes each chunk a batch, but batch_size={plan.batch_size}; leave "
-                f"one of them out, or use mode='minibatch'"
-            )
-        if isinstance(self._loss, CustomLoss) and plan.size(2) == 1:
-            raise ValueError(CUSTOM_LOSS_NEEDS_BATCHES)
-        if self._optimizer.needs_all_rows:
-            raise ValueError(
-                f"optimizer={self._optimizer} looks at the cost of all rows, but they come in "
-                f"chunks; compile with another one, e.g. model.compile('SGD', "
-                f"loss={self._loss_example!r})"
-            )
-        if plan.measured_at_end:
-            raise ValueError(
-                "train_metrics='end' goes through the rows once more, but chunks are gone by then; "
-                "leave it out, or keep rows apart for validation_data"
-            )
-
-    def _check_optimizer(self, mode: str) -> None:
-        """Raise if the optimiser cannot work in this mode."""
-        if isinstance(self._optimizer, optimizers.LBFGS):
-            lbfgs.scipy_optimize()  # before anything changes
-        if not self._optimizer.needs_all_rows:
-            return
-        if mode != "batch":
-            raise ValueError(
-                f"optimizer={self._optimizer} looks at the cost of all rows, but this is {mode} "
-                f"mode; say fit(..., mode='batch')"
-            )
-        if any(self._dropout):
-            raise ValueError(
-                f"optimizer={self._optimizer} compares the cost from step to step, which dropout "
-                f"makes random; take the Dropout layers out, or another optimiser"
-            )
-
-    def _adopt_optimizer(self, other: Sequential) -> None:
-        """Go on with another model's optimiser and what it keeps; the weights are as many."""
-        self._replace(_optimizer=other._optimizer, _state=other._state, _batch=None)
+        return list(scores.values()) if self._learner.metrics else scores["loss"]
 
     @property
     def optimizer(self) -> Optimizer:
         """The model's own optimiser; its `learning_rate` may be set, in callbacks too."""
-        return self._optimizer
+        return self._learner.optimizer
 
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer) -> None:
@@ -952,34 +590,9 @@ class Sequential:
         except (TypeError, ValueError):
             new = "'adam'"
         raise AttributeError(
-            f"the optimiser comes with compile: model.compile({new}, loss={self._loss_example!r})"
+            f"the optimiser comes with compile: model.compile({new}, "
+            f"loss={self._learner.loss_example!r})"
         )
-
-    @property
-    def _loss_example(self) -> str:
-        """The name of the model's loss or, for want of one, of a loss that fits; for messages."""
-        if self._loss is not None and self._loss.name in losses.LOSSES:
-            return self._loss.name
-        return fitting_loss(self._dense_layers[-1])
-
-    def _optimizer_state(self, network: Network) -> optimizers.State:
-        state = self._state
-        if state is None:
-            state = self._state = new_state(network, self._optimizer)
-        return state
-
-    def _compiled_loss(self) -> Loss:
-        if self._loss is None:
-            raise ValueError(
-                f"the model is not compiled with a loss; first call "
-                f"model.compile(loss={self._loss_example!r})"
-            )
-        return self._loss
-
-    def _built(self) -> Network:
-        if self._network is None:
-            raise ValueError("the model has no weights yet; call model.build(n_features) or fit")
-        return self._network
 
     # ---- using ------------------------------------------------------------------------------
 
@@ -1019,34 +632,17 @@ class Sequential:
         Raises
         ------
         TypeError, ValueError
-            If the model has no weights yet, or X or `out` is not as said above.
+            If the model has no weights yet, or X or `out` does not fit.
         FloatingPointError
             If a result overflows the model's dtype.
         """
         plain = batch_size is None and callbacks is None and threads is None and out is None
         if plain and type(verbose) is int and verbose == 0:
-            outputs = self._outputs_of_few(X)
+            outputs = self._learner.predict_few(X)
             if outputs is not None:
                 return outputs
         check_idle(batch_size, verbose)
-        network, wanted = self._built(), checked_threads(threads)
-        given = self._known_columns().ordered(X)
-        rows = features(given, self.dtype, n_features=network.n_features)
-        if out is not None:
-            out = room_for("out", out, (len(rows.X), network.n_outputs), self.dtype)
-        watchers = self._watchers(callbacks, len(rows.X))
-        with network.forward_team(wanted, len(rows.X)) as team:
-            return evaluation.predict(network, rows, team, watchers, out)
-
-    def _outputs_of_few(self, X: object) -> Array | None:
-        """The outputs of a few rows; None if they cannot go the short way, or are not right."""
-        network = self._network
-        if network is None:
-            return None
-        few: FewRows | None = getattr(self._by_thread, "few_rows", None)
-        if few is None or few.network is not network:
-            few = self._by_thread.few_rows = FewRows(network)
-        return few.outputs(X)
+        return self._learner.predict(self, X, checked_threads(threads), callbacks, out)
 
     @overload
     def evaluate(
@@ -1107,16 +703,8 @@ class Sequential:
             If a result overflows the model's dtype.
         """
         check_idle(batch_size, verbose)
-        loss = self._compiled_loss()
-        network, wanted = self._built(), checked_threads(threads)
-        data = self._inputs().data(X, y, sample_weight)
-        watchers = self._watchers(callbacks, data.n_rows)
-        with network.forward_team(wanted, data.n_rows) as team:
-            scores = evaluation.evaluate(network, data, loss, self._metrics, team, watchers)
-        if not math.isfinite(scores["loss"]):
-            raise FloatingPointError(
-                f"the loss is {scores['loss']}: weights, features or targets are huge; scale them"
-            )
+        given, wanted = GivenRows(X, y, sample_weight), checked_threads(threads)
+        scores = self._learner.evaluate(self, given, wanted, callbacks)
         return self._in_keras_form(scores, return_dict)
 
     def gradient(
@@ -1154,20 +742,8 @@ class Sequential:
         array([[ -6.],
                [-12.]], dtype=float32)
         """
-        loss = self._compiled_loss()
-        network, wanted = self._built(), checked_threads(threads)
-        data = self._inputs().data(X, y, sample_weight)
-        if isinstance(loss, CustomLoss):
-            flat = network.new_gradient()
-            rows = Features(data.X, data.x_type)
-            passed = Pass(network, min(data.n_rows, network.slice_rows), drop=False)
-            own_gradient(passed, rows, None, data.y, loss, flat)
-            network.add_penalty_gradient(flat, 1 / data.n_rows)
-            network.refuse_overflow("the gradient", flat)
-            return _named(network, flat)
-        with network.training_team(wanted, data.n_rows) as team:
-            flat = network.gradient(data, loss, team)
-        return _named(network, flat)
+        given = GivenRows(X, y, sample_weight)
+        return self._learner.gradient(given, checked_threads(threads))
 
     def forward(self, X: ArrayLike, *, training: bool = False) -> Array:
         """The outputs for every row of X, which then wait for `backward`.
@@ -1209,17 +785,7 @@ class Sequential:
         array([[2.],
                [4.]], dtype=float32)
         """
-        network = self._built()
-        given = self._known_columns().ordered(X)
-        rows = features(given, self.dtype, n_features=network.n_features)
-        noise = 0, 0
-        if flag("training", training):
-            noise = dropout_key(self.seed, self._optimizer_state(network).step), 0
-        passed = Pass(network, len(rows.X), drop=training)
-        outputs = passed.forward(rows, noise=noise)
-        network.refuse_overflow("the output", outputs)
-        self._pass = passed
-        return outputs.copy()
+        return self._learner.forward(X, training=flag("training", training), seed=self.seed)
 
     def backward(self, dL_dy: ArrayLike, *, inputs: bool = False) -> dict[str, Array]:
         """Backpropagation from dL/dy of the rows that `forward` took. No weight moves.
@@ -1245,21 +811,7 @@ class Sequential:
         FloatingPointError
             If a result overflows the model's dtype.
         """
-        network, passed = self._built(), self._pass
-        if passed is None:
-            raise ValueError(
-                "nothing has gone forward since the weights last changed; call "
-                "y = model.forward(X), then model.backward(dL_dy)"
-            )
-        given = layer_weights("dL_dy", dL_dy, passed.outputs.shape, self.dtype)
-        flat = network.new_gradient()
-        dL_dX = passed.input_gradient(given, flat) if flag("inputs", inputs) else None
-        if dL_dX is None:
-            passed.backward(given, flat)
-        network.add_penalty_gradient(flat, 1 / len(given))
-        network.refuse_overflow("the gradient", flat)
-        found = _named(network, flat)
-        return found if dL_dX is None else found | {"dL/dX": dL_dX}
+        return self._learner.backward(dL_dy, inputs=flag("inputs", inputs))
 
     def apply(self, gradient: Mapping[str, ArrayLike]) -> None:
         """One step of the optimiser along a gradient, whatever it is the gradient of.
@@ -1279,57 +831,20 @@ class Sequential:
             A FloatingPointError, if weights are no longer finite. The model goes back to finite
             weights, and what the optimiser kept with them, of at most 64 steps before.
         """
-        network, optimizer = self._built(), self._optimizer
-        if optimizer.needs_all_rows:
-            raise ValueError(
-                f"optimizer={optimizer} looks for the length of its steps itself; compile with "
-                f"another one, e.g. model.compile('SGD')"
-            )
-        if not isinstance(gradient, Mapping):
-            raise TypeError(
-                f"gradient is {type(gradient).__name__}; expected a dictionary of arrays by name, "
-                f"as model.backward(dL_dy) returns it"
-            )
-        flat = network.new_gradient()
-        for name, view in network.views(flat).items():
-            if (key := f"dL/d{name}") not in gradient:
-                raise ValueError(
-                    f"gradient has no {key!r}; expected {', '.join(_named(network, flat))}"
-                )
-            view[...] = layer_weights(key, gradient[key], view.shape, self.dtype)
-        self._pass = None
-        apply_gradient(self._steps_watch(), flat)
+        self._learner.apply(gradient)
 
     # ---- weights ----------------------------------------------------------------------------
 
     def get_weights(self) -> list[Array]:
         """Copies of the weights: W1 (n_in, n_out), b1 (n_out,), W2, ..., as in Keras."""
-        return [view.copy() for view in self._weight_views()]
-
-    def _weight_views(self) -> list[Array]:
-        """The weights themselves, in the same order."""
-        network = self._built()
-        return list(network.views(network.parameters).values())
+        return [view.copy() for view in self._learner.weight_views()]
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Put weights in place of the model's, in the order of `get_weights`.
 
         Raises ValueError, and changes nothing, if their number, a shape or a value does not fit.
         """
-        network = self._built()
-        views = network.views(network.parameters)
-        weights = items("weights", weights, "model.get_weights()")
-        if len(weights) != len(views):
-            raise ValueError(
-                f"weights has {len(weights)} arrays; expected {len(views)}: {', '.join(views)}"
-            )
-        flat = network.new_gradient()  # beside the old ones, from which the new may be views
-        for (name, view), values in zip(network.views(flat).items(), weights, strict=True):
-            view[...] = layer_weights(name, values, view.shape, self.dtype)
-        self._forget_single_steps()
-        if self._state is not None and self._optimizer.use_ema:
-            self._state.slots[-1] = flat  # an average of others would replace them
-        network.parameters[:] = flat
+        self._learner.set_weights(weights)
 
     def adopt_average(self) -> None:
         """Put the running average of the weights in their place, as `fit` does when it ends.
@@ -1337,9 +852,7 @@ class Sequential:
         For an optimiser with `use_ema`, after single steps or a fit that was interrupted; without
         one, or before the first step, nothing happens.
         """
-        if self._network is not None and self._state is not None:
-            self._forget_single_steps()
-            adopt_average(self._network, self._optimizer, self._state)
+        self._learner.adopt_average()
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters.
@@ -1348,16 +861,14 @@ class Sequential:
         takes through the first layer (the page "One update per sample" of the documentation
         explains the names), and the threads and the memory that batches of 32 rows take.
         """
-        network = self._network
-        n_features, about = (
-            network.n_features if network else None,
-            f"{self.dtype}, seed {self.seed}",
-        )
-        for line in layer_lines(self.layers, n_features, about):
+        learner = self._learner
+        network, loss = learner.network, learner.loss
+        n_features = None if network is None else network.n_features
+        for line in layer_lines(self.layers, n_features, f"{self.dtype}, seed {self.seed}"):
             print(line)
-        if network is not None and self._loss is not None:
-            state = self._optimizer_state(network)
-            for line in training_lines(network, self._loss, self._optimizer, state):
+        if network is not None and loss is not None:
+            state = learner.optimizer_state(network)
+            for line in training_lines(network, loss, learner.optimizer, state):
                 print(line)
 
     def as_estimator(
@@ -1402,7 +913,7 @@ class Sequential:
         """
         from fastnn.estimators.conversion import estimator_of
 
-        self._built()
+        self._learner.built()
         return estimator_of(self, classes, parameters)
 
     # ---- files and copies -------------------------------------------------------------------
@@ -1427,49 +938,43 @@ class Sequential:
         OSError
             If the file cannot be written; an older file of that name is then still whole.
         """
-        self._check_normalization(self._built().n_features)
+        learner = self._learner
+        learner.check_normalization(learner.built().n_features)
         if not isinstance(self.metadata, dict):
             raise ValueError(f"metadata is {self.metadata!r}; expected a dictionary")
         config = self._config()
         compiled = config["compiled"]
-        if isinstance(self._loss, CustomLoss):
+        if isinstance(compiled["loss"], CustomLoss):
             compiled["loss"] = None
-        functions = [metric for metric in self._metrics if isinstance(metric, CustomMetric)]
-        compiled["metrics"] = [one for one in self._metrics if one not in functions]
-        npz.save(path, config, self._arrays())
+        metrics = [one for one in compiled["metrics"] if not isinstance(one, CustomMetric)]
+        compiled["metrics"] = metrics
+        npz.save(path, config, learner.arrays())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self._config(), "arrays": self._arrays(), "history": self.history}
+        arrays = self._learner.arrays()
+        return {"config": self._config(), "arrays": arrays, "history": self.history}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(_model_from(state["config"], state["arrays"]).__dict__)
-        self.history = state["history"]
-
-    def _arrays(self) -> dict[str, Array]:
-        return named_arrays(self._network, self._state, self._normalization)
+        made = _model_from(parsed(state["config"], state["arrays"]))
+        vars(self).update(vars(made), history=state["history"])
 
     def _config(self) -> dict[str, Any]:
         """All but the arrays: layers, loss and optimiser as they are."""
-        names = self.feature_names
-        named = {} if names is None else {"feature_names": names}
-        return named | {
-            "n_features": self._network.n_features if self._network else None,
-            "dtype": self.dtype,
-            "seed": self.seed,
-            "epochs_trained": self.epochs_trained,
-            "layers": [
-                {"kind": "Normalization"} if isinstance(layer, Normalization) else layer
-                for layer in self.layers
-            ],
-            "compiled": {
-                "loss": self._loss,
-                "optimizer": self._optimizer,
-                "step": self._state.step if self._state else 0,
-                "rate": self._state.rate if self._state else 0.5,
-                "metrics": self._metrics,
-            },
-            "metadata": self.metadata,
-        }
+        learner, names = self._learner, self.feature_names
+        network = learner.network
+        return described(
+            self.layers,
+            learner.loss,
+            learner.optimizer,
+            learner.metrics,
+            learner.state,
+            n_features=None if network is None else network.n_features,
+            dtype=self.dtype,
+            seed=self.seed,
+            epochs_trained=self.epochs_trained,
+            metadata=self.metadata,
+            **({} if names is None else {"feature_names": names}),
+        )
 
 
 for _name in _REMEDIES:
@@ -1490,54 +995,52 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     config, arrays = npz.load(path)
     try:
         whole_number("n_features", config["n_features"], minimum=1)
-        return _model_from(config, arrays)
+        return _model_from(parsed(config, arrays))
     except Exception as error:  # an entry may be anything
         raise ValueError(f"{path} does not describe a fastnn model: {error}") from error
 
 
-def _model_from(config: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
-    """The model that `_config` and `_arrays` describe."""
-    weights, slots, statistics = sorted_arrays(arrays)
-    kinds = {**KINDS, "Normalization": lambda: Normalization(**statistics)}
-    layers = [from_config(entry, kinds) for entry in config["layers"]]
-    model = Sequential(layers, dtype=config["dtype"], seed=config["seed"])
-    n_features = config["n_features"]
-    _restore_columns(model, config.get("feature_names"), n_features)
-    shapes = {} if n_features is None else weight_shapes(n_features, model._dense_layers)
-    if shapes != {name: array.shape for name, array in weights.items()}:
-        raise ValueError("the arrays are not those of its layers")
+def _model_from(description: Description) -> Sequential:
+    """The model that was described."""
+    model = Sequential(description.layers, dtype=description.dtype, seed=description.seed)
+    learner, n_features = model._learner, description.n_features
+    learner.keep_names(description.feature_names)
+    network = None
     if n_features is not None:
-        model._network = model._new_network(n_features)
-        model.set_weights([weights[name] for name in shapes])
-    model.epochs_trained = count("epochs_trained", config["epochs_trained"])
-    if not isinstance(config["metadata"], dict):
-        raise TypeError(f"metadata={config['metadata']!r}: expected a dictionary")
-    model.metadata = config["metadata"]
-    compiled = config["compiled"]
-    _compile_again(model, compiled)
-    model._state = restored_state(model._network, model._optimizer, compiled, slots)
+        network = learner.new_network(n_features)
+        for view, values in zip(network.weights, description.weights, strict=True):
+            view[...] = layer_weights("weights", values, view.shape, model.dtype)
+    learner.compile(description.optimizer, description.loss, description.metrics)
+    state = restored_state(network, learner.optimizer, description.compiled, description.slots)
+    learner.restore(network, state)
+    model.epochs_trained, model.metadata = description.epochs_trained, description.metadata
     return model
 
 
-def _compile_again(model: Sequential, compiled: dict[str, Any]) -> None:
-    """Compile with the parts that a file names, if they are such."""
-    optimizer, loss = from_config(compiled["optimizer"]), from_config(compiled["loss"])
-    measured = [from_config(entry) for entry in items("metrics", compiled["metrics"], "[]")]
-    if not all(isinstance(one, Metric) for one in measured):
-        raise TypeError(f"metrics={measured!r}: expected metrics")
-    if not isinstance(loss, Loss | None):
-        raise TypeError(f"loss={loss!r}: expected a loss")
-    model.compile(optimizer, loss, measured)
+def _untrained(learner: Learner, seed: int) -> dict[str, Any]:
+    """The attributes of a model that has not been trained."""
+    return {
+        "layers": learner.layers,
+        "dtype": learner.dtype,
+        "seed": seed,
+        "history": History(),
+        "epochs_trained": 0,
+        "metadata": {},
+        "stop_training": False,
+        "_learner": learner,
+    }
 
 
-def _restore_columns(model: Sequential, names: Any, n_features: int | None) -> None:
-    """Give a model the names of its columns again; older files have none."""
-    if names is None:
-        return
-    are_text = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    if not are_text or n_features not in (None, len(names)):
-        raise ValueError(f"feature_names={names!r} are not those of {n_features} columns")
-    model._keep_names(Columns(names))
+def learner_of(model: Sequential) -> Learner:
+    """What does the work of a model; estimators share it."""
+    return model._learner
+
+
+def model_of(learner: Learner, seed: int) -> Sequential:
+    """A model around a learner."""
+    model = Sequential.__new__(Sequential)
+    vars(model).update(_untrained(learner, seed))
+    return model
 
 
 def _refuse_mistaken(name: str, model: type[Sequential]) -> None:
@@ -1549,9 +1052,3 @@ def _refuse_mistaken(name: str, model: type[Sequential]) -> None:
     for near in difflib.get_close_matches(name, known, n=1, cutoff=0.85):
         remedy = f"; {_REMEDIES[near]}" if near in _REMEDIES else ""
         raise AttributeError(f"a model has no {name}. Did you mean {near!r}?{remedy}")
-
-
-def _named(network: Network, flat: Array) -> dict[str, Array]:
-    """The arrays of a new gradient, by name; copied only where rows have padding between them."""
-    views = network.views(flat)
-    return {f"dL/d{name}": np.ascontiguousarray(view) for name, view in views.items()}

@@ -9,11 +9,12 @@ import math
 from copy import copy
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from fastnn.data.checks import flag, lookup, number_between, real_number, shown, whole_number
+from fastnn._core import CLIPS, COUNTS, METHODS, RULE, STEP
+from fastnn.data.checks import flag, lookup, real_number, shown, whole_number
 from fastnn.data.rows import Array
 from fastnn.schedules import Schedule
 
@@ -27,62 +28,48 @@ BELOW_1 = math.nextafter(1, 0)
 SMALLEST_EPSILON = 1e-35
 MOST_GRADIENTS = 1000  # that L-BFGS remembers: SciPy's memory grows with the square
 
-METHODS = {  # codes of `Method` in the kernels, and how many numbers each keeps for a weight
-    "plain": (0, 0),
-    "momentum": (1, 1),
-    "adam": (2, 2),
-    "amsgrad": (3, 3),
-    "rmsprop": (4, 1),
-    "rmsprop with momentum": (5, 2),
-    "adagrad": (6, 1),
+SLOTS = {  # how many numbers each method keeps for a weight
+    "plain": 0,
+    "momentum": 1,
+    "adam": 2,
+    "amsgrad": 3,
+    "rmsprop": 1,
+    "rmsprop with momentum": 2,
+    "adagrad": 1,
 }
 
 
 # What a step costs for each array it moves, in floating-point operations of a matrix product, which
 # take a hundredth of the time; a gradient that may be clipped counts for two more arrays.
 ARRAY_WORK, CLIP_ARRAYS = 20.0, 2
-MADE, CLIPPED = 0, 1  # places in `Counts` of the same file
-CLIPS = {"clipvalue": 1, "clipnorm": 2, "global_clipnorm": 3}  # codes of the same file
 
 
-class Constants(NamedTuple):
-    """The numbers of a rule."""
-
-    method: float
-    first: float = 0.0  # momentum, beta_1 or rho
-    second: float = 0.0  # beta_2, or RMSprop's momentum
-    nesterov: float = 0.0
-    epsilon: float = 0.0
-    shrinks: float = 0.0  # whether there is weight decay
-    clip: float = 0.0
-    limit: float = 0.0
-    averages: float = 0.0  # whether a running average of the weights is kept
-
-
-class Rule(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Rule:
     """How a step is made, as the core takes it."""
 
-    constants: Array
+    constants: Array  # one record of RULE
     layers: Array  # what each layer has of its own, see `Network.layer_rules`
     slots: Array  # what the optimiser keeps for every parameter, (n_slots, n_parameters)
-    counts: Array  # how many steps were made, and how many of those clipped
+    counts: Array  # how many steps were made, and how many of those clipped, one record of COUNTS
 
     @property
-    def _numbers(self) -> Constants:
-        return Constants(*self.constants)
+    def for_core(self) -> tuple[Array, Array, Array, Array]:
+        """What `Context.set_rule` takes."""
+        return self.constants, self.layers, self.slots, self.counts
 
-    @property
+    @cached_property
     def is_simple(self) -> bool:
-        """Whether a weight needs no other to know its step, and is all that moves."""
-        return not (self._numbers.clip or self._numbers.averages)
+        """Whether each weight's step depends on that weight alone, and no average is kept."""
+        return not (self.constants["clip"][0] or self.constants["averages"][0])
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether a step is w - rate * dw and no more: then a weight whose dw is 0 stays."""
-        own = self._numbers.method or self._numbers.shrinks or self.layers.size
+        own = self.constants["method"][0] or self.constants["shrinks"][0] or self.layers.size
         return self.is_simple and not own
 
-    @property
+    @cached_property
     def work(self) -> float:
         """What a step costs for each weight, in floating-point operations of a matrix product.
 
@@ -91,52 +78,44 @@ class Rule(NamedTuple):
         """
         if self.is_plain:
             return 0.0
-        arrays = 1 + len(self.slots)
-        return ARRAY_WORK * (arrays + CLIP_ARRAYS * bool(self._numbers.clip))
+        clip = CLIP_ARRAYS if self.constants["clip"][0] else 0
+        return ARRAY_WORK * (1 + len(self.slots) + clip)
 
-    @property
+    @cached_property
     def is_linear(self) -> bool:
-        """Whether a step is linear in the weights and what is kept: blocks can foresee it."""
-        return self._numbers.method <= METHODS["momentum"][0] and not self.layers[:, 1].any()
+        """Whether a step is linear in the weights and slots, so that blocks can combine steps."""
+        linear = METHODS["plain"], METHODS["momentum"]
+        return self.constants["method"][0] in linear and not self.layers["l1"].any()
 
 
 @dataclass
 class State:
-    """What an optimiser remembers from step to step."""
+    """What an optimiser keeps from step to step."""
 
     slots: Array  # (n_slots, n_parameters)
     rate: float = 0.5  # of the last step, if it follows the cost
-    counts: Array = field(default_factory=lambda: np.zeros(2, np.int64))  # counted by the core
+    counts: Array = field(default_factory=lambda: np.zeros(1, COUNTS))  # counted by the core
 
     @property
     def step(self) -> int:
         """How many steps have been made."""
-        return int(self.counts[MADE])
+        return int(self.counts["made"][0])
 
     @step.setter
     def step(self, step: int) -> None:
-        self.counts[MADE] = step
+        self.counts["made"] = step
 
     @property
     def clipped(self) -> int:
         """How many of them were clipped, since the model was made or loaded."""
-        return int(self.counts[CLIPPED])
-
-
-class Step(NamedTuple):
-    """What changes from step to step (`Step` in `native/formulas/update.pxd`)."""
-
-    rate: float
-    shrink: float  # weight decay: this much of each weight
-    keep: float  # how much of the running average of the weights stays
-    share: float = 1.0  # of what rows of a batch share; the core has its own of minibatches
+        return int(self.counts["clipped"][0])
 
 
 @dataclass(repr=False)
 class Optimizer:
-    """What all optimisers have. A model that is compiled keeps a copy of its own.
+    """Base class of all optimisers. `compile` gives the model a copy of its own.
 
-    Of a made optimiser only the learning rate may change: a callback that sets
+    After construction only `learning_rate` can be changed: a callback that sets
     `model.optimizer.learning_rate` does so from the next slice of the epoch on.
 
     Parameters
@@ -160,10 +139,6 @@ class Optimizer:
         From 0 to below 1. None makes the average the mean of the weights after all steps so far
         (Polyak, Juditsky 1992).
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as said above.
     """
 
     learning_rate: float | Schedule | Literal["auto"] = 0.001
@@ -175,15 +150,16 @@ class Optimizer:
     ema_momentum: float | None = field(default=0.99, kw_only=True)
 
     def __post_init__(self) -> None:
+        self.__dict__.pop("clips", None)  # asked for before all arguments were there
         self._check(0.004, "weight_decay", high=None)
         if self.ema_momentum is not None:
             self._check(0.99, "ema_momentum", high=BELOW_1)
-        self._set("use_ema", flag("use_ema", self.use_ema))
+        self.__dict__["use_ema"] = flag("use_ema", self.use_ema)
         given = [name for name in CLIPS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[0]} and {given[1]} are given; expected one of them")
         for name in given:
-            self._set(name, real_number(name, getattr(self, name), above=0))
+            self.__dict__[name] = real_number(name, getattr(self, name), above=0)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name == "learning_rate":
@@ -193,9 +169,13 @@ class Optimizer:
                     f"learning_rate={value!r} is for an optimiser from the start: compile the "
                     f"model with SGD(learning_rate={value!r})"
                 )
-        elif name in self.__dict__ or name not in {f.name for f in fields(self) if f.init}:
+            self.__dict__.pop("follows_cost", None)
+            self.__dict__.pop("needs_all_rows", None)
+        elif name in self.__dict__ or not getattr(
+            self.__dataclass_fields__.get(name), "init", False
+        ):
             raise AttributeError(self._cannot_set(name, value))
-        self._set(name, value)
+        self.__dict__[name] = value
 
     def _cannot_set(self, name: str, value: object) -> str:
         """Why an attribute cannot be set, and what to do."""
@@ -203,16 +183,13 @@ class Optimizer:
         known = [field.name for field in fields(self) if field.init]
         if name in known:
             return (
-                f"{name} of a made optimiser is fixed: compile with a new one, e.g. "
+                f"{name} cannot be changed after construction: compile with a new optimiser, e.g. "
                 f"optimizer={kind}({name}={shown(value)})"
             )
         remedy = f"it has {', '.join(known)}"
         if name == "lr" and self.has_rate:
             remedy = f"set its rate, optimizer.learning_rate = {shown(value)}"
         return f"{kind} has no {name}; {remedy}"
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         shown = [
@@ -230,16 +207,18 @@ class Optimizer:
                 f"learning_rate={rate!r}: expected a number or a Schedule; 'auto' is for "
                 f"SGD(learning_rate='auto') in batch mode"
             )
-        return number_between("learning_rate", rate, 0, None, example=0.01)
+        return real_number("learning_rate", rate, low=0)
 
     def _check(self, example: float, *names: str, low: float = 0, high: float | None = 1) -> None:
         """Numbers from `low` to `high`."""
         for name in names:
-            self._set(name, number_between(name, getattr(self, name), low, high, example=example))
+            self.__dict__[name] = real_number(
+                name, getattr(self, name), low=low, high=high, example=example
+            )
 
     @property
     def method(self) -> str:
-        """Its name in METHODS."""
+        """Its name in SLOTS."""
         raise NotImplementedError
 
     @property
@@ -247,37 +226,42 @@ class Optimizer:
         """What the slots hold at first."""
         return 0.0
 
-    @property
+    @cached_property
     def n_slots(self) -> int:
         """How many numbers it keeps for every parameter."""
-        return METHODS[self.method][1] + self.use_ema
+        return SLOTS[self.method] + self.use_ema
 
-    @property
+    @cached_property
     def follows_cost(self) -> bool:
         """Whether each step tries how far it may go."""
         return isinstance(self.learning_rate, str)
 
-    @property
+    @cached_property
     def has_rate(self) -> bool:
         """Whether its steps have a learning rate."""
         return True
 
-    @property
+    @cached_property
     def needs_all_rows(self) -> bool:
         """Whether it works with the cost of all rows only: in batch mode, without dropout."""
         return self.follows_cost
 
-    @property
+    @cached_property
     def clips(self) -> bool:
         """Whether gradients may be clipped."""
-        return any(getattr(self, name) is not None for name in CLIPS)
+        limits = self.clipvalue, self.clipnorm, self.global_clipnorm
+        return limits != (None, None, None)
 
     def _constants(self, **numbers: float) -> Array:
-        common: dict[str, float] = {"shrinks": self.weight_decay > 0, "averages": self.use_ema}
+        constants = np.zeros(1, RULE)
+        constants["method"] = METHODS[self.method]
+        constants["shrinks"], constants["averages"] = self.weight_decay > 0, self.use_ema
         for name, code in CLIPS.items():
             if (limit := getattr(self, name)) is not None:
-                common |= {"clip": code, "limit": limit}
-        return np.array(Constants(METHODS[self.method][0], **common, **numbers))
+                constants["clip"], constants["limit"] = code, limit
+        for name, number in numbers.items():
+            constants[name] = number
+        return constants
 
     def constants(self) -> Array:
         """The numbers of its rule."""
@@ -285,7 +269,7 @@ class Optimizer:
 
     @cached_property
     def _fixed_constants(self) -> Array:
-        """They stay: nothing but the learning rate of a made optimiser may change."""
+        """They stay: nothing but the learning rate may change after construction."""
         return self.constants()
 
     def rule(self, layers: Array, state: State) -> Rule:
@@ -296,7 +280,7 @@ class Optimizer:
         """
         if len(state.slots) != self.n_slots:
             raise RuntimeError(
-                "the model was compiled anew while it was training; compile it before or after"
+                "the model was compiled again while it was training; compile it before or after"
             )
         return Rule(self._fixed_constants, layers, state.slots, state.counts)
 
@@ -328,31 +312,31 @@ class Optimizer:
         """What the rate of the t-th step, t = 1, 2, ..., is multiplied by; t may be an array."""
         return 1.0
 
-    def constant_step(self) -> Step | None:
-        """What the core wants to know of a step if all are equal, but for the first average."""
+    def constant_step(self) -> Array | None:
+        """One record of STEP, if all steps are equal (but for the first one of an average)."""
         rate = self.learning_rate
         if not isinstance(rate, float) or type(self).correction is not Optimizer.correction:
             return None
         if self.use_ema and self.ema_momentum is None:
             return None
-        return Step(rate, rate * self.weight_decay, self.ema_momentum or 0.0)
-
-    def step(self, step: int) -> Step:
-        """What the core wants to know of one step."""
-        return Step(*self.steps(step, 1)[0].tolist())
+        constant = np.zeros(1, STEP)
+        constant["rate"], constant["shrink"] = rate, rate * self.weight_decay
+        constant["keep"], constant["share"] = self.ema_momentum or 0.0, 1
+        return constant
 
     def steps(self, step: int, n_steps: int) -> Array:
-        """What the core wants to know of `n_steps` steps; one row if all are equal."""
+        """What the core needs to know of `n_steps` steps; one row if all are equal."""
         constant = self.constant_step()
         if constant is not None and not (self.use_ema and step == 0):
-            return np.array([constant])
+            return constant
         numbers = np.arange(step, step + n_steps, dtype=np.float64)
         rates = self._rates(numbers)
-        rows = np.ones((n_steps, 4))
-        rows[:, 0] = rates * self.correction(numbers + 1)
-        rows[:, 1] = rates * self.weight_decay
+        rows = np.zeros(n_steps, STEP)
+        rows["rate"] = rates * self.correction(numbers + 1)
+        rows["shrink"] = rates * self.weight_decay
         keep = numbers / (numbers + 1) if self.ema_momentum is None else self.ema_momentum
-        rows[:, 2] = np.where(numbers, keep, 0)
+        rows["keep"] = np.where(numbers, keep, 0)
+        rows["share"] = 1
         return rows
 
 
@@ -374,7 +358,7 @@ class SGD(Optimizer):
         decay, clipping, average and dropout. Source: Armijo 1966, with the factor 1/2.
     momentum : float
         From 0 (plain gradient descent) to 1, which never forgets; 0.9 is usual. Steps that agree
-        add up to 1 / (1 - momentum) times theirs, so the learning rate wants to be smaller by that.
+        add up to 1 / (1 - momentum) times theirs, so the learning rate should be smaller.
     nesterov : bool
         Whether momentum is Nesterov's; without momentum it means nothing.
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
@@ -399,7 +383,7 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(0.9, "momentum")
-        self._set("nesterov", flag("nesterov", self.nesterov))
+        self.__dict__["nesterov"] = flag("nesterov", self.nesterov)
         self._checked_rate(self.learning_rate)  # beside the others
 
     def _checked_rate(self, rate: object) -> object:
@@ -461,7 +445,7 @@ class Adam(Optimizer):
         super().__post_init__()
         self._check(0.9, "beta_1", "beta_2", high=BELOW_1)
         self._check(1e-7, "epsilon", low=SMALLEST_EPSILON, high=None)
-        self._set("amsgrad", flag("amsgrad", self.amsgrad))
+        self.__dict__["amsgrad"] = flag("amsgrad", self.amsgrad)
 
     @property
     def method(self) -> str:
@@ -595,7 +579,7 @@ class LBFGS(Optimizer):
 
     The curvature is estimated from the last `history_size` gradients of the cost L of all rows, so
     an epoch is an iteration, mostly one or two passes over the rows; it ends early where L can be
-    lowered no more. Every fit estimates it anew. Needs SciPy. In float32 the last digits of
+    lowered no more. Every fit estimates it from scratch. Needs SciPy. In float32 the last digits of
     the cost limit how far it comes: take Sequential(..., dtype="float64") for the bottom. Source:
     Liu, Nocedal 1989; Zhu et al. 1997, whose L-BFGS-B is SciPy's.
 
@@ -608,7 +592,7 @@ class LBFGS(Optimizer):
     gradient_tolerance : float
         It ends where no number of the gradient is larger.
     max_evaluations : int, optional
-        It ends after so many passes over the rows; 20 an epoch unless given.
+        How many passes over the rows it may make; 20 an epoch unless given.
 
     Raises
     ------
@@ -635,14 +619,14 @@ class LBFGS(Optimizer):
     max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
-        self._set(
+        self.__dict__.__setitem__(
             "history_size",
             whole_number("history_size", self.history_size, minimum=1, maximum=MOST_GRADIENTS),
         )
         self._check(1e-9, "cost_tolerance", "gradient_tolerance", high=None)
         if self.max_evaluations is not None:
             limit = whole_number("max_evaluations", self.max_evaluations, minimum=1)
-            self._set("max_evaluations", limit)
+            self.__dict__["max_evaluations"] = limit
 
     def __repr__(self) -> str:
         names = "cost_tolerance", "gradient_tolerance", "max_evaluations"
@@ -653,11 +637,11 @@ class LBFGS(Optimizer):
     def method(self) -> str:
         return "plain"
 
-    @property
+    @cached_property
     def needs_all_rows(self) -> bool:
         return True
 
-    @property
+    @cached_property
     def has_rate(self) -> bool:
         return False
 
@@ -670,7 +654,7 @@ def remedy(optimizer: Optimizer, step: int, layers: Array, *, standardised: bool
     scale = "the features (with a Normalization layer) and, in a regression, the targets"
     if standardised:
         scale = "the targets, in a regression"
-    rate, decay = optimizer.rate(step), layers[:, 2].max(initial=0)
+    rate, decay = optimizer.rate(step), layers["decay"].max(initial=0)
     if optimizer.follows_cost or not rate:
         return f"Standardise {scale}"
     hundredth = 0.01 / rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from fastnn.data.checks import lookup, number_between, shown
+from fastnn.data.checks import lookup, real_number, shown
 
 # Accepted names, for editors and type checkers: the keys of REGULARIZERS.
 RegularizerName = Literal["l1", "l2", "l1_l2", "shared_l2"]
@@ -23,7 +23,7 @@ class Regularizer:
 
     def __post_init__(self) -> None:
         for factor in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
-            value = number_between(factor.name, getattr(self, factor.name), 0, None, example=0.01)
+            value = real_number(factor.name, getattr(self, factor.name), low=0, example=0.01)
             object.__setattr__(self, factor.name, value)
 
 

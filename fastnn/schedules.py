@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn.data.checks import flag, items, number_between, whole_number
+from fastnn.data.checks import flag, items, real_number, whole_number
 from fastnn.data.rows import Array
 
 
@@ -92,9 +92,9 @@ class ExponentialDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
-        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
+        self._check(real_number, "initial_learning_rate", low=0)
         self._check(whole_number, "decay_steps", minimum=1)
-        self._check(number_between, "decay_rate", low=0, high=1, example=0.96)
+        self._check(real_number, "decay_rate", low=0, high=1, example=0.96)
         self._check(flag, "staircase")
 
     def rates(self, steps: Array) -> Array:
@@ -160,7 +160,7 @@ def _checked_boundaries(name: str, values: object) -> tuple[int, ...]:
 def _checked_rates(name: str, values: object) -> tuple[float, ...]:
     listed = items(name, values, "[0.1, 0.03, 0.01]")
     return tuple(
-        number_between(f"{name}[{i}]", rate, 0, None, example=0.1) for i, rate in enumerate(listed)
+        real_number(f"{name}[{i}]", rate, low=0, example=0.1) for i, rate in enumerate(listed)
     )
 
 
@@ -201,10 +201,10 @@ class PolynomialDecay(Schedule):
     cycle: bool = False
 
     def __post_init__(self) -> None:
-        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
+        self._check(real_number, "initial_learning_rate", low=0)
         self._check(whole_number, "decay_steps", minimum=1)
-        self._check(number_between, "end_learning_rate", low=0, high=None, example=0.0001)
-        self._check(number_between, "power", low=0, high=None, example=1)
+        self._check(real_number, "end_learning_rate", low=0, example=0.0001)
+        self._check(real_number, "power", low=0, example=1)
         self._check(flag, "cycle")
 
     def rates(self, steps: Array) -> Array:
@@ -261,12 +261,12 @@ class CosineDecay(Schedule):
     warmup_steps: int = 0
 
     def __post_init__(self) -> None:
-        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
+        self._check(real_number, "initial_learning_rate", low=0)
         self._check(whole_number, "decay_steps", minimum=1)
-        self._check(number_between, "alpha", low=0, high=1, example=0.1)
+        self._check(real_number, "alpha", low=0, high=1, example=0.1)
         self._check(whole_number, "warmup_steps", minimum=0)
         if self.warmup_target is not None:
-            self._check(number_between, "warmup_target", low=0, high=None, example=0.1)
+            self._check(real_number, "warmup_target", low=0, example=0.1)
         elif self.warmup_steps:
             raise ValueError(
                 f"warmup_steps={self.warmup_steps} needs a rate to warm up to: pass one, e.g. "
@@ -321,11 +321,11 @@ class CosineDecayRestarts(Schedule):
     alpha: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
+        self._check(real_number, "initial_learning_rate", low=0)
         self._check(whole_number, "first_decay_steps", minimum=1)
-        self._check(number_between, "t_mul", low=1, high=1e6, example=2)
-        self._check(number_between, "m_mul", low=0, high=1, example=1)
-        self._check(number_between, "alpha", low=0, high=1, example=0.1)
+        self._check(real_number, "t_mul", low=1, high=1e6, example=2)
+        self._check(real_number, "m_mul", low=0, high=1, example=1)
+        self._check(real_number, "alpha", low=0, high=1, example=0.1)
 
     def rates(self, steps: Array) -> Array:
         period, progress = self._periods(steps / self.first_decay_steps)
@@ -384,9 +384,9 @@ class InverseTimeDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
-        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
+        self._check(real_number, "initial_learning_rate", low=0)
         self._check(whole_number, "decay_steps", minimum=1)
-        self._check(number_between, "decay_rate", low=0, high=None, example=0.5)
+        self._check(real_number, "decay_rate", low=0, example=0.5)
         self._check(flag, "staircase")
 
     def rates(self, steps: Array) -> Array:
@@ -426,8 +426,8 @@ class InverseScaling(Schedule):
     power: float = 0.5
 
     def __post_init__(self) -> None:
-        self._check(number_between, "initial_learning_rate", low=0, high=None, example=0.01)
-        self._check(number_between, "power", low=0, high=None, example=0.5)
+        self._check(real_number, "initial_learning_rate", low=0)
+        self._check(real_number, "power", low=0, example=0.5)
 
     def rates(self, steps: Array) -> Array:
         rates: Array = self.initial_learning_rate * (steps + 1.0) ** -self.power
@@ -474,12 +474,12 @@ class OneCycle(Schedule):
     final_div_factor: float = 1e4
 
     def __post_init__(self) -> None:
-        self._check(number_between, "max_learning_rate", low=0, high=None, example=0.01)
+        self._check(real_number, "max_learning_rate", low=0)
         self._check(whole_number, "total_steps", minimum=1)
-        self._check(number_between, "pct_start", low=0, high=1, example=0.3)
-        self._check(number_between, "div_factor", low=1, high=None, example=25)
+        self._check(real_number, "pct_start", low=0, high=1, example=0.3)
+        self._check(real_number, "div_factor", low=1, high=None, example=25)
         low = 1 / self.div_factor
-        self._check(number_between, "final_div_factor", low=low, high=None, example=10000)
+        self._check(real_number, "final_div_factor", low=low, high=None, example=10000)
 
     def rates(self, steps: Array) -> Array:
         peak = self.pct_start * self.total_steps - 1

@@ -6,9 +6,10 @@ import numpy as np
 import reference
 
 from fastnn import L1L2, Dense, Normalization, SharedL2
+from fastnn._version import module_name
 from fastnn.activations import ACTIVATIONS
 from fastnn.data.arrays import features, sample_weights, targets
-from fastnn.data.rows import Data
+from fastnn.data.rows import Rows
 from fastnn.engine.gradient_descent import Descent, new_state
 from fastnn.engine.network import Network
 from fastnn.losses import get
@@ -53,8 +54,7 @@ COMBINATIONS = [
 
 
 def core_of(isa, dtype):
-    name = "_core" if (isa, dtype) == ("base", "float32") else f"_core_{isa}_{dtype}"
-    return importlib.import_module(f"fastnn.{name}")
+    return importlib.import_module(f"fastnn.{module_name(isa, dtype)}")
 
 
 def make_network(
@@ -110,8 +110,8 @@ def make_rows(network, loss, n_rows, *, seed=0, one_hot=False):
 def make_data(network, loss, X, y, weights=None):
     """X, y and weights as the core takes them."""
     dtype, kind = network.dtype, get(loss).targets
-    return Data(
-        *features(X, dtype),
+    return Rows(
+        features(X, dtype).X,
         targets(y, dtype, kind=kind, n_rows=len(X), n_outputs=network.n_outputs),
         sample_weights(weights, dtype, n_rows=len(X)),
     )

@@ -5,6 +5,7 @@ one function a layer. z, a, y, dz, da are (n_rows, n_out), one row for each samp
 """
 
 import math
+from dataclasses import fields
 
 import numpy as np
 
@@ -534,7 +535,7 @@ class Adagrad(Momentum):
 
 def rule_for(optimizer, **layers):
     """The oracle's rule with the settings of an optimiser; l1, l2, ... are the layers'."""
-    known = {name: value for name, value in vars(optimizer).items() if not name.startswith("_")}
+    known = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}
     settings = {**known, **layers}
     settings.pop("learning_rate")
     kind = {"SGD": Momentum, "AdamW": Adam}.get(type(optimizer).__name__)

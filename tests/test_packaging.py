@@ -105,7 +105,7 @@ def test_only_the_builds_are_imported_by_computed_names():
     """PyInstaller reads import statements; for anything else the hook would have to grow."""
     computed = re.compile(r"\b(?:import_module|__import__|run_module|run_path)\(")
     files = [path for path in PACKAGE.rglob("*.py") if computed.search(path.read_text("utf-8"))]
-    assert [path.name for path in files] == ["_backend.py"]
+    assert [path.name for path in files] == ["backend.py"]
 
 
 def test_the_hook_is_found_by_its_entry_point():

@@ -1,4 +1,4 @@
-"""Fit the polynomial p of `tail_over_bell` in `fastnn/kernels/elementary.pxd`; needs mpmath.
+"""Fit the polynomial p of `tail_over_bell` in `fastnn/native/simd/elementary.pxd`; needs mpmath.
 
 Q(z) = exp(-z^2/2) p(t) 4 / (z + k), t = (z - k) / (z + k), in the manner of M. M. Shepherd and
 J. G. Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x" (1981), but of least

@@ -1,4 +1,4 @@
-"""For PyInstaller: the builds of the core, which `fastnn/_backend.py` imports by computed names."""
+"""For PyInstaller: the builds of the core, which `native/backend.py` imports by computed names."""
 
 from fastnn.native.backend import modules_present
 

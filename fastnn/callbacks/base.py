@@ -18,6 +18,7 @@ Logs = dict[str, float]
 class Model(Protocol):
     """What training and callbacks ask of the model that is trained."""
 
+    seed: int
     stop_training: bool
     epochs_trained: int
     history: History
@@ -132,16 +133,16 @@ class Callback:
     @property
     def sees_batches(self) -> bool:
         """Whether a hook of single batches is overridden, by the class or on the object itself."""
-        return any(
-            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name)
-            for name in ("on_train_batch_begin", "on_train_batch_end")
-        )
+        for name in ("on_train_batch_begin", "on_train_batch_end"):
+            if getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name):
+                return True
+        return False
 
 
-def tell(callbacks: Sequence[Callback], hook: str, *told: Any) -> None:
+def notify(callbacks: Sequence[Callback], hook: str, *arguments: Any) -> None:
     """Call a hook of each."""
     for callback in callbacks:
-        getattr(callback, hook)(*told)
+        getattr(callback, hook)(*arguments)
 
 
 HOOKS = [name for name in vars(Callback) if name.startswith("on_")]

@@ -32,7 +32,7 @@ class ModelCheckpoint(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said above; in `fit`, before it begins, if its history has no such
+        If an argument does not fit; in `fit`, before it begins, if its history has no such
         number, though `save_best_only` asks for it, or the path names what some epochs do not have.
     OSError
         In `fit` if the file cannot be written.

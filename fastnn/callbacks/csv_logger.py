@@ -26,7 +26,7 @@ class CSVLogger(Callback):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said above; in `fit`, before anything is written, if the file to
+        If an argument does not fit; in `fit`, before anything is written, if the file to
         append to has other columns.
     OSError
         In `fit` if the file cannot be read or written.
@@ -55,7 +55,7 @@ class CSVLogger(Callback):
         if found is not None and sorted(found) != sorted(names):
             raise ValueError(
                 f"{self.filename} has the columns {', '.join(found)}, but this fit records "
-                f"{', '.join(names)}; take another file, or write it anew, "
+                f"{', '.join(names)}; take another file, or overwrite it, "
                 f"CSVLogger({self.filename!r}, {self.separator!r})"
             )
         self._names, self._goes_on = found or names, found is not None

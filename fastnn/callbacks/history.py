@@ -23,7 +23,7 @@ class History:
         ``"seconds"`` (of training, callbacks within the epoch and the wait for chunks included,
         validation not) and ``"samples_per_second"``;
         ``"learning_rate"``, that of the epoch's last step, unless the optimiser has none;
-        ``"clipped_steps"``, how many were, if it clips gradients.
+        ``"clipped_steps"``, the number of steps whose gradient was clipped, if the optimiser clips.
 
         The loss is the running mean of the epoch, sum_i w_i l_i / n with each l_i taken before the
         update of its step; so are the metrics. Validation numbers are taken after the epoch.
@@ -51,24 +51,14 @@ class History:
                 parts.append(f"{name} {_shown(values[0])}{last}")
         return f"History({', '.join(parts)})"
 
-    def append(self, epoch: int, logs: dict[str, float]) -> None:
-        """Record one epoch."""
-        for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
-        self.epoch.append(epoch)
-
     def last(self) -> dict[str, float]:
         """What was recorded of the last epoch, which need not have been validated."""
-        return {
-            name: values[-1]
-            for name, values in self.history.items()
-            if values and self._epochs_of(name)[-1:] == self.epoch[-1:]
-        }
-
-    def settle(self) -> None:
-        """Drop what an interrupt left of an epoch that is not recorded as a whole."""
+        validated = self.validated[-1:] == self.epoch[-1:]
+        last = {}
         for name, values in self.history.items():
-            del values[len(self._epochs_of(name)) :]
+            if values and (validated or not name.startswith("val_")):
+                last[name] = values[-1]
+        return last
 
     def _epochs_of(self, name: str) -> list[int]:
         """The epochs that have a number of that name."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fastnn.callbacks.base import Callback, Logs
 from fastnn.callbacks.monitor import Direction, Monitor
 from fastnn.data.checks import (
-    number_between,
+    real_number,
     shown,
     whole_number,
 )
@@ -45,8 +45,8 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         optimizer = self.model.optimizer
-        told = epoch, optimizer.learning_rate
-        optimizer.learning_rate = self.schedule(*told[: _n_arguments(self.schedule)])
+        given = epoch, optimizer.learning_rate
+        optimizer.learning_rate = self.schedule(*given[: _n_arguments(self.schedule)])
         self.say(f"epoch {epoch + 1}: learning rate {optimizer.learning_rate:g}")
 
 
@@ -81,7 +81,7 @@ class ReduceLROnPlateau(Monitor):
         Whether lower or higher is better; "auto" knows it of all numbers but those that a function
         of your own returns.
     min_delta : float
-        What counts as better: more than so much.
+        A change has to be greater than this to count as better.
     cooldown : int
         How long to wait after a reduction; the `cooldown`-th epoch after it counts again, as in
         Keras.
@@ -91,7 +91,7 @@ class ReduceLROnPlateau(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said above; in `fit` if the history has no such number, or the
+        If an argument does not fit; in `fit` if the history has no such number, or the
         learning rate is not a number.
 
     Examples
@@ -112,10 +112,10 @@ class ReduceLROnPlateau(Monitor):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, verbose=verbose, mode=mode, min_delta=min_delta)
-        self.factor = number_between("factor", factor, 0, BELOW_1, example=0.1)
+        self.factor = real_number("factor", factor, low=0, high=BELOW_1, example=0.1)
         self.patience = whole_number("patience", patience, minimum=0)
         self.cooldown = whole_number("cooldown", cooldown, minimum=0)
-        self.min_lr = number_between("min_lr", min_lr, 0, None, example=1e-6)
+        self.min_lr = real_number("min_lr", min_lr, low=0, example=1e-6)
 
     def check(self) -> None:
         super().check()

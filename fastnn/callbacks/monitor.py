@@ -8,7 +8,7 @@ import math
 from typing import Literal, Self, get_args
 
 from fastnn.callbacks.base import Callback, Logs
-from fastnn.data.checks import lookup, number_between, shown, whole_number
+from fastnn.data.checks import lookup, real_number, shown, whole_number
 
 SIGNS = {"min": 1.0, "max": -1.0}
 
@@ -33,7 +33,7 @@ class Monitor(Callback):
             raise TypeError(f"monitor={shown(monitor)}: expected a name, e.g. monitor='val_loss'")
         self.monitor, self.verbose = monitor, whole_number("verbose", verbose, minimum=0)
         self.mode = lookup("mode", mode, DIRECTIONS)
-        self.min_delta = number_between("min_delta", min_delta, 0, None, example=1e-4)
+        self.min_delta = real_number("min_delta", min_delta, low=0, example=1e-4)
 
     def check(self) -> None:
         if self.monitor not in self.params["metrics"]:

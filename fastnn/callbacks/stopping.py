@@ -7,7 +7,7 @@ import time
 
 from fastnn.callbacks.base import Callback, Logs
 from fastnn.callbacks.monitor import Direction, Monitor
-from fastnn.data.checks import finite_number, flag, real_number, whole_number
+from fastnn.data.checks import flag, real_number, whole_number
 from fastnn.data.rows import Array
 
 
@@ -48,7 +48,7 @@ class StopAt(Callback):
             raise ValueError("StopAt needs seconds, samples or loss, e.g. StopAt(seconds=60)")
         self.seconds = math.inf if seconds is None else real_number("seconds", seconds, above=0)
         self.samples = math.inf if samples is None else whole_number("samples", samples, minimum=1)
-        self.loss = -math.inf if loss is None else finite_number("loss", loss, example=0.01)
+        self.loss = -math.inf if loss is None else real_number("loss", loss, example=0.01)
 
     def on_train_begin(self, logs: Logs) -> None:
         self._began, self._seen = time.perf_counter(), 0
@@ -78,7 +78,7 @@ class EarlyStopping(Monitor):
     monitor : str
         The number: "val_loss", "loss", "accuracy", "val_accuracy".
     min_delta : float
-        What counts as better: more than so much.
+        A change has to be greater than this to count as better.
     patience : int
         How many epochs in a row may bring nothing better.
     verbose : int
@@ -87,7 +87,7 @@ class EarlyStopping(Monitor):
         Whether lower or higher is better; "auto" knows it of all numbers but those that a function
         of your own returns.
     baseline : float, optional
-        Patience begins anew only with what is better than this, too.
+        Patience begins again only with a number that is better than this, too.
     restore_best_weights : bool
         Whether the model gets the weights of the best epoch in the end, whatever ended the fit; so
         by default, unlike Keras. Of several such callbacks the last in the list decides.
@@ -104,7 +104,7 @@ class EarlyStopping(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said above; in `fit` if its history has no such number.
+        If an argument does not fit; in `fit` if its history has no such number.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class EarlyStopping(Monitor):
         self.patience = whole_number("patience", patience, minimum=0)
         self.baseline = None
         if baseline is not None:
-            self.baseline = finite_number("baseline", baseline, example=0.5)
+            self.baseline = real_number("baseline", baseline, example=0.5)
         self.restore_best_weights = flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, minimum=0)
 

@@ -31,7 +31,7 @@ PRINTED_ROWS = 10_000  # predictions turned into text at a time
 
 
 class Recipe(NamedTuple):
-    """What a mode trains with unless told otherwise."""
+    """What a mode trains with by default."""
 
     epochs: int
     learning_rate: float

@@ -4,13 +4,15 @@ Everything below trusts what comes out of here. An error names the argument, wha
 expected, and a line that would work.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core import READABLE
 from fastnn.data.checks import variable
-from fastnn.data.rows import NUMBER_TYPES, Array, Features
+from fastnn.data.rows import Array, Rows
 from fastnn.native.backend import core
 
 TargetKind = Literal["numbers", "counts", "signs", "probabilities", "classes", "anything"]
@@ -28,10 +30,15 @@ def _remedy_for_text(name: str, values: Array, otherwise: str) -> str:
     return f"If its text means numbers: {own} = np.asarray({own}, float). {otherwise}"
 
 
-def _numeric_array(name: str, values: object, remedy: str) -> Array:
-    """`values` as an array of native real numbers, without a copy where none is needed."""
-    if type(values) is np.ndarray and values.dtype in NUMBER_TYPES:
+def _numeric_array(name: str, values: object, remedy: str | Callable[[str], str]) -> Array:
+    """`values` as an array of native real numbers, without a copy where none is needed.
+
+    `remedy`, or `remedy(name)`, says in a message what to do with values that are none.
+    """
+    if type(values) is np.ndarray and values.dtype in READABLE:
         return values
+    if not isinstance(remedy, str):
+        remedy = remedy(name)
     if hasattr(values, "toarray"):
         raise TypeError(
             f"{name} is sparse; expected a dense array, e.g. {variable(name)}.toarray()"
@@ -48,7 +55,7 @@ def _numeric_array(name: str, values: object, remedy: str) -> Array:
         if array.dtype.kind in "US":
             remedy = _remedy_for_text(name, array, remedy)
         raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers. {remedy}")
-    if array.dtype.newbyteorder("=") not in NUMBER_TYPES:  # float16, longdouble
+    if array.dtype.newbyteorder("=") not in READABLE:  # float16, longdouble
         return array.astype(np.float64)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
@@ -115,30 +122,24 @@ def _two_dimensions(name: str, array: Array) -> str:
     return f"Images and the like: {own}.reshape(len({variable(name)}), -1)."
 
 
-def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Features:
-    """Check X as `feature_array` does, and hand out its bytes."""
-    return _as_bytes(feature_array(X, dtype, n_features=n_features, name=name))
+def features(X: object, dtype: str, *, n_features: int | None = None, name: str = "X") -> Rows:
+    """Check X as `feature_array` does; the result has neither targets nor weights."""
+    return Rows(feature_array(X, dtype, n_features=n_features, name=name))
 
 
-def checked_features(array: Array, dtype: str) -> Features:
-    """The bytes of an array of `dtype` that is known to be finite; of any other all is checked."""
+def checked_features(array: Array, dtype: str) -> Rows:
+    """Rows of an array of `dtype` that is known to be finite; any other is checked."""
     known = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
-    return _as_bytes(array) if known else features(array, dtype)
-
-
-def _as_bytes(array: Array) -> Features:
-    return Features(array.view(np.uint8), NUMBER_TYPES[array.dtype])
+    return Rows(array) if known else features(array, dtype)
 
 
 def _refuse_nonfinite(name: str, array: Array, dtype: str) -> None:
     """Raise if a number of X is NaN, infinite, or too large for `dtype`."""
     if array.dtype.kind != "f":
         return
-    rows = _as_bytes(array)
-    step = max(1, CHECKED_BYTES // rows.X.shape[1])
+    step = max(1, CHECKED_BYTES // (array.shape[1] * array.itemsize))
     for start in range(0, len(array), step):
-        block = rows.rows(start, start + step)
-        row, column = core(dtype).first_nonfinite(*block, array.shape[1])
+        row, column = core(dtype).first_nonfinite(array[start : start + step])
         if row < 0:
             continue
         place, value = f"{name}[{row + start}, {column}]", array[row + start, column]
@@ -164,9 +165,14 @@ def targets(
     or one probability for each class (n_outputs columns). "anything" is left as it is.
     """
     if kind == "anything":
-        return _one_for_each_row(name, np.asarray(y), n_rows)
-    array = _numeric_array(name, y, _numbered(name))
-    shape = _one_for_each_row(name, array, n_rows).shape
+        given = np.asarray(y)
+        if not given.shape or len(given) != n_rows:
+            _refuse_length(name, given, n_rows)
+        return given
+    array = _numeric_array(name, y, _numbered)
+    shape = array.shape
+    if not shape or shape[0] != n_rows:
+        _refuse_length(name, array, n_rows)
     array = array[:, None] if array.ndim == 1 else array
     widths = {1, n_outputs} if kind == "classes" else {n_outputs}
     if array.ndim != 2 or array.shape[1] not in widths:
@@ -178,7 +184,8 @@ def targets(
     if is_label:
         array = array.copy()
     _check_target_values(name, array, kind, n_outputs)
-    rounded = _rounded(name, array, dtype)
+    same = array.dtype == dtype and array.flags.c_contiguous
+    rounded = array if same else _rounded(name, array, dtype)
     if is_label:
         rounded.flags.writeable = False
     return rounded
@@ -194,13 +201,11 @@ def is_sorted(y: Array, kind: TargetKind) -> bool:
     return rises != falls  # both if all are equal
 
 
-def _one_for_each_row(name: str, array: Array, n_rows: int) -> Array:
-    if not array.shape or len(array) != n_rows:
-        raise ValueError(
-            f"{name} has shape {array.shape}, but {name[:-1]}X has {n_rows} rows; "
-            f"expected one target a row"
-        )
-    return array
+def _refuse_length(name: str, array: Array, n_rows: int) -> NoReturn:
+    raise ValueError(
+        f"{name} has shape {array.shape}, but {name[:-1]}X has {n_rows} rows; expected one target "
+        f"a row"
+    )
 
 
 def _check_labels(name: str, array: Array, n_outputs: int) -> None:

@@ -8,6 +8,7 @@ import difflib
 import math
 import operator
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ import numpy as np
 T = TypeVar("T")
 LARGEST_WHOLE = 2**63 - 1  # what the core counts with
 SHOWN = 60  # characters of a value in a message
+INNER = "fastnn", "sklearn"  # packages whose lines a warning does not name
 
 
 # ---- names and numbers ------------------------------------------------------------------------
@@ -62,59 +64,42 @@ def whole_number(name: str, value: object, *, minimum: int, maximum: int = LARGE
     return number
 
 
-def real_number(name: str, value: object, *, above: float) -> float:
-    """`value` as a finite float greater than `above`."""
+def real_number(
+    name: str,
+    value: object,
+    *,
+    above: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    example: float = 0.01,
+) -> float:
+    """`value` as a finite float; greater than `above`, or from `low` to `high`, where given."""
     try:
-        if isinstance(value, bool | str | bytes) or not _may_be_real(value):
+        if isinstance(value, bool | str | bytes):
             raise TypeError
+        if isinstance(value, np.ndarray | np.generic) and (
+            value.ndim or value.dtype.kind not in "fiuO"
+        ):
+            raise TypeError  # float() takes some of these: dates, complex numbers, text
         number = float(value)  # type: ignore[arg-type]
     except OverflowError:
         number = math.inf
     except (TypeError, ValueError):
-        raise TypeError(f"{name}={shown(value)}: expected a number, e.g. {name}=0.01") from None
-    if not (math.isfinite(number) and number > above):
-        raise ValueError(f"{name}={number}: expected a finite number greater than {above:g}")
-    return number
-
-
-def _may_be_real(value: object) -> bool:
-    """Not so of NumPy's arrays with dimensions, texts, dates, and complex numbers."""
-    if not isinstance(value, np.ndarray | np.generic):
-        return True
-    return value.ndim == 0 and value.dtype.kind in "fiuO"
-
-
-def number_between(
-    name: str, value: object, low: float, high: float | None, *, example: float
-) -> float:
-    """`value` as a finite float from `low` to `high`, if there is a `high`."""
-    try:
-        number = real_number(name, value, above=-math.inf)
-    except TypeError:
         raise TypeError(
             f"{name}={shown(value)}: expected a number, e.g. {name}={example:g}"
         ) from None
-    except ValueError:
-        number = math.nan
-    if not low <= number <= (math.inf if high is None else high):
-        expected = f"at least {low:g}"
-        if high is not None:
-            below = "below " * (float(f"{high:g}") > high)
-            expected = f"from {low:g} to {below}{high:g}"
-        raise ValueError(
-            f"{name}={shown(value)}: expected a number {expected}, e.g. {name}={example:g}"
-        )
-    return number
-
-
-def finite_number(name: str, value: object, *, example: float) -> float:
-    """`value` as a finite float."""
-    try:
-        return real_number(name, value, above=-math.inf)
-    except ValueError:
-        raise ValueError(
-            f"{name}={shown(value)}: expected a finite number, e.g. {name}={example:g}"
-        ) from None
+    if above is not None:
+        if math.isfinite(number) and number > above:
+            return number
+        raise ValueError(f"{name}={number}: expected a finite number greater than {above:g}")
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    if math.isfinite(number) and least <= number <= most:
+        return number
+    expected = "a finite number" if low is None else f"a number at least {low:g}"
+    if low is not None and high is not None:
+        below = "below " * (float(f"{high:g}") > high)
+        expected = f"a number from {low:g} to {below}{high:g}"
+    raise ValueError(f"{name}={shown(value)}: expected {expected}, e.g. {name}={example:g}")
 
 
 def flag(name: str, value: object) -> bool:
@@ -137,3 +122,14 @@ def items(name: str, values: object, example: str) -> list[Any]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise TypeError(f"{name}={shown(values)}: expected a list, e.g. {name}={example}")
     return list(values)
+
+
+# ---- warnings --------------------------------------------------------------------------------
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, naming the line of the user's that called fastnn, whatever lies in between."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and str(frame.f_globals.get("__name__")).split(".")[0] in INNER:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from fastnn.data.arrays import TargetKind, sample_weights
-from fastnn.data.checks import number_between, shown, whole_number
+from fastnn.data.checks import real_number, shown, whole_number
 from fastnn.data.rows import Array
 
 EXAMPLE = "class_weight={0: 1.0, 1: 5.0} or class_weight='balanced'"
@@ -88,4 +88,4 @@ def _class_number(key: object, n_classes: int) -> int:
 
 
 def _weight(key: object, weight: object) -> float:
-    return number_between(f"class_weight[{shown(key)}]", weight, 0, None, example=5)
+    return real_number(f"class_weight[{shown(key)}]", weight, low=0, example=5)

@@ -1,4 +1,6 @@
-"""Rows as the core takes them: bytes, the code of their number type, targets and weights."""
+"""Rows: samples with their targets and weights, as the engine takes them."""
+
+from __future__ import annotations
 
 from typing import Any, NamedTuple
 
@@ -7,49 +9,15 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# The codes of `fastnn/kernels/rows.pxd`.
-NUMBER_TYPES = {
-    np.dtype(name): code
-    for code, names in enumerate(
-        (
-            ["float32"],
-            ["float64"],
-            ["int8"],
-            ["int16"],
-            ["int32"],
-            ["int64"],
-            ["uint8", "bool"],
-            ["uint16"],
-            ["uint32"],
-            ["uint64"],
-        )
-    )
-    for name in names
-}
-ITEM_SIZES = {code: number_type.itemsize for number_type, code in NUMBER_TYPES.items()}
+NO_TARGETS, NO_WEIGHTS = np.empty((0, 0)), np.empty(0)
 
 
-class Features(NamedTuple):
-    """X as the core takes it: rows of bytes and the code of their number type."""
+class Rows(NamedTuple):
+    """Checked samples, one a row; nothing is copied that the core can read where it lies."""
 
-    X: npt.NDArray[np.uint8]
-    x_type: int
-
-    @property
-    def n_features(self) -> int:
-        return int(self.X.shape[1]) // ITEM_SIZES[self.x_type]
-
-    def rows(self, start: int, stop: int) -> "Features":
-        return Features(self.X[start:stop], self.x_type)
-
-
-class Data(NamedTuple):
-    """X, y and the sample weights as the core takes them; empty arrays stand for none."""
-
-    X: npt.NDArray[np.uint8]
-    x_type: int
-    y: Array
-    sample_weight: Array
+    X: Array  # (n_rows, n_features), of a dtype that the core reads, columns side by side
+    y: Array = NO_TARGETS  # (n_rows, n_targets), of the model's dtype
+    sample_weight: Array = NO_WEIGHTS  # (n_rows,), of the model's dtype; empty: all are 1
 
     @property
     def n_rows(self) -> int:
@@ -57,9 +25,8 @@ class Data(NamedTuple):
 
     @property
     def n_features(self) -> int:
-        return int(self.X.shape[1]) // ITEM_SIZES[self.x_type]
+        return int(self.X.shape[1])
 
-    def rows(self, start: int, stop: int) -> "Data":
-        return Data(
-            self.X[start:stop], self.x_type, self.y[start:stop], self.sample_weight[start:stop]
-        )
+    def rows(self, start: int, stop: int) -> Rows:
+        """The rows from `start` to before `stop`."""
+        return Rows(self.X[start:stop], self.y[start:stop], self.sample_weight[start:stop])

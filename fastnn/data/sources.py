@@ -7,49 +7,36 @@ from typing import Any, Protocol
 from numpy.typing import ArrayLike
 
 from fastnn.data.arrays import checked_features
-from fastnn.data.rows import Array, Data
+from fastnn.data.rows import Array, Rows
 
 RowChunks = Iterable[Sequence[ArrayLike]]  # what `fit` takes in place of X and y
 EXAMPLE = "(X, y) or (X, y, sample_weight)"  # what a chunk is
 
 
 class Source(Protocol):
-    """The rows of each epoch, all at once or in chunks."""
+    """Rows that come in chunks, in every epoch again. Rows that are all at hand are `Rows`."""
 
     @property
-    def first(self) -> Data:
-        """The rows that the first epoch begins with; known before it only."""
+    def first(self) -> Rows:
+        """The chunk that the first epoch begins with; known before that epoch only."""
 
     @property
     def n_rows(self) -> int | None:
-        """How many an epoch has, if that is known."""
+        """How many rows an epoch has, if that is known."""
 
     def n_steps(self, batch_size: int) -> int | None:
-        """How many batches an epoch has or, of chunks, how many chunks if that was said."""
+        """How many batches an epoch has; of chunks how many chunks, if the user has said so."""
 
-    def epoch(self, epoch: int) -> Iterable[Data]:
-        """The chunks of an epoch, of which `epoch` counts those of the fit from 0."""
-
-
-class ArraySource:
-    """The same rows in every epoch."""
-
-    def __init__(self, data: Data) -> None:
-        self.first, self.n_rows = data, data.n_rows
-
-    def n_steps(self, batch_size: int) -> int | None:
-        return -(-self.n_rows // batch_size)
-
-    def epoch(self, epoch: int) -> Iterable[Data]:
-        return (self.first,)
+    def epoch(self, epoch: int) -> Iterable[Rows]:
+        """The chunks of an epoch; `epoch` counts the epochs of the fit from 0."""
 
 
 class SparseSource:
     """Sparse rows, of which each epoch makes a few dense at a time, in the order it visits them.
 
-    `rows` are those of a SciPy matrix that has been checked. A block ends where a batch does, so
-    that it leaves no trace in the bits of the weights, but for what dropout leaves out, which
-    begins anew with each block. `order` gives that of the next epoch, None the natural one.
+    `rows` is a checked SciPy matrix. Block borders coincide with batch borders, so results do not
+    depend on the block size (except with dropout, whose counter restarts with each block). `order`
+    returns the visiting order of the next epoch, None for the natural one.
     """
 
     def __init__(
@@ -69,36 +56,36 @@ class SparseSource:
     def n_steps(self, batch_size: int) -> int:
         return -(-self.n_rows // batch_size)
 
-    def epoch(self, epoch: int) -> Iterator[Data]:
+    def epoch(self, epoch: int) -> Iterator[Rows]:
         order = self._order()
         for start in range(0, self.n_rows, self._block_rows):
             rows = slice(start, start + self._block_rows)
             yield self._block(rows if order is None else order[rows])
 
-    def _block(self, rows: slice | Array) -> Data:
+    def _block(self, rows: slice | Array) -> Rows:
         X = checked_features(self._rows[rows].toarray(), self._dtype)
         weights = self._sample_weight[rows] if len(self._sample_weight) else self._sample_weight
-        return Data(*X, self._y[rows], weights)
+        return Rows(X.X, self._y[rows], weights)
 
 
 class ChunkSource:
     """An iterable of chunks (X, y[, sample_weight]), of which `read` checks each.
 
     An epoch is `steps` chunks, going on where the epoch before ended; without `steps` all there
-    are. What begins anew when iterated again does so at its end, an iterator cannot. The first
+    are. An iterable that can be iterated again is, at its end; an iterator cannot. The first
     chunk is read at once.
     """
 
     def __init__(
-        self, chunks: Iterable[Any], steps: int | None, n_epochs: int, read: Callable[..., Data]
+        self, chunks: Iterable[Any], steps: int | None, n_epochs: int, read: Callable[..., Rows]
     ) -> None:
         self.n_rows: int | None = None
         self._ends_for_good = isinstance(chunks, Iterator)
         if self._ends_for_good and steps is None and n_epochs > 1:
             raise ValueError(
-                f"a {type(chunks).__name__} cannot begin anew, but there are {n_epochs} epochs; "
+                f"a {type(chunks).__name__} cannot begin again, but there are {n_epochs} epochs; "
                 f"give steps_per_epoch, the chunks of an epoch, or a list or another object that "
-                f"begins anew in every for loop"
+                f"begins again in every for loop"
             )
         self._chunks, self._steps, self._read = chunks, steps, read
         self._iterator: Iterator[Any] = iter(chunks)
@@ -106,16 +93,16 @@ class ChunkSource:
         first = self._next("chunk 1 of epoch 1")
         if first is None:
             raise ValueError(f"the iterable holds no chunks; expected some, each {EXAMPLE}")
-        self._ahead, self._width = [first], first.y.shape[1:]  # read, but not handed out
+        self._ahead, self._width = [first], first.y.shape[1:]  # read, but not yet returned
 
     @property
-    def first(self) -> Data:
+    def first(self) -> Rows:
         return self._ahead[0]
 
     def n_steps(self, batch_size: int) -> int | None:
         return self._steps
 
-    def epoch(self, epoch: int) -> Iterator[Data]:
+    def epoch(self, epoch: int) -> Iterator[Rows]:
         if self._steps is None and epoch:
             self._iterator = iter(self._chunks)
         for number in itertools.count(1) if self._steps is None else range(1, self._steps + 1):
@@ -126,13 +113,13 @@ class ChunkSource:
             if data is None and number == 1:
                 raise ValueError(
                     f"the iterable holds no chunks in epoch {epoch + 1}, though it did before; "
-                    f"give one that begins anew in every for loop, e.g. a list"
+                    f"give one that begins again in every for loop, e.g. a list"
                 )
             if data is None:
                 return
             yield data
 
-    def _begin_again(self, place: str) -> Data:
+    def _begin_again(self, place: str) -> Rows:
         """The first chunk again, as `place`."""
         data = None
         if not self._ends_for_good:
@@ -141,12 +128,12 @@ class ChunkSource:
         if data is None:
             raise ValueError(
                 f"the chunks have ended before {place}, but steps_per_epoch={self._steps}; give "
-                f"fewer epochs or steps, or an iterable that begins anew, e.g. a list, or never "
+                f"fewer epochs or steps, or an iterable that begins again, e.g. a list, or never "
                 f"ends, e.g. itertools.cycle(chunks)"
             )
         return data
 
-    def _next(self, place: str) -> Data | None:
+    def _next(self, place: str) -> Rows | None:
         """The next chunk, checked; None if there are no more."""
         try:
             chunk = next(self._iterator)

@@ -1,7 +1,6 @@
 """Forward and backward as two calls, for losses that are computed elsewhere.
 
-Between the two the outputs of all layers are kept, of every row: what passes at once is one block,
-and memory grows with it.
+All layer outputs are kept between the two calls, so memory grows with the number of rows.
 """
 
 from collections.abc import Iterator
@@ -9,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastnn.custom import CustomLoss
-from fastnn.data.rows import Array, Data, Features
-from fastnn.engine.layout import NO_LOSS, aligned_empty, padded
+from fastnn.data.rows import Array, Rows
+from fastnn.engine.layout import padded
 from fastnn.engine.network import Network, Slice
 from fastnn.losses import Loss
 from fastnn.native.team import Team
@@ -24,64 +23,54 @@ class Pass:
 
     def __init__(self, network: Network, n_rows: int, *, drop: bool) -> None:
         self._network, self.room = network, n_rows
-        self._arguments = network.open_arguments(n_rows, drop=drop)
+        self._context = network.open_context(n_rows, drop=drop)
+        self._table = network.normalization_table
         self.outputs = np.empty((0, network.n_outputs), network.dtype)
 
     def forward(
-        self, rows: Features, order: Array | None = None, noise: tuple[int, int] = (0, 0)
+        self, rows: object, order: Array | None, start: int, stop: int, key: int = 0
     ) -> Array:
-        """The outputs of the rows in `order`, or of all; `noise` is that of `CoreArguments`."""
-        network = self._network
-        order = network.no_order if order is None else order
-        self._arguments.noise[:] = noise
-        nothing = np.empty(0, network.dtype)
-        data = Data(*rows, nothing.reshape(0, 0), nothing)
-        n_rows = len(order) or len(rows.X)
-        self.outputs = np.empty((n_rows, network.n_outputs), network.dtype)
-        network.core.evaluate(*self._arguments, *data, NO_LOSS, order, self.outputs, 0.0)
+        """The outputs of the rows visited from `start` to before `stop`; `key` is for dropout.
+
+        `rows` are the network's, as `Network.rows` returns them; without an order they are visited
+        from first to last.
+        """
+        network, self._context.key = self._network, key
+        self.outputs = np.empty((stop - start, network.n_outputs), network.dtype)
+        network.core.evaluate(self._context, rows, order, start, stop, self.outputs)
         return self.outputs
 
     def backward(self, dL_dy: Array, gradient: Array) -> None:
         """gradient := dL/dW + gradient, given dL/dy of the outputs, shape (n_rows, n_outputs)."""
         nothing = np.empty(0, self._network.dtype)
-        self._call(dL_dy, gradient, nothing, nothing.reshape(0, 0))
+        empty = nothing.reshape(0, 0)
+        self._network.core.backward(self._context, dL_dy, gradient, nothing, empty)
 
     def input_gradient(self, dL_dy: Array, gradient: Array) -> Array:
-        """The same, and dL/dX, shape (n_rows, n_features)."""
+        """Computes the same gradient, and returns dL/dX, shape (n_rows, n_features)."""
         network, n_in = self._network, self._network.n_features
         stride, units = padded(n_in), network.layers[0].units
-        dtype = network.dtype
-        transposed = aligned_empty(units * stride, dtype)
-        dL_dx = aligned_empty(len(dL_dy) * stride, dtype).reshape(len(dL_dy), stride)
-        self._call(dL_dy, gradient, transposed, dL_dx)
-        table = self._arguments.normalization
-        found = dL_dx[:, :n_in] * table[1] if len(table) else dL_dx[:, :n_in]
-        return found.astype(dtype)
-
-    def _call(self, dL_dy: Array, gradient: Array, transposed: Array, dL_dx: Array) -> None:
-        layers, parameters, _, block, scratch, noise = self._arguments
-        self._network.core.backward(
-            layers, parameters, block, scratch, noise, dL_dy, gradient, transposed, dL_dx
-        )
+        transposed = network.core.aligned_empty(units * stride)
+        dL_dx: Array = network.core.aligned_empty(len(dL_dy) * stride).reshape(len(dL_dy), stride)
+        network.core.backward(self._context, dL_dy, gradient, transposed, dL_dx)
+        found = dL_dx[:, :n_in] * self._table[1] if len(self._table) else dL_dx[:, :n_in]
+        return found.astype(network.dtype)
 
 
-def own_gradient(
-    passed: Pass, rows: Features, order: Array | None, y: Array, loss: CustomLoss, gradient: Array,
-    noise: tuple[int, int] = (0, 0),
+def custom_gradient(
+    passed: Pass, rows: object, order: Array | None, first: int, y: Array, loss: CustomLoss,
+    gradient: Array, key: int = 0,
 ) -> tuple[float, Array]:  # fmt: skip
-    """gradient := dL/dW + gradient of a loss of the user's own; returns L and the outputs.
+    """gradient := dL/dW + gradient of a custom loss; returns L and the outputs.
 
-    More rows than there is room for go forward twice, since the loss needs the outputs of all.
+    `y` are the targets of the rows visited from `first` on. More rows than there is room for go
+    forward twice, since the loss needs the outputs of all of them.
     """
-    key, position = noise
     starts = range(0, len(y), passed.room)
 
     def forward(start: int) -> Array:
-        stop = start + passed.room
-        there = key, position + start
-        if order is None:
-            return passed.forward(rows.rows(start, stop), noise=there)
-        return passed.forward(rows, order[start:stop], there)
+        stop = min(start + passed.room, len(y))
+        return passed.forward(rows, order, first + start, first + stop, key)
 
     outputs = np.concatenate([forward(start) for start in starts])
     value, dL_dy = loss.value_and_gradient(y, outputs)
@@ -92,18 +81,18 @@ def own_gradient(
     return value, outputs
 
 
-def evaluate_any(network: Network, data: Data, loss: Loss, team: Team) -> Iterator[Slice]:
-    """Loss and outputs of all rows, slice by slice, whosever the loss is."""
+def evaluate_any(network: Network, data: Rows, loss: Loss, team: Team) -> Iterator[Slice]:
+    """Loss and outputs of all rows, slice by slice, for a custom loss, too."""
     if isinstance(loss, CustomLoss):
-        return evaluate_own(network, data, loss)
+        return evaluate_custom(network, data, loss)
     return network.evaluate(data, loss, team)
 
 
-def evaluate_own(network: Network, data: Data, loss: CustomLoss) -> Iterator[Slice]:
-    """`Network.evaluate` for a loss of the user's own: that of each slice, by its rows."""
+def evaluate_custom(network: Network, data: Rows, loss: CustomLoss) -> Iterator[Slice]:
+    """`Network.evaluate` for a custom loss: the loss of each slice counts by its rows."""
     total = 0.0
     for start, stop in network.slices(data.n_rows):
-        predictions = network.predict(Features(data.X[start:stop], data.x_type))
+        predictions = network.predict(Rows(data.X[start:stop]))
         value, _ = loss.value_and_gradient(data.y[start:stop], predictions)
         total += value * (stop - start)
         y = data.y[start:stop]

@@ -5,10 +5,12 @@ rare, and training that diverges goes back to the last one.
 """
 
 import math
+from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 
-from fastnn.data.rows import Array
+from fastnn._core import Context
 from fastnn.engine.network import Network
 from fastnn.optimizers import Optimizer, State, remedy
 
@@ -55,48 +57,44 @@ class DivergenceWatch:
 
     def __init__(self, network: Network, optimizer: Optimizer, state: State) -> None:
         self.network, self.optimizer, self.state = network, optimizer, state
-        n_numbers = (1 + len(state.slots)) * len(network.parameters)
-        self.kept = np.empty(n_numbers, network.dtype)
-        self.kept_counts = np.empty_like(state.counts)
-        self._rows_of_a_copy = COPY_WORK * n_numbers / network.row_work
+        self._core = network.core
+        self._n_numbers = (1 + len(state.slots)) * len(network.parameters)
+        memory = network.core.aligned_empty(self._n_numbers)
+        self.snapshot = network.core.Snapshot(network.parameters, state.slots, state.counts, memory)
+        self._rows_of_a_copy = COPY_WORK * self._n_numbers / network.row_work
+        self.begin()
+
+    def begin(self) -> None:
+        """Copy the state as it is: training begins with it."""
+        self._core.keep_state(self.snapshot)
         self._rows = 0  # since the copy
-        self._copy()
-
-    @property
-    def _all(self) -> tuple[Array, ...]:
-        state = self.state
-        return self.network.parameters, state.slots, state.counts, self.kept, self.kept_counts
-
-    def _copy(self) -> None:
-        self.network.core.keep_state(*self._all)
-        self._rows = 0
-
-    def _are_finite(self, *arrays: Array) -> bool:
-        return all(self.network.core.all_finite(array.ravel()) for array in arrays)
 
     def settle(self) -> None:
         """Leave finite weights, whatever has ended the training."""
-        if not self._are_finite(self.network.parameters, self.state.slots):
-            self.network.core.restore_state(*self._all)
+        if not self._core.is_finite_state(self.snapshot):
+            self._core.restore_state(self.snapshot)
 
     def check(self, loss: float, when: str, *, moved: bool = True) -> None:
         """Raise `Diverged` if the loss, or weights that have moved, are no longer finite."""
-        finite = math.isfinite(loss)
-        if finite and moved:
-            finite = self._are_finite(self.network.parameters)
-        self._refuse_unless(finite, when)
+        if not math.isfinite(loss) or (
+            moved and not self._core.all_finite(self.network.parameters)
+        ):
+            self._go_back(when)
 
     def check_state(self, when: str) -> None:
         """Raise `Diverged` if weights, or what the optimiser keeps for them, are not finite."""
-        self._refuse_unless(self._are_finite(self.network.parameters, self.state.slots), when)
+        if not self._core.is_finite_state(self.snapshot):
+            self._go_back(when)
 
     def keep(self, when: str) -> None:
         """Copy weights and state, or raise `Diverged` if any of them is not finite."""
-        self.check_state(when)
-        self._copy()
+        if not self._core.is_finite_state(self.snapshot):
+            self._go_back(when)
+        self._core.keep_state(self.snapshot)
+        self._rows = 0
 
     def keep_after_rows(self, n_rows: int, when: str) -> None:
-        """Copy them if so many rows have passed that the copy takes a hundredth of the time."""
+        """Copy them when enough rows have passed for the copy to take a hundredth of the time."""
         self._rows += n_rows
         if self._rows >= self._rows_of_a_copy:
             self.keep(when)
@@ -106,16 +104,27 @@ class DivergenceWatch:
 
         Otherwise as `keep_after_rows`, but after `KEPT_EVERY` steps in any case.
         """
-        self.check_state(when)
+        core, snapshot = self._core, self.snapshot
+        if not core.is_finite_state(snapshot):
+            self._go_back(when)
         self._rows += n_rows
-        steps = self.state.step - self.kept_counts[0]
-        if self._rows >= self._rows_of_a_copy or steps >= KEPT_EVERY or len(self.kept) <= FEW:
-            self._copy()
+        few = self._n_numbers <= FEW
+        if few or self._rows >= self._rows_of_a_copy or snapshot.steps_since >= KEPT_EVERY:
+            core.keep_state(snapshot)
+            self._rows = 0
 
-    def _refuse_unless(self, fine: bool, when: str) -> None:
-        if not fine:
-            self.network.core.restore_state(*self._all)
-            raise self.diverged(when)
+    @cached_property
+    def context(self) -> Context:
+        """For steps along a given gradient, to which the regularisers have added already."""
+        network, context = self.network, self.network.context(1)
+        factors = np.zeros_like(network.layer_rules)
+        factors["factor"] = network.layer_rules["factor"]
+        context.set_rule(*self.optimizer.rule(factors, self.state).for_core)
+        return context
+
+    def _go_back(self, when: str) -> NoReturn:
+        self._core.restore_state(self.snapshot)
+        raise self.diverged(when)
 
     def diverged(self, when: str) -> Diverged:
         """The error, with advice that fits the optimiser."""

@@ -2,190 +2,243 @@
 
 Each function trains for one epoch and yields after every slice of it. A slice covers a number of
 rows that follows from the network's shape, never from a clock, and ends where a batch (or, in a
-batch larger than a slice, a block) ends: the slices leave no trace in the bits. Between two slices
+batch larger than a slice, a block) ends: results do not depend on the slices. Between two slices
 the weights are at a step's border, and Python may report, stop or be interrupted.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
+from fastnn._core import Context
 from fastnn.custom import CustomLoss
-from fastnn.data.rows import Array, Data, Features
-from fastnn.engine.backpropagation import Pass, evaluate_any, own_gradient
+from fastnn.data.rows import Array, Rows
+from fastnn.engine.backpropagation import Pass, custom_gradient, evaluate_any
 from fastnn.engine.divergence import DivergenceWatch
-from fastnn.engine.layout import CoreArguments, slices
+from fastnn.engine.layout import slices
 from fastnn.engine.line_search import follow_cost
-from fastnn.engine.network import Network, Slice, dropout_key, inverse
+from fastnn.engine.network import Network, Slice, dropout_key, inverse, team_of
 from fastnn.engine.per_sample import GENERAL, Path, density, has_own_paths, one_row_path, path_for
-from fastnn.losses import Loss
+from fastnn.losses import Loss, settings_of
 from fastnn.native.team import ALONE, Team
-from fastnn.native.threads import thread_count
-from fastnn.optimizers import Optimizer, Rule, State
+from fastnn.optimizers import Optimizer, State
+
+NO_ROWS = Rows(np.empty((0, 0)))
+NONE_KEPT = np.empty((0, 0))
 
 
-@dataclass
 class Descent:
-    """What stays the same through a fit, or while its rows do, with the memory it needs."""
+    """Gradient descent on one network by one optimiser: its rule, its memory, the rows it visits.
 
-    network: Network
-    optimizer: Optimizer
-    state: State
-    loss: Loss
-    data: Data
-    keep_predictions: bool = False
-    seed: int = 0  # of dropout
-    batch_by_batch: bool = False  # whether every batch ends a slice
-    team: Team = ALONE
-    total: float = 0.0  # the sum of w_i l_i of the epoch so far
-    gradient: Array = field(init=False, repr=False)
-    rule: Rule = field(init=False, repr=False)
-    _pass: Pass | None = field(init=False, repr=False, default=None)
+    It lives as long as network, optimiser and loss belong together; `take` gives it rows.
 
-    _step_work: float = field(init=False, repr=False)  # for each weight
-    made_for: tuple[int, ...] = field(init=False, repr=False)  # see `_shape_of`
-    _given: Data = field(
-        init=False, repr=False
-    )  # `data` before what is a view of weights is copied
-    _normalization_table: Array = field(init=False, repr=False)
+    Attributes
+    ----------
+    data : Rows
+        The rows that it visits.
+    keep_predictions : bool
+        Whether each slice brings the outputs and the targets of its rows.
+    batch_by_batch : bool
+        Whether every batch ends a slice.
+    seed : int
+        For dropout.
+    team : Team
+        The threads that share the work.
+    total : float
+        The sum of w_i l_i over the rows visited so far in this epoch.
+    gradient : array
+        Laid out as the parameters.
+    """
 
-    def __post_init__(self) -> None:
-        self._keep(self.data)
-        self._normalization_table = self.network.normalization_table
-        self.gradient = self.network.new_gradient()
-        self.rule = self.optimizer.rule(self.network.layer_rules, self.state)
-        self._step_work = self.rule.work
+    def __init__(
+        self, network: Network, optimizer: Optimizer, state: State, loss: Loss, data: Rows = NO_ROWS
+    ) -> None:
+        self.network, self.optimizer, self.state, self.loss = network, optimizer, state, loss
+        self.keep_predictions = self.batch_by_batch = False
+        self.seed, self.team, self.total = 0, ALONE, 0.0
+        self.gradient = network.new_gradient()
+        self.rule = optimizer.rule(network.layer_rules, state)
+        self.is_custom = isinstance(loss, CustomLoss)
+        self.step_work = self.rule.work  # for each weight
+        self._pass: Pass | None = None
+        self._rate: object = None  # the learning rate, and the steps of one that stays the same
+        self._constant: Array | None = None
+        self._shape: tuple[int, ...] = ()  # of the targets that the memory is made for
+        self._table = network.normalization_table
+        self.data = self._given = NO_ROWS
+        self.rows: object = None  # the rows as the core sees them
+        if data is not NO_ROWS:
+            self.take(data)
 
-    def take(self, data: Data) -> None:
-        """Go on with these rows. The memory for others serves if they are as many."""
-        if data is self._given:
+    def take(self, data: Rows, *, keep_predictions: bool | None = None) -> None:
+        """Go on with these rows; memory that was made for as many others is used again."""
+        keep = self.keep_predictions if keep_predictions is None else keep_predictions
+        network, made = self.network, self.__dict__
+        table = network.normalization_table if network.is_standardised else self._table
+        if data is self._given and keep == self.keep_predictions and table is self._table:
             return
-        made_of = ["path", "sample_arguments"]  # the rows; and of how many there are:
-        if data.n_rows != self.made_for[0]:
-            made_of += ["batch_arguments", "_predictions"]
-        for name in made_of:
-            self.__dict__.pop(name, None)
-        self._keep(data)
-
-    def _keep(self, data: Data) -> None:
-        self._given, self.data, self.made_for = data, self.network.apart(data), _shape_of(data)
-
-    def serves(self, data: Data) -> bool:
-        """Whether its memory is made for such rows, and for the normalization as it is now."""
-        table = self.network.normalization_table
-        return self.made_for == _shape_of(data) and table is self._normalization_table
+        for name in ("path", "samples"):
+            made.pop(name, None)
+        if data.y.shape != self._shape or table is not self._table:
+            made.pop("batches", None)
+        if table is not self._table:
+            self._pass = None
+        if data.y.shape != self._shape or keep != self.keep_predictions:
+            made.pop("_predictions", None)
+        self._shape, self._table, self.keep_predictions = data.y.shape, table, keep
+        self._given, self.data = data, network.apart(data)
+        self.rows = (
+            network.core.Rows(*self.data)
+            if not self.is_custom
+            else (
+                network.core.Rows(self.data.X)  # the core does not see targets of a custom loss
+            )
+        )
 
     def release(self) -> None:
         """Let go of the rows; the memory for as many others stays."""
-        self.data = self._given = Data(
-            self.data.X[:0].copy(), self.data.x_type, self.data.y[:0].copy(), np.empty(0)
-        )
+        for name in ("path", "samples"):
+            self.__dict__.pop(name, None)
+        self.data = self._given = NO_ROWS
+        self.rows = None
 
     @cached_property
-    def _predictions(self) -> Array:
-        """Room for those of a slice and their targets, or none if nobody asks for them."""
+    def _predictions(self) -> Array | None:
+        """A buffer for a slice's predictions and targets; None if no metric needs them."""
         if not self.keep_predictions:
-            return self.network.no_predictions
-        longest = min(self.data.n_rows, self.network.slice_rows)
+            return None
+        longest = min(len(self.data.X), self.network.slice_rows)
         width = self.network.n_outputs + self.data.y.shape[1]
         return np.empty((longest, width), self.network.dtype)
 
     @cached_property
     def path(self) -> Path:
-        """How the stochastic mode passes through the first layer."""
-        if self.data.n_rows == 1 and has_own_paths(self.network, self.rule):
+        """How per-sample descent passes through the first layer."""
+        if len(self.data.X) == 1 and has_own_paths(self.network, self.rule):
             return Path(one_row_path(plain=self.rule.is_plain), 1)
         share = density(self.data, self.network.is_standardised)
         return path_for(self.network, share, self.rule)
 
     @cached_property
-    def sample_arguments(self) -> CoreArguments:
-        """What the door of the stochastic mode takes first."""
-        return self.network.arguments(self.path.block, stochastic=True)
+    def samples(self) -> Context:
+        """What the core needs for the stochastic mode."""
+        context = self.network.context(self.path.block, stochastic=True)
+        context.set_rule(*self.rule.for_core, self.path.name)
+        context.set_loss(settings_of(self.loss, self.data.y.shape[1], self.network.dtype))
+        return context
 
     @cached_property
-    def batch_arguments(self) -> CoreArguments:
-        """What the doors of the other modes take first."""
-        return self.network.arguments(self.data.n_rows, training=True)
+    def batches(self) -> Context:
+        """What the core needs for the other modes."""
+        context = self.network.context(len(self.data.X), training=True)
+        context.set_rule(*self.rule.for_core)
+        context.set_gradient(self.gradient)
+        if not self.is_custom:
+            context.set_loss(settings_of(self.loss, self.data.y.shape[1], self.network.dtype))
+        return context
 
     def pass_for(self, n_rows: int) -> Pass:
-        """For a loss of the user's own: forward and backward of so many rows, or of a slice."""
+        """For a custom loss: forward and backward of n_rows, or of as many as a slice has."""
         n_rows = min(n_rows, self.network.slice_rows)
         if self._pass is None or self._pass.room < n_rows:
             self._pass = Pass(self.network, n_rows, drop=True)
         return self._pass
 
     def team_for(self, threads: int | None, batch_size: int) -> Team:
-        """A team to train in such batches, as large as the work between two waits is worth."""
+        """A team to train in batches of this size, as large as the work between waits is worth."""
         if batch_size == 1 and self.path.name != GENERAL:
-            return Team(thread_count(threads, self.path.shared_work))
+            return team_of(threads, self.path.shared_work)
         return self.network.training_team(threads, batch_size)
 
-    def is_stochastic(self, batch_size: int) -> bool:
-        """Whether such batches are single rows, which weigh their steps."""
-        apart = isinstance(self.loss, CustomLoss) or self.optimizer.needs_all_rows
-        return batch_size == 1 and not apart
+    def epoch(self, order: Array | None, batch_size: int, total: float = 0.0) -> Iterator[Slice]:
+        """Visit all rows once, in the mode that the batch size means, slice by slice.
 
-    def has_idle_batch(self, order: Array | None, batch_size: int) -> bool:
-        """Whether all rows of any batch weigh nothing, so that it makes no step."""
-        weights = self.data.sample_weight
-        if batch_size == 1 or not (self.loss.by_weight and len(weights)):
-            return False
-        weights = weights if order is None else weights[order]
-        borders = np.arange(0, self.data.n_rows, batch_size)
-        return not np.maximum.reduceat(weights, borders).all()
+        `total` is the sum of w_i l_i over earlier chunks of the epoch.
+        """
+        self.total, n_rows = total, len(self.data.X)
+        if self.network.has_dropout:
+            self.begin_epoch(total)
+        if batch_size == 1 and not self.is_custom and not self.optimizer.needs_all_rows:
+            return stochastic(self, order)
+        if self.is_custom:
+            return by_batches(self, order, batch_size)
+        if batch_size < n_rows:
+            return minibatch(self, order, batch_size)
+        if n_rows <= self.network.block and not self.optimizer.needs_all_rows:
+            return minibatch(self, None, n_rows)  # the same bits, without a gradient in memory
+        return _one_step(self, None, 0, n_rows)
 
     def begin_epoch(self, total: float = 0.0) -> None:
-        """Nothing, or so much, is added up yet; dropout draws anew."""
+        """Begin to add up losses, from `total` on; dropout draws again."""
         self.total = total
         if self.network.has_dropout:
-            self.batch_arguments.noise[0] = dropout_key(self.seed, self.state.step)
+            self.batches.key = dropout_key(self.seed, self.state.step)
+
+    def has_idle_batch(self, order: Array | None, batch_size: int) -> bool:
+        """Whether the sample weights of any batch are all 0, so that it makes no step."""
+        weights = self.data.sample_weight
+        if batch_size == 1 or not self.loss.by_weight:
+            return False
+        weights = weights if order is None else weights[order]
+        borders = np.arange(0, len(weights), batch_size)
+        return not np.maximum.reduceat(weights, borders).all()
 
     def weight(self, order: Array | None = None, first: int = 0, last: int | None = None) -> float:
-        """What the losses of the rows visited first-th to last-th are divided by; of all rows."""
-        last, weights = self.data.n_rows if last is None else last, self.data.sample_weight
+        """What the losses of the rows visited from `first` to before `last` are divided by."""
+        last, weights = len(self.data.X) if last is None else last, self.data.sample_weight
         if len(weights):
             weights = weights[slice(first, last) if order is None else order[first:last]]
         return self.loss.divisor(weights, last - first)
 
     def cost(self) -> float:
-        """L over all rows, what regularisers add included."""
+        """L over all rows, with what regularisers add."""
         *_, last = evaluate_any(self.network, self.data, self.loss, self.team)
         share = inverse(self.weight())
         return last.loss * share + self.network.penalty(share)
 
     def steps(self, n_steps: int) -> Array:
-        """What the core wants to know of the next steps, which it counts when it has made them."""
-        return self.optimizer.steps(self.state.step, n_steps)
+        """The next steps; the core counts them when it has made them."""
+        optimizer = self.optimizer
+        if optimizer.learning_rate is not self._rate:
+            self._rate, self._constant = optimizer.learning_rate, optimizer.constant_step()
+        if self._constant is not None and not optimizer.use_ema:
+            return self._constant
+        return optimizer.steps(self.state.step, n_steps)
+
+    @property
+    def last_rate(self) -> float:
+        """The learning rate of the last step."""
+        if self._constant is not None and self.optimizer.learning_rate is self._rate:
+            return float(self.optimizer.learning_rate)  # type: ignore[arg-type]
+        return self.optimizer.last_rate(self.state)
 
     def slice_rows(self, batch_size: int) -> int:
-        """How many rows a slice covers in such batches, of which every one moves the weights."""
+        """How many rows a slice covers if every batch of this size moves the weights."""
         network = self.network
-        return min(network.slice_rows, network.slice_rows_for(self._step_work / batch_size))
+        return min(network.slice_rows, network.slice_rows_for(self.step_work / batch_size))
 
     def visit(
         self,
-        door: Callable[..., float],
-        arguments: CoreArguments,
+        function: Callable[..., float],
+        context: Context,
         order: Array | None,
         start: int,
         stop: int,
         *settings: object,
         moved: bool = True,
     ) -> Slice:
-        """Pass the rows visited start-th to stop-th through a door of the core."""
-        data = self.data if order is not None else self.data.rows(start, stop)
+        """Pass the rows visited from `start` to before `stop` through a function of the core."""
+        kept = self._predictions
+        if kept is not None:
+            kept = kept[: stop - start]
+        arguments = context, self.rows, order, start, stop, kept, self.total, *settings
+        run = function if self.team is ALONE else partial(self.team.run, function)
+        self.total = run(*arguments)
         rows = slice(start, stop) if order is None else order[start:stop]
-        visited = self.network.no_order if order is None else rows
-        kept = self._predictions[: stop - start]
-        outputs, y = self._split(kept)
-        arguments.noise[1] = start
-        kernel = self.loss.kernel(self.data.y)
-        rest = kernel, visited, kept, self.total, *settings
-        self.total = self.team.run(door, *arguments, *data, *rest)
-        return Slice(rows, stop - start, self.total, outputs, y, moved)
+        if kept is None:
+            return Slice(rows, stop - start, self.total, NONE_KEPT, NONE_KEPT, moved)
+        return Slice(rows, stop - start, self.total, *self._split(kept), moved)
 
     def _split(self, kept: Array) -> tuple[Array, Array]:
         """The outputs and, behind all of them, the targets, each as if it were alone."""
@@ -195,35 +248,15 @@ class Descent:
         return outputs.reshape(n_rows, n_outputs), y.reshape(n_rows, width - n_outputs)
 
 
-def _shape_of(data: Data) -> tuple[int, ...]:
-    """The numbers of rows and of targets."""
-    return data.n_rows, *data.y.shape[1:]
-
-
 def new_state(network: Network, optimizer: Optimizer) -> State:
     """That of an optimiser that has made no step; its padding is zero, as that of the weights."""
     slots = network.new_slots(optimizer.n_slots)
-    for slot in slots[: optimizer.n_slots - optimizer.use_ema]:
-        for view in network.views(slot).values():
-            view[...] = optimizer.initial
+    initial = optimizer.initial
+    if initial:
+        for slot in slots[: optimizer.n_slots - optimizer.use_ema]:
+            for view in network.views(slot).values():
+                view[...] = initial
     return State(slots)
-
-
-def epoch_slices(
-    descent: Descent, order: Array | None, batch_size: int, total: float = 0.0
-) -> Iterator[Slice]:
-    """One visit of all rows in the mode that the batch size means.
-
-    `total` is the sum of w_i l_i of chunks of the epoch before.
-    """
-    descent.begin_epoch(total)
-    if descent.is_stochastic(batch_size):
-        return stochastic(descent, order)
-    if isinstance(descent.loss, CustomLoss):
-        return by_batches(descent, order, batch_size)
-    if batch_size >= descent.data.n_rows:
-        return batch(descent)
-    return minibatch(descent, order, batch_size)
 
 
 def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
@@ -231,12 +264,14 @@ def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
     if descent.path.name == GENERAL:
         yield from minibatch(descent, order, 1)
         return
-    door, arguments = descent.network.core.stochastic, descent.sample_arguments
-    shared = descent.network.shared_penalty()
-    for start, stop in slices(descent.data.n_rows, descent.path.whole(descent.slice_rows(1))):
+    function, context = descent.network.core.stochastic, descent.samples
+    shared, n_rows = descent.network.shared_penalty(), len(descent.data.X)
+    length = descent.path.whole(descent.slice_rows(1))
+    for start in range(0, n_rows, length):
+        stop = min(start + length, n_rows)
         descent.total += (stop - start) * shared
-        settings = descent.steps(stop - start), *descent.rule, descent.path.code
-        yield descent.visit(door, arguments, order, start, stop, *settings)
+        context.set_steps(descent.steps(stop - start))
+        yield descent.visit(function, context, order, start, stop)
 
 
 def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
@@ -244,58 +279,41 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
 
     The core counts steps by batches, so it gets none that makes no step.
     """
-    door, arguments = descent.network.core.minibatch, descent.batch_arguments
-    n_rows = descent.data.n_rows
-    if batch_size > descent.network.slice_rows or descent.has_idle_batch(order, batch_size):
+    network, n_rows = descent.network, len(descent.data.X)
+    weighted = len(descent.data.sample_weight) > 0
+    if batch_size > network.slice_rows or (weighted and descent.has_idle_batch(order, batch_size)):
         yield from by_batches(descent, order, batch_size)
         return
-    shared = descent.network.shared_penalty() if batch_size == 1 else 0.0  # else in the core
-    length = max(descent.slice_rows(batch_size) // batch_size, 1) * batch_size
+    shared = network.shared_penalty() if batch_size == 1 else 0.0  # otherwise the core adds it
+    length = descent.slice_rows(batch_size) if descent.step_work else network.slice_rows
+    length = max(length // batch_size, 1) * batch_size
     if descent.batch_by_batch and batch_size > 1:
         length = batch_size
-    for start, stop in slices(n_rows, length):
+    for start in range(0, n_rows, length):
+        stop = min(start + length, n_rows)
         descent.total += (stop - start) * shared
-        steps = descent.steps(-(-(stop - start) // batch_size))
-        settings = steps, *descent.rule, batch_size, descent.gradient
-        yield descent.visit(door, arguments, order, start, stop, *settings)
-
-
-def batch(descent: Descent) -> Iterator[Slice]:
-    """One update along the mean gradient of all rows, visited in their natural order.
-
-    Few rows pass as one minibatch: the same bits, but the gradient need not lie in memory.
-    """
-    n_rows = descent.data.n_rows
-    if n_rows <= descent.network.block and not descent.optimizer.needs_all_rows:
-        return minibatch(descent, None, n_rows)
-    return _one_step(descent, None, 0, n_rows)
+        descent.batches.set_steps(descent.steps(-(-(stop - start) // batch_size)))
+        yield descent.visit(network.core.minibatch, descent.batches, order, start, stop, batch_size)
 
 
 def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
     """One update after every batch, of which each ends a slice."""
-    n_rows = descent.data.n_rows
-    for start, stop in slices(n_rows, batch_size):
+    for start, stop in slices(len(descent.data.X), batch_size):
         yield from _one_step(descent, order, start, stop)
 
 
-def _own_gradient(
-    descent: Descent, loss: CustomLoss, order: Array | None, start: int, stop: int
-) -> Slice:
-    """The mean gradient, by a loss of the user's own, of the rows visited start-th to stop-th."""
-    X, y = Features(descent.data.X, descent.data.x_type), descent.data.y
+def _custom_gradient(descent: Descent, order: Array | None, start: int, stop: int) -> Slice:
+    """The mean gradient, by a custom loss, of the rows visited from `start` to before `stop`."""
     rows = slice(start, stop) if order is None else order[start:stop]
+    y, key = descent.data.y[rows], descent.batches.key
     descent.gradient[:] = 0
-    value, outputs = own_gradient(
-        descent.pass_for(stop - start),
-        X.rows(start, stop) if order is None else X,
-        None if order is None else order[start:stop],
-        y[rows],
-        loss,
-        descent.gradient,
-        (int(descent.batch_arguments.noise[0]), start),
+    passed, loss = descent.pass_for(stop - start), descent.loss
+    assert isinstance(loss, CustomLoss)
+    value, outputs = custom_gradient(
+        passed, descent.rows, order, start, y, loss, descent.gradient, key
     )
     descent.total += value * (stop - start)
-    return Slice(rows, stop - start, descent.total, outputs, y[rows])
+    return Slice(rows, stop - start, descent.total, outputs, y)
 
 
 def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> Iterator[Slice]:
@@ -328,15 +346,15 @@ def gradient_slices(
     descent: Descent, order: Array | None, first: int, last: int, share: float
 ) -> Iterator[Slice]:
     """Add up the gradient of the rows visited first-th to last-th, times `share`; nothing moves."""
-    if isinstance(descent.loss, CustomLoss):
-        yield _own_gradient(descent, descent.loss, order, first, last)
+    if descent.is_custom:
+        yield _custom_gradient(descent, order, first, last)
         return
-    network, settings = descent.network, (share, descent.gradient)
-    door, arguments = network.core.gradient, descent.batch_arguments
+    network = descent.network
+    function, context = network.core.gradient, descent.batches
     descent.gradient[:] = 0
     for start, stop in slices(last - first, network.slice_rows):
         rows = order, first + start, first + stop
-        yield descent.visit(door, arguments, *rows, *settings, moved=False)
+        yield descent.visit(function, context, *rows, share, moved=False)
 
 
 def move(descent: Descent, L: float, share: float) -> None:
@@ -347,9 +365,9 @@ def move(descent: Descent, L: float, share: float) -> None:
         before = L + network.penalty()
         follow_cost(network, descent.state, descent.gradient, before, descent.cost)
     else:
-        table, parameters, *_ = descent.batch_arguments
-        steps[:, 3] = share
-        network.core.update(table, parameters, descent.gradient, steps, *descent.rule)
+        steps["share"] = share
+        descent.batches.set_steps(steps)
+        network.core.update(descent.batches, descent.gradient)
 
 
 def apply_gradient(watch: DivergenceWatch, gradient: Array) -> None:
@@ -357,11 +375,10 @@ def apply_gradient(watch: DivergenceWatch, gradient: Array) -> None:
 
     `Diverged` if it leads weights, or what the optimiser keeps, out of the finite numbers.
     """
-    network, optimizer, state = watch.network, watch.optimizer, watch.state
-    rule, when = optimizer.rule(network.layer_rules * [1, 0, 0, 0], state), "in this step"
-    steps = optimizer.steps(state.step, 1)
+    context, when = watch.context, "in this step"
+    context.set_steps(watch.optimizer.steps(watch.state.step, 1))
     try:
-        network.core.update(network.table, network.parameters, gradient, steps, *rule)
+        watch.network.core.update(context, gradient)
         watch.keep_after_step(0, when)
     except BaseException:
         watch.settle()

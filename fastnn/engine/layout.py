@@ -1,36 +1,20 @@
-"""How a network lies in memory: the table of its layers, padding, aligned arrays.
+"""How a network lies in memory: the table of its layers, and their padding.
 
 Every weight and bias lies in one vector, each array at a 64-byte border. A row of W is padded to
 1, 4, 8 or a multiple of 16 numbers, the padding zero, so that the kernels need no special case
 at the end of a row. Padding never leaves the engine: views and copies have plain shapes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fastnn import activations
+from fastnn._core import ACTIVATIONS, LAYER, LINE_LENGTH
+from fastnn.activations import ACTIVATIONS as ACTIVATION_KINDS
 from fastnn.data.rows import Array
 from fastnn.layers import Dense
 
-ALIGNMENT = 64  # bytes
-LINE = 16  # numbers: every array begins at a multiple of this
-NARROW = 8  # the widest layer of a network that lies across, which one thread trains alone
 NOT_STANDARDISED = np.empty((0, 0))
-NO_LOSS = np.zeros(6)  # of rows without targets
-ACTIVATION_COLUMN = 6  # of the table of layers
-
-
-class CoreArguments(NamedTuple):
-    """The first arguments of most doors of the core."""
-
-    layers: Array
-    parameters: Array
-    normalization: Array
-    block: int
-    scratch: Array
-    noise: Array  # for dropout: the epoch's key, and the position of the next row in the epoch
 
 
 def slices(n_rows: int, length: int) -> Iterator[tuple[int, int]]:
@@ -40,32 +24,14 @@ def slices(n_rows: int, length: int) -> Iterator[tuple[int, int]]:
 
 
 def padded(n: int) -> int:
-    """The length of a row of n numbers with its padding.
+    """The length of a row of n numbers with its padding: 1, 4, 8 or a multiple of LINE_LENGTH.
 
     Rows whose distance is a large power of two would share few places in the nearest cache.
     """
-    length = next((size for size in (1, 4, 8) if n <= size), -(-n // LINE) * LINE)
-    return length if length % 256 else length + LINE
-
-
-def aligned_empty(n: int, dtype: str) -> Array:
-    """n numbers, not set to anything, that begin at a 64-byte border.
-
-    Behind them is room for a vector, which the core may load but never stores.
-    """
-    return _aligned(np.empty, n, dtype)
-
-
-def aligned_zeros(n: int, dtype: str) -> Array:
-    """n zeros that begin at a 64-byte border; memory is taken as they are touched."""
-    return _aligned(np.zeros, n, dtype)
-
-
-def _aligned(allocate: Callable[..., Array], n: int, dtype: str) -> Array:
-    n_bytes = n * np.dtype(dtype).itemsize
-    buffer = allocate(n_bytes + 2 * ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + n_bytes].view(dtype)
+    if n <= 8:
+        return 1 if n == 1 else 4 if n <= 4 else 8
+    length = -(-n // LINE_LENGTH) * LINE_LENGTH
+    return length if length % 256 else length + LINE_LENGTH
 
 
 def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[int, ...]]:
@@ -80,33 +46,34 @@ def weight_shapes(n_features: int, layers: Sequence[Dense]) -> dict[str, tuple[i
     return shapes
 
 
-def _layer_table(
+def layer_table(
     n_features: int, layers: Sequence[Dense], drop: Sequence[float], narrow: bool
 ) -> tuple[Array, int]:
-    """The core's table of layers (`Layer` in `kernels/dense.pxd`) and the number of parameters.
+    """The core's table of layers (its fields are those of LAYER) and the number of parameters.
 
-    A row of the stack holds the network's inputs and each layer's outputs. Between them is what
-    would otherwise be overwritten: outputs from which units are dropped on their way into the next
-    layer, and z where the activation's derivative is taken from it.
+    A row of the stack holds the network's inputs and each layer's outputs. Between them are values
+    that would otherwise be overwritten: outputs from which dropout removes units on their way into
+    the next layer, and z where the activation's derivative is computed from it.
     """
-    table: list[list[int]] = []
-    n_in, position, x, top = n_features, 0, 0, padded(n_features)
-    for layer, rate in zip(layers, drop, strict=True):
-        in_stride, stride = padded(n_in), padded(layer.units)
-        W, position = position, _next_line(position + n_in * stride)
-        b = -1
+    table = np.zeros(len(layers), LAYER)
+    n_in, in_stride = n_features, padded(n_features)
+    position, x, top = 0, 0, in_stride
+    for number, (layer, rate) in enumerate(zip(layers, drop, strict=True)):
+        row, stride = table[number], padded(layer.units)
+        row["n_in"], row["in_stride"] = n_in, in_stride
+        row["n_out"], row["stride"] = layer.units, stride
+        row["W"], length = position, n_in * stride
+        position += length + -length % LINE_LENGTH
+        row["b"] = -1
         if layer.use_bias:
-            b, position = position, _next_line(position + stride)
-        threshold = round(rate * 2**32)
-        if threshold and table:
+            row["b"] = position
+            position += stride + -stride % LINE_LENGTH
+        activation = ACTIVATION_KINDS[layer.activation or "linear"]
+        row["activation"] = ACTIVATIONS[activation.name]
+        row["drop"], row["narrow"] = round(rate * 2**32), narrow
+        if row["drop"] and number:
             x, top = top, top + in_stride
-        activation = activations.get(layer.activation)
         kept, z = top, top + (stride if activation.from_z else 0)
-        place = [n_in, in_stride, layer.units, stride, W, b]
-        table.append([*place, activation.code, x, z, kept, threshold, narrow])
-        n_in, x, top = layer.units, z, z + stride
-    return np.array(table, np.int64), position
-
-
-def _next_line(position: int) -> int:
-    return -(-position // LINE) * LINE
+        row["x"], row["z"], row["kept"] = x, z, kept
+        n_in, in_stride, x, top = layer.units, stride, z, z + stride
+    return table, position

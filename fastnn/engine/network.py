@@ -9,32 +9,29 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn import activations, initializers
-from fastnn.data.arrays import layer_weights
-from fastnn.data.rows import Array, Data, Features
-from fastnn.engine.layout import (
-    ACTIVATION_COLUMN,
-    NARROW,
-    NO_LOSS,
-    NOT_STANDARDISED,
-    CoreArguments,
-    _layer_table,
-    _next_line,
-    aligned_empty,
-    aligned_zeros,
-    slices,
+from fastnn._core import (
+    ACTIVATIONS,
+    LAYER,
+    LAYER_RULE,
+    LINE_LENGTH,
+    MOST_TINY_LAYERS,
+    NARROW_WIDTH,
+    Context,
 )
+from fastnn.data.arrays import layer_weights
+from fastnn.data.rows import Array, Rows
+from fastnn.engine.layout import NOT_STANDARDISED, layer_table, slices
 from fastnn.layers import Dense, Normalization
-from fastnn.losses import Loss
+from fastnn.losses import Loss, settings_of
 from fastnn.native.backend import ISA, core
 from fastnn.native.team import ALONE, Team
-from fastnn.native.threads import thread_count
+from fastnn.native.threads import STEP_WORK, thread_count
 
 # Rows that pass through the layers together. Shorter vectors make narrower tiles, which pass over a
 # block more often: a smaller one stays in the cache.
 BLOCK = 256 if ISA == "v4" else 128
-TINY_LAYERS = 8  # the most that per-sample descent keeps at hand; in loops/samples.pxi
 SMALL_BLOCK = 16  # in a network so wide that a slice is shorter than a block, a multiple of this
-# The most work and the most rows of a slice, i.e. between two returns to Python: floating-point
+# Maximum work and maximum rows of one slice, i.e. between two returns to Python: floating-point
 # operations that take a slow core a fraction of a second in float32 (twice that in float64).
 SLICE_WORK = {"v4": 6e9, "v3": 3e9, "base": 2e9}[ISA]
 SLICE_ROWS = 1 << 17  # whose predictions are kept if there are metrics
@@ -46,8 +43,13 @@ def inverse(weight: float) -> float:
     return 1 / weight if weight else 0.0
 
 
+def _whole_lines(n_rows: int) -> int:
+    """n_rows, rounded up: by lane, rows come in whole vectors."""
+    return -(-n_rows // LINE_LENGTH) * LINE_LENGTH
+
+
 def dropout_key(seed: int, step: int) -> int:
-    """What decides the units dropped in the epoch that begins after so many steps."""
+    """The key from which dropout draws in the epoch that begins after `step` steps."""
     key = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
     return int(key.view(np.int64)[0])
 
@@ -66,6 +68,12 @@ class Slice(NamedTuple):
 def _sum_of_squares(W: Array) -> float:
     # Not np.dot, whose bits depend on the number of BLAS's threads.
     return float(np.einsum("ij,ij->", W, W, dtype=np.float64))
+
+
+def team_of(threads: int | None, work: float) -> Team:
+    """A team of at most `threads`, and no more than the work between two waits is worth."""
+    size = thread_count(threads, work)
+    return ALONE if size == 1 else Team(size)
 
 
 class Network:
@@ -90,44 +98,43 @@ class Network:
         self._normalization = normalization
         self._drop = tuple(dropout or [0.0] * len(layers))
         self.has_dropout = any(self._drop)
-        widest = max(n_features, *(layer.units for layer in layers))
-        self._is_narrow = widest <= NARROW
+        self._is_narrow = n_features <= NARROW_WIDTH
+        for layer in layers:
+            self._is_narrow = self._is_narrow and layer.units <= NARROW_WIDTH
         self._table, n_parameters = self._new_table(narrow=self._is_narrow)
-        self.parameters = aligned_zeros(n_parameters, dtype)
+        self._places = [  # where each layer's arrays lie among the parameters
+            dict(zip(LAYER.fields or (), row, strict=True)) for row in self._table.tolist()
+        ]
+        self.parameters: Array = self.core.aligned_zeros(n_parameters)
+        self.layer_rules = self._layer_rules()
+        self.has_penalty = self._has_penalty()
         self.row_work = self._work_of_a_row()
         self.slice_rows = self._slice_rows()
         self.block = min(BLOCK, self.slice_rows)
-        self.no_order = np.empty(0, np.int64)  # stands for: all rows, from first to last
-        self.no_predictions = np.empty((0, self.n_outputs), dtype)  # stands for: do not keep them
 
     def _new_table(self, *, narrow: bool, drop: bool = False) -> tuple[Array, int]:
         rates = self._drop if drop else [0.0] * len(self.layers)
-        return _layer_table(self.n_features, self.layers, rates, narrow)
-
-    @property
-    def table(self) -> Array:
-        """The core's table of layers."""
-        return self._table
+        return layer_table(self.n_features, self.layers, rates, narrow)
 
     @cached_property
     def _training_table(self) -> Array:
-        """That of a pass that drops units, for which rows do not lie across."""
+        """The table of layers for passes with dropout, never with one row per lane."""
         return self._new_table(narrow=False, drop=True)[0] if self.has_dropout else self._table
 
     @cached_property
     def _open_table(self) -> Array:
-        """That of a pass in two parts, forward and backward, for which rows do not lie across."""
+        """The table for forward and backward as two calls, never with one row per lane."""
         return self._new_table(narrow=False)[0]
 
     def _work_of_a_row(self) -> int:
         """The floating-point operations of a row in training; a third of them lead forward."""
-        n_weights = sum(n_in * n_out for n_in, _, n_out, *_ in self._table.tolist())
-        n_units = self.n_features + sum(layer.units for layer in self.layers)
-        work: int = 6 * n_weights + UNIT_WORK * n_units
+        work: int = UNIT_WORK * self.n_features
+        for place in self._places:
+            work += (6 * place["n_in"] + UNIT_WORK) * place["n_out"]
         return work
 
     def slice_rows_for(self, work: float) -> int:
-        """How many rows a slice covers if each takes so much work beside its own; at least 1."""
+        """How many rows a slice covers if each takes `work` for every weight beside its own."""
         slice_work = SLICE_WORK if self.dtype == "float32" else SLICE_WORK / 2
         most = slice_work / (self.row_work + work * len(self.parameters))
         return max(min(int(most), SLICE_ROWS), 1)
@@ -143,11 +150,18 @@ class Network:
     def views(self, flat: Array) -> dict[str, Array]:
         """W1, b1, W2, ... as views, without padding, into a vector laid out as the parameters."""
         named = {}
-        for number, (n_in, _, n_out, stride, W, b, *_) in enumerate(self._table.tolist(), 1):
+        for number, place in enumerate(self._places, 1):
+            n_in, n_out, stride = place["n_in"], place["n_out"], place["stride"]
+            W, b = place["W"], place["b"]
             named[f"W{number}"] = flat[W : W + n_in * stride].reshape(n_in, stride)[:, :n_out]
             if b >= 0:
                 named[f"b{number}"] = flat[b : b + n_out]
         return named
+
+    @property
+    def weights(self) -> list[Array]:
+        """W1, b1, W2, ... as views into the parameters."""
+        return list(self.views(self.parameters).values())
 
     def initialize(self, seed: int) -> None:
         """Draw every layer's weights, then its bias, from the layer's own stream of `seed`."""
@@ -164,30 +178,35 @@ class Network:
 
     def new_gradient(self) -> Array:
         """Zeros laid out as the parameters."""
-        return aligned_zeros(len(self.parameters), self.dtype)
+        zeros: Array = self.core.aligned_zeros(len(self.parameters))
+        return zeros
 
     def new_slots(self, n_slots: int) -> Array:
-        """So many rows of them, for an optimiser."""
+        """Zero-filled optimiser state, shape (n_slots, n_parameters)."""
         length = len(self.parameters)
-        return aligned_zeros(n_slots * length, self.dtype).reshape(n_slots, length)
+        zeros: Array = self.core.aligned_zeros(n_slots * length)
+        return zeros.reshape(n_slots, length)
 
     # ---- regularisation -------------------------------------------------------------------
 
-    @cached_property
-    def layer_rules(self) -> Array:
-        """One row a layer (`LayerRule` in `kernels/update.pxd`), none if no layer has its own.
+    def _layer_rules(self) -> Array:
+        """One row (`LayerRule` of the core) a layer; none if no layer has anything of its own.
 
         The factor of the learning rate, and l1, 2 * l2 and alpha of what the regulariser adds to
         dL/dW.
         """
-        rules = [[one.rate_factor, one.l1, 2 * one.l2, one.alpha] for one in self.layers]
-        special = any(rule != [1, 0, 0, 0] for rule in rules)
-        return np.array(rules, np.float64) if special else np.empty((0, 4))
+        rules = np.zeros(len(self.layers), LAYER_RULE)
+        for row, layer in zip(rules, self.layers, strict=True):
+            row["factor"], row["l1"], l2, row["alpha"] = layer.rule
+            row["decay"] = 2 * l2
+        plain = np.zeros(1, LAYER_RULE)
+        plain["factor"] = 1
+        return rules if (rules != plain).any() else rules[:0]
 
-    @cached_property
-    def has_penalty(self) -> bool:
+    def _has_penalty(self) -> bool:
         """Whether regularisers add to the loss."""
-        return any(layer.l1 or layer.l2 or layer.alpha for layer in self.layers)
+        rules = self.layer_rules
+        return bool((rules["l1"] + rules["decay"] + rules["alpha"]).any())
 
     def penalty(self, share: float = 0.0) -> float:
         """sum_k (l1_k sum_ij |W_ij| + (l2_k + share alpha_k / 2) sum_ij W_ij^2) over the layers k.
@@ -196,21 +215,18 @@ class Network:
         """
         if not self.has_penalty:
             return 0.0
-        views, penalty = self.views(self.parameters), 0.0
-        for number, layer in enumerate(self.layers, 1):
-            W = views[f"W{number}"]
-            if layer.l1:
-                penalty += layer.l1 * float(np.abs(W, dtype=np.float64).sum())
-            if factor := layer.l2 + share * layer.alpha / 2:
-                penalty += factor * _sum_of_squares(W)
-        return penalty
+        return float(self.core.penalty(self._weights_alone, 1.0, share))
 
     def shared_penalty(self) -> float:
-        """sum_k alpha_k / 2 sum_ij W_ij^2: what the rows of a batch share."""
-        views = self.views(self.parameters)
-        alphas = {f"W{number}": layer.alpha for number, layer in enumerate(self.layers, 1)}
-        shared = [alpha / 2 * _sum_of_squares(views[W]) for W, alpha in alphas.items() if alpha]
-        return sum(shared)
+        """sum_k alpha_k / 2 sum_ij W_ij^2, which is divided among the rows of a batch."""
+        if not self.has_penalty:
+            return 0.0
+        return float(self.core.penalty(self._weights_alone, 0.0, 1.0))
+
+    @cached_property
+    def _weights_alone(self) -> Context:
+        """A context for functions of the weights, through which no rows pass."""
+        return self.context(1)
 
     def add_penalty_gradient(self, gradient: Array, share: float) -> None:
         """gradient := that of the penalty + gradient, of a vector laid out as the parameters."""
@@ -227,11 +243,10 @@ class Network:
 
         Each with the factor of its learning rate, W with its padding.
         """
-        for layer, (n_in, _, _, stride, W, b, *_) in zip(
-            self.layers, self._table.tolist(), strict=True
-        ):
+        for layer, place in zip(self.layers, self._places, strict=True):
+            W, b, stride = place["W"], place["b"], place["stride"]
             if layer.rate_factor:
-                yield layer.rate_factor, flat[W : W + n_in * stride]
+                yield layer.rate_factor, flat[W : W + place["n_in"] * stride]
                 if b >= 0:
                     yield layer.rate_factor, flat[b : b + stride]
 
@@ -246,18 +261,15 @@ class Network:
 
     def training_team(self, threads: int | None, batch_size: int) -> Team:
         """A team for the gradients of such batches."""
-        if self._is_narrow:
-            return ALONE
-        step = min(batch_size, self.block) * self.row_work
-        return Team(thread_count(threads, step))
+        work = min(batch_size, self.block) * self.row_work
+        return ALONE if self._is_narrow or work < 2 * STEP_WORK else team_of(threads, work)
 
     def forward_team(self, threads: int | None, n_rows: int) -> Team:
         """A team to predict or evaluate n_rows."""
-        if self._is_narrow:
-            return ALONE
-        return Team(thread_count(threads, min(n_rows, self.block) * self.row_work / 3))
+        work = min(n_rows, self.block) * self.row_work / 3
+        return ALONE if self._is_narrow or work < 2 * STEP_WORK else team_of(threads, work)
 
-    @property
+    @cached_property
     def is_standardised(self) -> bool:
         """Whether a Normalization layer stands before the first one with weights."""
         return self._normalization is not None
@@ -272,31 +284,46 @@ class Network:
     def is_tiny(self) -> bool:
         """Whether per-sample descent can keep all weights at hand, and nothing else is needed."""
         from_outputs = not any(activations.get(layer.activation).from_z for layer in self.layers)
-        return self._is_narrow and from_outputs and len(self.layers) <= TINY_LAYERS
+        return self._is_narrow and from_outputs and len(self.layers) <= MOST_TINY_LAYERS
 
-    def arguments(
-        self, n_rows: int, *, stochastic: bool = False, training: bool = False
-    ) -> CoreArguments:
-        """What the doors take for up to n_rows rows at a time, with scratch memory of its own.
+    def context(
+        self, n_rows: int, *, stochastic: bool = False, training: bool = False, quick: bool = False
+    ) -> Context:
+        """What the core needs to pass up to n_rows rows at a time, with scratch memory of its own.
 
-        Each caller has its own scratch, so that threads may use one network together; the members
-        of a team share it. In `training` units are dropped.
+        Each thread needs a context of its own; the members of a team share one. In `training`,
+        dropout removes units. `quick` is for passes of microseconds.
         """
         layers = self._training_table if training else self._table
-        # Rows lie across in whole vectors; those of the stochastic mode pass one by one.
-        block = min(self.block, n_rows if stochastic else _next_line(n_rows))
-        return self._arguments(layers, block, stochastic)
+        # In stochastic mode rows pass one by one.
+        block = min(self.block, n_rows if stochastic else _whole_lines(n_rows))
+        return self._context(layers, block, stochastic, quick)
 
-    def open_arguments(self, n_rows: int, *, drop: bool) -> CoreArguments:
-        """The same for a pass of n_rows in one block, forward and backward in two calls."""
+    def open_context(self, n_rows: int, *, drop: bool) -> Context:
+        """The same for n_rows in one block, forward and backward in two calls."""
         layers = self._training_table if drop and self.has_dropout else self._open_table
-        return self._arguments(layers, _next_line(n_rows))
+        return self._context(layers, _whole_lines(n_rows))
 
-    def _arguments(self, layers: Array, block: int, stochastic: bool = False) -> CoreArguments:
+    def _context(
+        self, layers: Array, block: int, stochastic: bool = False, quick: bool = False
+    ) -> Context:
         length = self.core.scratch_length(layers, block, stochastic)
-        scratch = aligned_empty(length, self.dtype)
-        table, noise = self.normalization_table, np.zeros(2, np.int64)
-        return CoreArguments(layers, self.parameters, table, block, scratch, noise)
+        scratch = self.core.aligned_empty(length)
+        rules, table = self.layer_rules, self.normalization_table
+        found: Context = self.core.Context(
+            layers, rules, self.parameters, table, block, scratch, quick
+        )
+        return found
+
+    def scratch_bytes(self, n_rows: int) -> int:
+        """The size of the scratch memory for training with batches of n_rows."""
+        block = min(self.block, _whole_lines(n_rows))
+        length: int = self.core.scratch_length(self._training_table, block, False)
+        return length * self.parameters.itemsize
+
+    def rows(self, rows: Rows) -> object:
+        """The same rows as the core sees them."""
+        return self.core.Rows(*rows)
 
     def slices(self, n_rows: int) -> Iterator[tuple[int, int]]:
         """Borders of the pieces in which n_rows pass through the core."""
@@ -307,63 +334,63 @@ class Network:
         """The same network, of the same weights, whose outputs are the z of its last layer."""
         twin = copy.copy(self)
         twin._table = self._table.copy()
-        twin._table[-1, ACTIVATION_COLUMN] = activations.Linear.code
+        twin._table["activation"][-1] = ACTIVATIONS["linear"]
         return twin
 
-    def apart(self, data: Data) -> Data:
-        """The same rows; copied is what shares memory with the weights, which training moves."""
-        X, x_type, *rest = data
-        arrays = [
-            array.copy() if np.may_share_memory(array, self.parameters) else array
-            for array in (X, *rest)
-        ]
-        return Data(arrays[0], x_type, *arrays[1:])
+    def apart(self, data: Rows) -> Rows:
+        """The same rows, with copies of arrays that share memory with the weights."""
+        for name, array in zip(data._fields, data, strict=True):
+            if np.may_share_memory(array, self.parameters):
+                data = data._replace(**{name: array.copy()})
+        return data
 
-    def predict(self, X: Features, team: Team = ALONE, out: Array | None = None) -> Array:
+    def predict(self, X: Rows, team: Team = ALONE, out: Array | None = None) -> Array:
         """The outputs, shape (n_rows, n_outputs), in `out` if that is given."""
         read = X.X, self.parameters
         if out is None or any(np.may_share_memory(out, array) for array in read):
             predictions = np.empty((len(X.X), self.n_outputs), self.dtype)
         else:
             predictions = out
-        nothing = np.empty(0, self.dtype)
-        arguments = self.arguments(len(X.X))
+        context, rows = self.context(len(X.X)), self.core.Rows(X.X)
         for start, stop in self.slices(len(X.X)):
-            rows = Data(*X.rows(start, stop), nothing.reshape(0, 0), nothing)
-            visited = NO_LOSS, self.no_order, predictions[start:stop], 0.0
-            team.run(self.core.evaluate, *arguments, *rows, *visited)
+            outputs = predictions[start:stop]
+            team.run(self.core.evaluate, context, rows, None, start, stop, outputs, 0.0)
         self.refuse_overflow("the output", predictions)
         if out is not None and predictions is not out:
             out[...] = predictions
             return out
         return predictions
 
-    def evaluate(self, data: Data, loss: Loss, team: Team = ALONE) -> Iterator[Slice]:
+    def evaluate(self, data: Rows, loss: Loss, team: Team = ALONE) -> Iterator[Slice]:
         """Loss and outputs of all rows, slice by slice."""
         output = np.empty((min(self.slice_rows, data.n_rows), self.n_outputs), self.dtype)
-        arguments, total = self.arguments(data.n_rows), 0.0
-        common = loss.kernel(data.y), self.no_order
+        context, rows, total = self.context(data.n_rows), self.core.Rows(*data), 0.0
+        context.set_loss(settings_of(loss, data.y.shape[1], self.dtype))
         for start, stop in self.slices(data.n_rows):
             predictions = output[: stop - start]
-            rows = data.rows(start, stop)
-            total = team.run(self.core.evaluate, *arguments, *rows, *common, predictions, total)
-            yield Slice(slice(start, stop), stop - start, total, predictions, rows.y)
+            visit = context, rows, None, start, stop, predictions, total
+            total = team.run(self.core.evaluate, *visit)
+            yield Slice(slice(start, stop), stop - start, total, predictions, data.y[start:stop])
 
-    def gradient(self, data: Data, loss: Loss, team: Team = ALONE) -> Array:
+    def gradient(self, data: Rows, loss: Loss, team: Team = ALONE) -> Array:
         """The flat gradient of the loss over all rows, and of the penalty; moves nothing."""
-        gradient, arguments = self.new_gradient(), self.arguments(data.n_rows)
+        gradient, context, rows = (
+            self.new_gradient(),
+            self.context(data.n_rows),
+            self.core.Rows(*data),
+        )
+        context.set_loss(settings_of(loss, data.y.shape[1], self.dtype))
+        context.set_gradient(gradient)
         share = inverse(loss.divisor(data.sample_weight, data.n_rows))
-        common = loss.kernel(data.y), self.no_order, self.no_predictions, 0.0, share
         for start, stop in self.slices(data.n_rows):
-            rows = data.rows(start, stop)
-            team.run(self.core.gradient, *arguments, *rows, *common, gradient)
+            team.run(self.core.gradient, context, rows, None, start, stop, None, 0.0, share)
         self.add_penalty_gradient(gradient, share)
         self.refuse_overflow("the gradient", gradient)
         return gradient
 
     def refuse_overflow(self, what: str, values: Array) -> None:
         """Raise FloatingPointError if a result is not finite, though weights and rows are."""
-        if not self.core.all_finite(values.ravel()):
+        if not self.core.all_finite(values):
             other = " or take float64" if self.dtype == "float32" else ""
             raise FloatingPointError(
                 f"{what} is too large for {self.dtype}: the weights or the features are huge. "

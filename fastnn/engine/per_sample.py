@@ -14,18 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.data.rows import NUMBER_TYPES, Data
-from fastnn.engine.layout import LINE
+from fastnn._core import BY_LANE_OUTPUTS, LINE_LENGTH
+from fastnn.data.rows import Rows
 from fastnn.engine.network import Network
 from fastnn.optimizers import Rule
 
-NAMES = ("listed", "swept", "blocked", "tiny", "fused")  # in the order of their codes in the core
 GENERAL = "general"
 MEASURED_ROWS = 1024  # of X, for its density
 SPARSE = 0.4  # the density below which lists of features pay; `bench/paths.py` measures it
 BLOCKED_WEIGHTS = 30_000  # in a first layer that no longer fits the nearest cache
 MOVING_WEIGHTS = 500  # where blocks pay if every row moves all weights
-NARROW_OUTPUT = 16  # outputs that the core lays across; ACROSS in native/loops/layout.pxi
 BLOCK = 32  # rows: a longer block has more corrections, a shorter one visits the weights more often
 
 
@@ -36,12 +34,8 @@ class Path(NamedTuple):
     block: int
     shared_work: float = 0.0  # floating-point operations
 
-    @property
-    def code(self) -> int:
-        return NAMES.index(self.name)
-
     def whole(self, n_rows: int) -> int:
-        """About so many rows, which end where a block does, unless every row moves all weights."""
+        """`n_rows`, rounded to whole blocks unless every row moves all weights."""
         if self.name == "fused" and n_rows < self.block:
             return n_rows  # a block of a large network would take seconds
         return max(n_rows // self.block, 1) * self.block
@@ -52,8 +46,8 @@ def path_for(network: Network, density: float, rule: Rule) -> Path:
     if not has_own_paths(network, rule):
         return Path(GENERAL, 1)
     n_in, n_out = network.n_features, network.layers[0].units
-    # Its z lies across, unit by unit, so the core cannot keep that of a block as rows.
-    one_narrow_layer = len(network.layers) == 1 and n_out <= NARROW_OUTPUT
+    # The core keeps its z unit by unit, one row per lane, not as the rows of a block.
+    one_narrow_layer = len(network.layers) == 1 and n_out <= BY_LANE_OUTPUTS
     if not rule.is_plain:
         large = n_in * n_out >= MOVING_WEIGHTS and not one_narrow_layer
         name = "blocked" if large and rule.is_linear else "fused"
@@ -64,7 +58,7 @@ def path_for(network: Network, density: float, rule: Rule) -> Path:
     else:
         name = "blocked" if n_in * n_out >= BLOCKED_WEIGHTS else "swept"
     block = min(BLOCK, network.slice_rows)
-    shared = name == "blocked" and n_out > LINE  # threads share whole lines of columns
+    shared = name == "blocked" and n_out > LINE_LENGTH  # threads share whole lines of columns
     return Path(name, block, 4.0 * block * n_in * n_out if shared else 0.0)
 
 
@@ -78,10 +72,9 @@ def one_row_path(*, plain: bool) -> str:
     return "listed" if plain else "fused"
 
 
-def density(data: Data, standardised: bool) -> float:
+def density(data: Rows, standardised: bool) -> float:
     """The share of numbers that are not zero in the first rows, as the first layer sees them."""
     if standardised or data.n_rows == 0:
         return 1.0
-    number_type = next(name for name, code in NUMBER_TYPES.items() if code == data.x_type)
-    rows = np.ascontiguousarray(data.X[:MEASURED_ROWS]).view(number_type)
+    rows = data.X[:MEASURED_ROWS]
     return float(np.count_nonzero(rows) / rows.size)

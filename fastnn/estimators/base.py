@@ -1,7 +1,8 @@
-"""What MLPClassifier and MLPRegressor share: scikit-learn's words and habits, and the engine.
+"""What MLPClassifier and MLPRegressor share: scikit-learn's behaviour on top of the learner.
 
-They translate words and hold what scikit-learn keeps of a fit; `model_` is the `Sequential` that
-does the work. Where scikit-learn's formulas differ from Keras's, scikit-learn's are used.
+They translate hyperparameters and hold what scikit-learn records of a fit; `model_` is a
+`Sequential` around the learner that does the work. Where scikit-learn's formulas differ from
+Keras's, scikit-learn's are used.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,22 +27,23 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastnn.callbacks.base import Callback, Logs, checked_callbacks
+from fastnn.callbacks.base import Logs, checked_callbacks
 from fastnn.callbacks.history import History
-from fastnn.data.arrays import checked_features, features, layer_weights, room_for
-from fastnn.data.columns import Columns
-from fastnn.data.rows import Array
+from fastnn.data.arrays import checked_features, layer_weights, room_for
+from fastnn.data.checks import warn, whole_number
+from fastnn.data.rows import Array, Rows
 from fastnn.engine.divergence import Diverged
+from fastnn.engine.layout import weight_shapes
 from fastnn.engine.network import Network
 from fastnn.estimators.convergence import Convergence, Record
-from fastnn.estimators.parameters import OWN_WORDS, Parameters, warn
-from fastnn.estimators.random_state import DrawnPlan, Orders, initial_weights
+from fastnn.estimators.parameters import OWN_WORDS, Parameters
+from fastnn.estimators.random_state import Orders, initial_weights
 from fastnn.estimators.sparse_rows import Rowset, dense
-from fastnn.layers import Dropout
 from fastnn.losses import Loss
-from fastnn.models import Sequential
+from fastnn.models import Sequential, learner_of, model_of
 from fastnn.optimizers import LBFGS, Optimizer
-from fastnn.training.plan import checked_plan
+from fastnn.training.learner import Learner
+from fastnn.training.plan import Plan
 from fastnn.training.row_checks import Prepared
 
 NOTHING_YET = History()  # that of an estimator without a model
@@ -81,19 +83,19 @@ class WeightViews(list[Array]):
 
 
 class BaseMLP(Parameters):
-    """What classifier and regressor have in common."""
+    """Base class of MLPClassifier and MLPRegressor."""
 
     model_: Sequential
-    _made_of: list[Any]  # the words that the model stands for
+    _made_of: list[Any]  # the hyperparameters that the present model was built with
 
     __metadata_request__predict: ClassVar = {"out": UNUSED}
 
-    # ---- what classifier and regressor have apart --------------------------------------------
+    # ---- what the subclasses implement ---------------------------------------------------------
 
     _y_numeric: ClassVar[bool]
 
     def _learn_labels(self, y: Array) -> None:
-        """Take the classes from the first targets, if there are such."""
+        """Learn the classes from the first targets; regressors have none."""
         raise NotImplementedError
 
     def _take_classes(self, y: Any, classes: Any) -> None:
@@ -112,31 +114,35 @@ class BaseMLP(Parameters):
         return None
 
     def _single_target(self, y: Any) -> Any:
-        """The engine's target for a single row; None if it has to take the long way."""
+        """The learner's target for a single row; None if it needs `partial_fit`."""
         raise NotImplementedError
 
     def _n_outputs(self, y: Array, loss: Loss) -> int:
         raise NotImplementedError
 
     def _targets(self, y: Array) -> Array:
-        """What the engine trains on."""
+        """The targets as the learner takes them."""
         raise NotImplementedError
 
     def _decided(self, outputs: Array) -> Array:
         """What `predict` returns for these outputs."""
         raise NotImplementedError
 
+    def _decided_one(self, outputs: Array) -> Any:
+        """What `predict` returns for the single row of these outputs."""
+        return self._decided(outputs)[0]
+
     def _labelled(self, y: Array) -> Array:
-        """What `predict` returns if it is right."""
+        """What `predict` would return if every prediction were right."""
         raise NotImplementedError
 
     def _strata(self, y: Array) -> Array | None:
-        """What is to be found in the same shares among the rows held out."""
+        """Labels to stratify the validation split by."""
         raise NotImplementedError
 
     @property
     def _decides_by_z(self) -> bool:
-        """Whether `_decided` takes z of the output layer in the place of its outputs."""
+        """Whether `_decided` takes z of the output layer instead of its outputs."""
         return False
 
     _usual_score: ClassVar[Callable[..., float]]
@@ -226,7 +232,7 @@ class BaseMLP(Parameters):
     ) -> tuple[Rowset, Array | None]:
         """Rows to train on, and the weights of their classes.
 
-        From the first ones follow the columns, and the classes unless `partial_fit` was told.
+        From the first ones follow the columns, and the classes unless `partial_fit` was given them.
         """
         X, y = self._arrays(X, y, reset=first)
         if first and not incremental:
@@ -266,14 +272,13 @@ class BaseMLP(Parameters):
         self, rows: Rowset, rng: np.random.RandomState, *, first: bool, incremental: bool,
         initial: tuple[Any, Any],
     ) -> None:  # fmt: skip
-        """A model with new weights, or one that goes on with those it has."""
+        """Make a model with new weights, or with the present ones."""
         if incremental and not first and self._goes_on:
             return
-        model = self._new_model(rows, rng, first=first)
-        if not first:
-            self._hand_over(self.model_, model, with_state=incremental)
-        self._set_initial(model, "coef_init", initial[0])
-        self._set_initial(model, "intercept_init", initial[1])
+        model = self._new_model(rows, rng, first=first, with_state=incremental)
+        for name, arrays in zip(("coef_init", "intercept_init"), initial, strict=True):
+            if arrays is not None:
+                self._set_initial(model, name, arrays)
         self.model_, self._made_of = model, self._words
         if first:
             self._forget()
@@ -282,44 +287,49 @@ class BaseMLP(Parameters):
 
     @property
     def _goes_on(self) -> bool:
-        """Whether the model is as the words have it, and can be trained step by step."""
+        """Whether the model is as the hyperparameters say, and can be trained step by step."""
         return self._made_of == self._words and not isinstance(self._optimizer, LBFGS)
 
-    def _new_model(self, rows: Rowset, rng: np.random.RandomState, *, first: bool) -> Sequential:
-        """Its weights are drawn if they are the first, and after them the seed of dropout."""
+    def _new_model(
+        self, rows: Rowset, rng: np.random.RandomState, *, first: bool, with_state: bool
+    ) -> Sequential:
+        """A model of the first weights, drawn now, or of those that the present one has.
+
+        After the first weights the seed of dropout is drawn.
+        """
         loss = self._loss_for(rows.y)
         n_outputs, activation = self._n_outputs(rows.y, loss), self._output_activation(loss)
         layers, dtype = self._layers(n_outputs, activation), rows.X.dtype.name
-        model = Sequential(layers, dtype=dtype, seed=0)
-        model.compile(self._new_optimizer(), loss)
-        model.build(rows.X.shape[1])
-        model._columns = Columns(getattr(self, "feature_names_in_", None))
+        learner, n_features = Learner(layers, dtype), rows.X.shape[1]
+        learner.compile(self._new_optimizer(), loss)
         if first:
-            sizes = [rows.X.shape[1], *self._hidden_sizes, n_outputs]
-            hidden = self._hidden_activations(len(sizes) - 2)
+            sizes = [n_features, *self._hidden_sizes, n_outputs]
+            hidden = [str(layer.activation) for layer in learner.dense_layers[:-1]]
             last = hidden[-1:] or ["relu"]
-            model.set_weights(initial_weights(rng, sizes, [*hidden, *last], dtype))
-        if any(isinstance(layer, Dropout) for layer in layers):
-            model.seed = int(rng.randint(2**31))
-        return model
+            weights = initial_weights(rng, sizes, [*hidden, *last], dtype)
+        else:
+            weights = self._weights_for(weight_shapes(n_features, learner.dense_layers))
+        learner.build(n_features, 0, weights)
+        if not first and with_state and not isinstance(self._optimizer, LBFGS):
+            learner.adopt_optimizer(self._learner)
+        names = getattr(self, "feature_names_in_", None)
+        learner.keep_names(None if names is None else tuple(names))
+        has_dropout = any(learner.dropout_rates)
+        return model_of(learner, int(rng.randint(2**31)) if has_dropout else 0)
 
-    def _hand_over(self, old: Sequential, new: Sequential, *, with_state: bool) -> None:
-        """The weights of one model for another, and if wanted its optimiser as it is."""
-        weights = old.get_weights()
-        if [W.shape for W in weights] != [W.shape for W in new.get_weights()]:
+    def _weights_for(self, shapes: dict[str, tuple[int, ...]]) -> list[Array]:
+        """The present weights, for a network of these shapes."""
+        weights = self.model_.get_weights()
+        if [W.shape for W in weights] != list(shapes.values()):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes} does not fit the weights to go on "
                 f"from, of {tuple(len(b) for b in weights[1:-2:2])} hidden units; for another "
                 f"network take a new estimator, or warm_start=False"
             )
-        new.set_weights(weights)
-        if with_state and not isinstance(old.optimizer, LBFGS):
-            new._adopt_optimizer(old)
+        return weights
 
     def _set_initial(self, model: Sequential, name: str, arrays: Any) -> None:
-        """The weights, or biases, that a model is to begin with; None leaves them."""
-        if arrays is None:
-            return
+        """Put weights, or biases, in place of those that a model has."""
         if isinstance(arrays, str):
             raise TypeError(f"{name}={arrays!r}: expected a list of arrays, one for each layer")
         weights = model.get_weights()
@@ -334,7 +344,7 @@ class BaseMLP(Parameters):
         model.set_weights(weights)
 
     def _forget(self) -> None:
-        """What is kept of fits is that of none."""
+        """Reset what is recorded of fits."""
         self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
@@ -347,7 +357,7 @@ class BaseMLP(Parameters):
         self._averaged_weights: list[Array] = []
 
     def _begin_scores(self) -> None:
-        """Early stopping looks at scores, otherwise the loss decides; what was best stays."""
+        """Prepare scores for early stopping, or the loss; the best so far stays."""
         self._best_weights = None
         if self.early_stopping and not self._is_lbfgs:
             self.best_loss_ = None
@@ -381,17 +391,23 @@ class BaseMLP(Parameters):
         *,
         incremental: bool,
     ) -> None:
-        """Epochs of gradient descent, and what scikit-learn says of their end."""
+        """Run gradient descent, and warn as scikit-learn does if it did not converge."""
         n_rows = len(rows.y)
         stops_early = self.early_stopping and not incremental
         score = self._scorer(validation) if stops_early and validation else None
-        rule = Convergence(self, n_rows, score)
+        averaged = self._averaged if self._optimizer.use_ema else nullcontext
+        rule = Convergence(self, n_rows, score, self._rate_rule, averaged)
+        rule.no_improvement_count = self._no_improvement_count
         orders = Orders(rng) if self.shuffle else None
         plan = self._plan(n_rows, 1 if incremental else self.max_iter, orders)
         self.n_iter_ = 0
         if incremental:
             self._go_on_from_moving_weights()
-        finished = self._run(plan, rows, validation, rule)
+        try:
+            finished = self._run(plan, rows, validation, rule)
+        finally:
+            self._no_improvement_count = rule.no_improvement_count
+            self._best_weights = rule.best_weights or self._best_weights
         if score is not None and self._best_weights is not None:
             self.model_.set_weights(self._best_weights)
         if finished and not incremental and not self.model_.stop_training:
@@ -403,10 +419,7 @@ class BaseMLP(Parameters):
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """Within it the weights are their running average, if the optimiser keeps one."""
-        if not self._optimizer.use_ema:
-            yield
-            return
+        """Within it the weights are the running average that the optimiser keeps."""
         self._moving_weights = self.model_.get_weights()
         self.model_.adopt_average()
         self._averaged_weights = self.model_.get_weights()
@@ -426,11 +439,11 @@ class BaseMLP(Parameters):
 
     def _overwrite(self, weights: Sequence[Array]) -> None:
         """Put weights in place of the model's; what its optimiser keeps stays."""
-        for view, array in zip(self.model_._weight_views(), weights, strict=True):
+        for view, array in zip(self._learner.weight_views(), weights, strict=True):
             view[...] = array
 
     def _minimise(self, rows: Rowset, validation: Rowset | None) -> None:
-        """L-BFGS over all rows, and what scikit-learn says if it does not converge."""
+        """Run L-BFGS over all rows, and warn as scikit-learn does if it does not converge."""
         self.n_iter_ = 0
         plan = self._plan(len(rows.y), self.max_iter, None)
         if not self._run(plan, rows, validation, Record(self)):
@@ -440,34 +453,35 @@ class BaseMLP(Parameters):
         if not self.model_.stop_training:
             self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
 
-    def _plan(self, n_rows: int, epochs: int, orders: Orders | None) -> DrawnPlan:
-        plan = checked_plan(
-            epochs=epochs, mode=None, batch_size=self._size_of_batches(n_rows),
-            shuffle=self.shuffle, seed=self.model_.seed, threads=self.threads,
+    def _plan(self, n_rows: int, epochs: Any, orders: Orders | None) -> Plan:
+        return Plan(
+            epochs=whole_number("max_iter", epochs, minimum=0), mode=None,
+            batch_size=self._size_of_batches(n_rows),
+            shuffle=False, seed=self.model_.seed, threads=self.threads,
+            draw_order=None if orders is None else orders.draw,
         )  # fmt: skip
-        return DrawnPlan(**vars(plan), orders=orders)
 
-    def _run(
-        self, plan: DrawnPlan, rows: Rowset, validation: Rowset | None, rule: Callback
-    ) -> bool:
-        """Train; whether it went through. An interrupt leaves the weights as they are then."""
-        inputs, held_out = self.model_._inputs(), None
+    def _run(self, plan: Plan, rows: Rowset, validation: Rowset | None, rule: Record) -> bool:
+        """Train; whether it was finished. An interrupt leaves the weights of that moment."""
+        learner, held_out = self._learner, None
+        asked = learner.requirements()
         if validation is not None:
-            held_out = validation.data(inputs, self._targets(validation.y))
-        plan, source = rows.source(plan, inputs, self._targets(rows.y))
-        callbacks = checked_callbacks(self.callbacks)
+            held_out = validation.rows(asked, self._targets(validation.y))
+        plan, source = rows.source(plan, asked, self._targets(rows.y))
+        callbacks = [] if self.callbacks is None else checked_callbacks(self.callbacks)
         try:
-            self.model_._fit(plan, Prepared(source, held_out), [rule, *callbacks])
+            learner.fit(self.model_, plan, Prepared(source, held_out), [rule, *callbacks])
         except KeyboardInterrupt:
             warn("Training interrupted by user.")
             return False
         except Diverged as error:
+            self._best_weights = getattr(rule, "best_weights", None) or self._best_weights
             self._settle_divergence(error)
             return False
         return True
 
     def _settle_divergence(self, error: Diverged) -> None:
-        """Go on with the best weights, if any were kept; otherwise it is an error."""
+        """Continue with the best weights, if any were kept; otherwise raise an error."""
         said = f"training diverged {error.when}"
         if self._best_weights is None or self.validation_scores_ is None:
             message = f"{NOT_FINITE} In fact {said}; the last finite weights are kept."
@@ -513,29 +527,28 @@ class BaseMLP(Parameters):
     # ---- using -------------------------------------------------------------------------------
 
     def _outputs_of(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
-        """The outputs for rows that the user gives; a single one goes a short way."""
+        """The outputs for the rows of X, shape (n_samples, n_features)."""
         own = self.__dict__
-        plain = type(X) is np.ndarray and "model_" in own and "feature_names_in_" not in own
-        if plain and out is None and not before_output:
-            outputs: Array | None = own["model_"]._outputs_of_few(X)
-            if outputs is not None:
-                return outputs
-        if not plain or not self._are_right(X):
-            check_is_fitted(self)
-            X = validate_data(
-                self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
-            )
+        if type(X) is np.ndarray and "model_" in own and "feature_names_in_" not in own:
+            if out is None and not before_output:
+                outputs = learner_of(own["model_"]).predict_few(X)
+                if outputs is not None:
+                    return outputs
+            rows = self._right_rows(X)
+            if rows is not None:
+                return self._learner.outputs(rows, self.threads, out, before_output=before_output)
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         return self._outputs_for(X, out, before_output)
 
-    def _are_right(self, X: Array) -> bool:
-        """Whether scikit-learn, whose checks take longer than small networks, would pass X."""
+    def _right_rows(self, X: Array) -> Rows | None:
+        """Rows that scikit-learn, whose checks take longer than small networks, would pass."""
         if X.dtype.kind != "f":
-            return False
+            return None
         try:
-            features(X, self.model_.dtype, n_features=self._network.n_features)
+            return self._learner.features(X)
         except ValueError:
-            return False  # scikit-learn has its own words for it
-        return True
+            return None  # scikit-learn has its own words for it
 
     def _room(self, X: Any, out: Any, *, flat: bool = False) -> Array | None:
         """`out`, if the outputs for these rows have room in it; `flat` if one column is none."""
@@ -547,18 +560,18 @@ class BaseMLP(Parameters):
         return room[:, None] if room.ndim == 1 else room
 
     def _outputs_for(self, X: Any, out: Array | None = None, before_output: bool = False) -> Array:
-        """Those for checked rows, sparse ones some at a time."""
-        network = self._network.before_output if before_output else self._network
+        """The outputs for rows that scikit-learn has checked, sparse ones some at a time."""
+        learner = self._learner
+        if not sparse.issparse(X):
+            rows = checked_features(X, learner.dtype)
+            return learner.outputs(rows, self.threads, out, before_output=before_output)
         if out is None:
-            out = np.empty((X.shape[0], network.n_outputs), network.dtype)
-        step = X.shape[0]
-        if sparse.issparse(X):
-            step = max(1, PREDICTED_BYTES // (X.shape[1] * X.dtype.itemsize))
-        with network.forward_team(self.threads, min(step, X.shape[0])) as team:
-            for start in range(0, X.shape[0], step):
-                rows = dense(X[start : start + step])
-                checked = checked_features(rows, network.dtype)
-                network.predict(checked, team, out[start : start + step])
+            out = np.empty((X.shape[0], self.n_outputs_), learner.dtype)
+        step = max(1, PREDICTED_BYTES // (X.shape[1] * X.dtype.itemsize))
+        for start in range(0, X.shape[0], step):
+            stop = start + step
+            rows = checked_features(dense(X[start:stop]), learner.dtype)
+            learner.outputs(rows, self.threads, out[start:stop], before_output=before_output)
         return out
 
     def learn_one(self, x: ArrayLike, y: Any) -> Self:
@@ -570,13 +583,14 @@ class BaseMLP(Parameters):
         """
         if "model_" not in self.__dict__:
             check_is_fitted(self)
-        row, target = np.reshape(x, (1, -1)), self._single_target(y)
+        target = self._single_target(y)
         if target is None:
-            self.partial_fit(row, [y])
+            self.partial_fit(np.reshape(x, (1, -1)), [y])
             return self
+        learner = learner_of(self.model_)
         try:
-            if self.model_._learn_row(row, target) is None:
-                self.model_.train_on_batch(row, target)
+            if learner.learn_row(x, target, True) is None:
+                learner.train_batch(np.reshape(x, (1, -1)), target, None, self.model_.seed)
         except FloatingPointError as error:
             raise ValueError(f"{NOT_FINITE} {error}") from error
         self.t_ += 1
@@ -584,6 +598,11 @@ class BaseMLP(Parameters):
 
     def predict_one(self, x: ArrayLike) -> Any:
         """What `predict` says of a single row of shape (n_features,)."""
+        own = self.__dict__
+        if "model_" in own and "feature_names_in_" not in own:
+            outputs = learner_of(own["model_"]).predict_few(x, True)
+            if outputs is not None and (outputs.size == 1 or not self._decides_by_z):
+                return self._decided_one(outputs)
         return self.predict(np.reshape(x, (1, -1)))[0]
 
     @property
@@ -600,7 +619,7 @@ class BaseMLP(Parameters):
         estimator._forget()
         estimator._begin_scores()
         estimator.model_, estimator._made_of = model, estimator._words
-        estimator.n_features_in_ = model._built().n_features
+        estimator.n_features_in_ = learner_of(model).built().n_features
         if model.feature_names is not None:
             estimator.feature_names_in_ = np.array(model.feature_names, object)
         estimator.n_iter_ = model.epochs_trained
@@ -630,7 +649,7 @@ class BaseMLP(Parameters):
                 f"{type(self).__name__!r} object has no attribute {name!r} before fit; initial "
                 f"weights: fit(X, y, coef_init=..., intercept_init=...)"
             )
-        return WeightViews(name, self.model_._weight_views()[offset::2])
+        return WeightViews(name, self._learner.weight_views()[offset::2])
 
     @property
     def _optimizer(self) -> Optimizer:
@@ -654,8 +673,13 @@ class BaseMLP(Parameters):
         return OWN_WORDS.get(activation, activation)
 
     @property
+    def _learner(self) -> Learner:
+        """What does the work of `model_`."""
+        return learner_of(self.model_)
+
+    @property
     def _network(self) -> Network:
-        return self.model_._built()
+        return self._learner.built()
 
     def _check_solver(self) -> bool:
         if self._is_lbfgs:

@@ -138,7 +138,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     Raises
     ------
     ValueError, TypeError
-        From `fit`, if a parameter or the data are not as said above; ValueError if training
+        From `fit`, if a parameter or the data do not fit; ValueError if training
         diverges, after which the weights are the last finite ones.
 
     Examples
@@ -268,11 +268,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return 1 if one_column else max(2, len(self.classes_))
 
     def _targets(self, y: Array) -> Array:
-        model = self.model_
-        loss, n_outputs = model._compiled_loss(), self.n_outputs_
-        if y.ndim == 2 or n_outputs == 1 or loss.targets == "classes":
+        learner = self._learner
+        n_outputs, kind = learner.output.units, learner.compiled_loss().targets
+        if y.ndim == 2 or n_outputs == 1 or kind == "classes":
             return y
-        return np.eye(n_outputs, dtype=model.dtype)[y]
+        return np.eye(n_outputs, dtype=learner.dtype)[y]
 
     @property
     def _decides_by_z(self) -> bool:
@@ -283,8 +283,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     @property
     def _border(self) -> float:
-        """Outputs above it mean yes."""
-        return 0.0 if self.model_._compiled_loss().targets == "signs" else 0.5
+        """The decision threshold: larger outputs mean yes."""
+        return 0.0 if self._learner.compiled_loss().targets == "signs" else 0.5
 
     def _decided(self, outputs: Array) -> Array:
         if self._is_multilabel:
@@ -298,6 +298,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 places[:] = False
         labels: Array = self.classes_.take(places)
         return labels
+
+    def _decided_one(self, outputs: Array) -> Any:
+        if self._is_multilabel or len(self.classes_) == 1:
+            return self._decided(outputs)[0]
+        if outputs.size > 1:
+            return self.classes_[outputs.argmax()]
+        return self.classes_[1 if outputs.item() > self._border else 0]
 
     def _labelled(self, y: Array) -> Array:
         return y if self._is_multilabel else self.classes_.take(y)
@@ -390,8 +397,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return probabilities
 
     def decision_function(self, X: Any) -> Array:
-        """How far each row is on the side of a label: z of the output layer before sigmoid or
-        softmax, or of other layers the output above the border between no and yes.
+        """Signed confidence: the pre-activation output z for sigmoid and softmax.
+
+        Otherwise it is the output minus the decision threshold.
 
         Shape (n_samples,) for two classes, above 0 for the second; otherwise one column for each.
         """
@@ -411,8 +419,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return self._known_targets.get(y) if isinstance(y, LABELS) else None
 
     def _single_targets(self) -> dict[Any, int]:
-        """The engine's target of each label, if one number says it and all weigh the same."""
-        loss = self.model_._compiled_loss()
+        """The learner's target for each label, if it is one number and all weights are 1."""
+        loss = self._learner.compiled_loss()
         one_number = self.n_outputs_ == 1 or loss.targets == "classes"
         plain = self._takes_single_rows and self.class_weight is None
         if not one_number or self._is_multilabel or not plain:

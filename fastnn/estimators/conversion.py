@@ -11,23 +11,22 @@ from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.layers import Dense
 from fastnn.losses import Loss
-from fastnn.models import Sequential
-
-# ---- the way from the other spelling ------------------------------------------------------------
+from fastnn.models import Sequential, learner_of
 
 
 def estimator_of(
     model: Sequential, classes: ArrayLike | None, parameters: dict[str, Any]
 ) -> MLPClassifier | MLPRegressor:
     """What `Sequential.as_estimator` returns."""
-    loss, n_outputs = model._compiled_loss(), model._dense_layers[-1].units
+    learner = learner_of(model)
+    loss, last = learner.compiled_loss(), learner.output
+    n_outputs = last.units
     words = words_of(model, loss) | parameters
     if classes is None and loss.targets in MLPRegressor._kinds_of_targets:
         return MLPRegressor._around(model, **words)
-    last = model._dense_layers[-1]
     if loss.targets == "anything" and n_outputs == 1 and last.activation != "sigmoid":
         raise ValueError(
-            f"classes={classes!r}: a loss of your own does not say from which output on "
+            f"classes={classes!r}: a custom loss does not say from which output on "
             f"Dense(1, {last.activation!r}) means the second class. End with Dense(1, 'sigmoid'), "
             f"whose border is 0.5, or Dense(2, 'softmax'); for numbers leave classes out: "
             f"model.as_estimator()"
@@ -46,10 +45,11 @@ def estimator_of(
 
 def words_of(model: Sequential, loss: Loss) -> dict[str, Any]:
     """The parameters of an estimator that would make such a network."""
-    dense, rates = model._dense_layers, model._dropout
+    learner = learner_of(model)
+    dense, rates = learner.dense_layers, learner.dropout_rates
     alphas = {layer.alpha for layer in dense}
     plain = all(_is_plain(layer) for layer in dense)
-    if not plain or len(alphas) > 1 or rates[0] or model._normalization is not None:
+    if not plain or len(alphas) > 1 or rates[0] or learner.normalization is not None:
         raise ValueError(
             "scikit-learn's words cannot say all layers of this network: expected Dense layers "
             "with biases, all trained alike, SharedL2 of one alpha or no regulariser, and Dropout "

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args
@@ -16,7 +14,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastnn.activations import ActivationName
 from fastnn.callbacks.base import Callback
-from fastnn.data.checks import number_between
+from fastnn.data.checks import real_number, warn
 from fastnn.data.rows import Array
 from fastnn.layers import LARGEST_RATE, Dense, Dropout, Layer
 from fastnn.losses import LOSSES, Loss, LossName
@@ -43,17 +41,6 @@ OWN_WORDS: dict[str, str] = {word: name for name, word in ACTIVATION_WORDS.items
 AUTO_BATCH = 200  # rows at most in a batch of "auto"
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of the line that called from outside of fastnn and scikit-learn."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back and str(frame.f_globals.get("__name__")).split(".")[0] in (
-        "fastnn",
-        "sklearn",
-    ):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
-
-
 class Finite(Interval):  # type: ignore[misc]  # scikit-learn has no types
     """An interval without whole numbers and fractions that no float can hold."""
 
@@ -66,7 +53,7 @@ class Finite(Interval):  # type: ignore[misc]  # scikit-learn has no types
 
 
 class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The parameters of both estimators, what scikit-learn is to check, and what they stand for."""
+    """The hyperparameters of both estimators, their constraints, and the objects they stand for."""
 
     hidden_layer_sizes: Any
     activation: Activations
@@ -141,7 +128,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     }
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Every argument of the constructor under its own name, unchecked, as scikit-learn asks."""
+        """Store every argument under its own name, unchecked, as scikit-learn requires."""
         for name, value in arguments.items():
             if name != "self":
                 setattr(self, name, value)
@@ -150,17 +137,18 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     @property
     def _words(self) -> list[Any]:
-        """What a model was made of; if it changes another has to be made."""
+        """Hyperparameters that decide the network; if one changes, a new network is needed."""
         names = "alpha", "activation", "out_activation", "dropout", "loss"
-        return [*(copy.copy(getattr(self, name)) for name in names), self._hidden_sizes]
+        return [[copy.copy(getattr(self, name)) for name in names], self._hidden_sizes]
 
     def _check_words(self, *, incremental: bool) -> None:
-        """Raise if some do not go together."""
+        """Raise if some hyperparameters do not go together."""
         sizes = self._hidden_sizes
-        if not all(isinstance(size, Integral) for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        for size in sizes:
+            if not isinstance(size, Integral):
+                raise ValueError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
+            if size <= 0:
+                raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         if incremental and isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to "
@@ -212,7 +200,9 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 f"dropout={given!r} holds {len(rates)} rates, but there are {n_hidden} hidden "
                 f"layers; expected one for each, e.g. dropout={[0.5] * n_hidden!r}"
             )
-        return [number_between("dropout", rate, 0, LARGEST_RATE, example=0.5) for rate in rates]
+        return [
+            real_number("dropout", rate, low=0, high=LARGEST_RATE, example=0.5) for rate in rates
+        ]
 
     def _layers(self, n_outputs: int, output_activation: Any) -> list[Layer]:
         sizes = self._hidden_sizes
@@ -237,10 +227,10 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return loss.averaged()
 
     def _output_activation(self, loss: Loss) -> str:
-        fitting = [OWN_WORDS.get(name, name) for name in loss.outputs]
-        given = self.out_activation or (fitting[0] if fitting else "linear")
+        given = self.out_activation or (loss.outputs[0] if loss.outputs else "linear")
         name = ACTIVATION_WORDS.get(given, given)
         if loss.outputs and name not in loss.outputs:
+            fitting = [OWN_WORDS.get(name, name) for name in loss.outputs]
             raise ValueError(
                 f"out_activation={given!r} does not go with loss={self.loss!r} on these targets; "
                 f"expected {' or '.join(map(repr, fitting))}"

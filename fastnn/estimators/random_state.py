@@ -6,13 +6,12 @@ weights and the same batches as there.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from fastnn.data.rows import Array
-from fastnn.training.plan import Plan
 
 
 def initial_weights(
@@ -26,8 +25,9 @@ def initial_weights(
     weights = []
     for (n_in, n_out), activation in zip(pairwise(sizes), activations, strict=True):
         bound = math.sqrt((2 if activation == "sigmoid" else 6) / (n_in + n_out))
-        weights += [rng.uniform(-bound, bound, shape) for shape in ((n_in, n_out), n_out)]
-    return [array.astype(dtype) for array in weights]
+        weights.append(rng.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
+        weights.append(rng.uniform(-bound, bound, n_out).astype(dtype))
+    return weights
 
 
 @dataclass
@@ -43,13 +43,3 @@ class Orders:
         self.rng.shuffle(shuffled)
         self.last = shuffled if self.last is None else self.last[shuffled]
         return self.last
-
-
-@dataclass(frozen=True)
-class DrawnPlan(Plan):
-    """A plan whose orders come from a random state, also in batch mode, which takes no notice."""
-
-    orders: Orders | None = field(default=None, kw_only=True)  # None: natural orders
-
-    def order(self, epoch: int, n_rows: int, chunk: int = 0) -> Array | None:
-        return None if self.orders is None else self.orders.draw(n_rows)

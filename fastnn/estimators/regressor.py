@@ -45,7 +45,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     Raises
     ------
     ValueError, TypeError
-        From `fit`, if a parameter or the data are not as said above; ValueError if training
+        From `fit`, if a parameter or the data do not fit; ValueError if training
         diverges, after which the weights are the last finite ones.
 
     Examples
@@ -118,7 +118,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     def _single_target(self, y: Any) -> Any:
         if not self._takes_single_rows:
             return None
-        return y if np.ndim(y) == 0 else np.reshape(y, (1, -1))
+        if isinstance(y, float | int) or np.ndim(y) == 0:
+            return y
+        return np.reshape(y, (1, -1))
 
     def _n_outputs(self, y: Array, loss: Loss) -> int:
         return 1 if y.ndim == 1 else int(y.shape[1])
@@ -128,6 +130,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _decided(self, outputs: Array) -> Array:
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
+    def _decided_one(self, outputs: Array) -> Any:
+        return outputs[0, 0] if outputs.size == 1 else outputs[0]
 
     def _labelled(self, y: Array) -> Array:
         return y

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from fastnn.data.checks import warn
 from fastnn.data.rows import Array
 from fastnn.engine.gradient_descent import Descent, by_batches
 
@@ -80,10 +80,9 @@ def _lowest(means: list[float], rates: Array) -> float:
     early = int(EARLY * len(means))
     lowest = float(rates[early + int(np.argmin(means[early:]))])
     if lowest == rates[-1]:
-        warnings.warn(
+        warn(
             f"the loss still falls at the highest rate, {lowest:g}, so that a good rate may lie "
             f"above; try more: model.find_learning_rate(X, y, highest={100 * lowest:g})",
-            stacklevel=4,  # who calls `find_learning_rate`
         )
     return lowest
 

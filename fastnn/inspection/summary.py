@@ -42,8 +42,7 @@ def training_lines(
     dense, sparse = (path_for(network, share, rule).name for share in (1.0, 0.0))
     yield f"stochastic mode: {dense}{f', sparse rows {sparse}' if sparse != dense else ''}"
     threads = network.training_team(None, EXAMPLE).size
-    scratch = network.arguments(EXAMPLE, training=True).scratch
-    sizes = network.parameters.nbytes, state.slots.nbytes, scratch.nbytes
+    sizes = network.parameters.nbytes, state.slots.nbytes, network.scratch_bytes(EXAMPLE)
     weights, slots, memory = (f"{size / 1e3:,.1f} kB" for size in sizes)
     yield (
         f"batches of {EXAMPLE}: {threads} thread{'s' * (threads > 1)}; memory: weights {weights}, "

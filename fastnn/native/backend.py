@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
-from fastnn._version import __version__, name_conflict
+from fastnn._version import __version__, module_name, name_conflict
 from fastnn.native.threads import available_cpus, limits
 
 try:
@@ -32,12 +32,8 @@ DTYPES: tuple[DType, ...] = get_args(DType)
 FOR_X86 = sysconfig.get_platform().endswith(("x86_64", "amd64"))  # as in setup.py
 
 
-def _module_name(isa: str, dtype: str) -> str:
-    return "_core" if (isa, dtype) == ("base", "float32") else f"_core_{isa}_{dtype}"
-
-
 def _missing(isa: str) -> list[str]:
-    names = [f"fastnn.{_module_name(isa, dtype)}" for dtype in DTYPES]
+    names = [f"fastnn.{module_name(isa, dtype)}" for dtype in DTYPES]
     return [name for name in names if importlib.util.find_spec(name) is None]
 
 
@@ -49,7 +45,7 @@ def builds_present() -> tuple[str, ...]:
 
 def modules_present() -> list[str]:
     """Every build of the core, for PyInstaller, which cannot read computed names."""
-    return [f"fastnn.{_module_name(isa, dtype)}" for isa in builds_present() for dtype in DTYPES]
+    return [f"fastnn.{module_name(isa, dtype)}" for isa in builds_present() for dtype in DTYPES]
 
 
 def _runnable_builds() -> list[str]:
@@ -90,8 +86,8 @@ ISA = _choose_isa()
 
 @cache
 def core(dtype: str) -> ModuleType:
-    """The core for `dtype` ("float32" or "float64"). All builds have the doors of `_core.pyi`."""
-    return importlib.import_module(f"fastnn.{_module_name(ISA, dtype)}")
+    """The core for `dtype` ("float32" or "float64"). All builds offer what `_core.pyi` lists."""
+    return importlib.import_module(f"fastnn.{module_name(ISA, dtype)}")
 
 
 def _configuration() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A team of threads: the caller and helpers, which run the doors of the core together.
+"""A team of threads: the caller and helpers, which call functions of the core together.
 
 The helpers are Python threads. They live as long as the call that needs them, so nothing is
 left behind: no pool to clash with other libraries, nothing to break in a forked process.
@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._core import TEAM_ABORTED as ABORTED
+from fastnn._core import TEAM_PLACES as PLACES
 from fastnn._core import close_team, opens
 
-ABORTED, PLACES = 32, 48  # in the words of a team; see native/simd/team.h
 PATIENCE = 1000  # milliseconds in which a thread must begin, and end once it has been dismissed
 
 Words = npt.NDArray[np.intc]
@@ -76,14 +77,14 @@ class Team:
             self.close()  # one has died before it could begin, so nobody may wait for it
         self.size = 1 + len(self._helpers)
 
-    def run(self, door: Callable[..., float], *arguments: object) -> float:
-        """What a door of the core returns, with the work shared by the members."""
+    def run(self, function: Callable[..., float], *arguments: object) -> float:
+        """What a function of the core returns, with the work shared by the members."""
         if not self._helpers or os.getpid() != self._process or self._words[ABORTED]:
-            return door(*arguments)  # in a forked process the helpers do not exist
+            return function(*arguments)  # in a forked process the helpers do not exist
         try:
             for number, helper in enumerate(self._helpers, 1):
-                helper.jobs.put(partial(door, *arguments, number, self.size, self._words))
-            result = door(*arguments, 0, self.size, self._words)
+                helper.jobs.put(partial(function, *arguments, number, self.size, self._words))
+            result = function(*arguments, 0, self.size, self._words)
         except BaseException:
             self._abort()
             raise

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 # Floating-point operations that a thread must have between two barriers, so that it earns what
-# waiting costs; see "Threads" in docs/design.md.
+# waiting costs; see "Threads" in docs/design/core.md.
 STEP_WORK = 3.5e6
 
 # Variables that other libraries read, and that joblib and batch systems set for their workers.
@@ -140,4 +140,4 @@ def _ratio(words: list[str]) -> float | None:
     return quota / period if quota and period else None
 
 
-_own_limit()  # a wrong value is told at import, not by the first call that is large enough
+_own_limit()  # a wrong value is reported at import, not by the first call that is large enough

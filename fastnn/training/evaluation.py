@@ -1,15 +1,15 @@
-"""Loss and metrics over rows, and predictions, slice after slice; callbacks may follow."""
+"""Evaluate and predict slice by slice, reporting to callbacks."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from fastnn.callbacks.base import Callback, tell
-from fastnn.data.rows import Array, Data, Features
+from fastnn.callbacks.base import Callback, notify
+from fastnn.data.rows import Array, Rows
 from fastnn.engine.backpropagation import evaluate_any
 from fastnn.engine.network import Network, Slice, inverse
 from fastnn.losses import Loss
-from fastnn.metrics import Metric
+from fastnn.metrics import Metric, Running
 from fastnn.native.team import ALONE, Team
 
 
@@ -22,9 +22,11 @@ class RunningMeans:
     def __init__(self, metrics: Sequence[Metric], penalty: float, scale: float = 1.0) -> None:
         self._penalty, self._scale = penalty, scale
         self.n_rows, self.total = 0, 0.0  # the sum of w_i l_i
-        self._metrics = [(metric, metric.running()) for metric in metrics]
+        self._metrics: list[tuple[Metric, Running]] = []
+        for metric in metrics:
+            self._metrics.append((metric, metric.running()))
 
-    def add(self, piece: Slice, data: Data) -> None:
+    def add(self, piece: Slice, data: Rows) -> None:
         """Some more rows, a slice of `data`."""
         self.n_rows += piece.n_rows
         self.total = piece.loss
@@ -34,25 +36,18 @@ class RunningMeans:
                 weights = data.sample_weight[piece.rows]
             running.add(piece.targets, piece.predictions, weights)
 
-    def so_far(self) -> dict[str, float]:
-        """All but the metrics that wait for the last row."""
-        return self._values(streamed=True)
-
-    def values(self) -> dict[str, float]:
-        """The means over all rows."""
-        return self._values(streamed=False)
-
-    def _values(self, *, streamed: bool) -> dict[str, float]:
+    def values(self, *, so_far: bool = False) -> dict[str, float]:
+        """The means over all rows; `so_far` leaves out metrics that wait for the last row."""
         values = {"loss": self._scale * (self.total / self.n_rows) + self._penalty}
         for metric, running in self._metrics:
-            if metric.streamed or not streamed:
+            if metric.streamed or not so_far:
                 values[metric.name] = running.value()
         return values
 
 
 def evaluate(
     network: Network,
-    data: Data,
+    data: Rows,
     loss: Loss,
     metrics: Sequence[Metric],
     team: Team = ALONE,
@@ -61,22 +56,22 @@ def evaluate(
     """The loss of all rows, with what regularisers add, and the metrics."""
     share = inverse(loss.divisor(data.sample_weight, data.n_rows))
     means = RunningMeans(metrics, network.penalty(share), share * data.n_rows)
-    tell(callbacks, "on_test_begin", {})
-    tell(callbacks, "on_test_batch_begin", 0, {})
+    notify(callbacks, "on_test_begin", {})
+    notify(callbacks, "on_test_batch_begin", 0, {})
     for batch, piece in enumerate(evaluate_any(network, data, loss, team)):
         means.add(piece, data)
         if callbacks:
-            tell(callbacks, "on_test_batch_end", batch, means.so_far())
+            notify(callbacks, "on_test_batch_end", batch, means.values(so_far=True))
             if means.n_rows < data.n_rows:
-                tell(callbacks, "on_test_batch_begin", batch + 1, {})
+                notify(callbacks, "on_test_batch_begin", batch + 1, {})
     scores = means.values()
-    tell(callbacks, "on_test_end", dict(scores))
+    notify(callbacks, "on_test_end", dict(scores))
     return scores
 
 
 def predict(
     network: Network,
-    rows: Features,
+    rows: Rows,
     team: Team,
     callbacks: Sequence[Callback],
     out: Array | None = None,
@@ -85,10 +80,10 @@ def predict(
     if not callbacks:
         return network.predict(rows, team, out)
     outputs = []
-    tell(callbacks, "on_predict_begin", {})
+    notify(callbacks, "on_predict_begin", {})
     for batch, (start, stop) in enumerate(network.slices(len(rows.X))):
-        tell(callbacks, "on_predict_batch_begin", batch, {})
+        notify(callbacks, "on_predict_batch_begin", batch, {})
         outputs.append(network.predict(rows.rows(start, stop), team))
-        tell(callbacks, "on_predict_batch_end", batch, {"outputs": outputs[-1]})
-    tell(callbacks, "on_predict_end", {})
+        notify(callbacks, "on_predict_batch_end", batch, {"outputs": outputs[-1]})
+    notify(callbacks, "on_predict_end", {})
     return np.concatenate(outputs, out=out)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from fastnn.callbacks.base import Callback, Model, tell
+from fastnn.callbacks.base import Callback, Model, notify
 from fastnn.callbacks.history import History
-from fastnn.data.rows import Data
+from fastnn.data.rows import Rows
 from fastnn.data.sources import Source
 from fastnn.engine.divergence import DivergenceWatch
-from fastnn.engine.gradient_descent import Descent, adopt_average, epoch_slices
+from fastnn.engine.gradient_descent import Descent, adopt_average
 from fastnn.engine.network import Slice
 from fastnn.metrics import Metric
+from fastnn.native.team import ALONE
 from fastnn.optimizers import Optimizer
 from fastnn.training.evaluation import RunningMeans, evaluate
 from fastnn.training.plan import Plan, mode_of
@@ -21,17 +22,26 @@ from fastnn.training.plan import Plan, mode_of
 SHORTEST = 1e-9  # seconds: a coarse clock may show none at all for a short epoch
 
 
-def new_history(plan: Plan, source: Source, numbers: dict[str, str]) -> History:
-    """An empty one, that is to hold these numbers (see `recorded`)."""
-    size = plan.size(source.n_rows or sys.maxsize)
+def new_history(plan: Plan, source: Rows | Source, size: int, numbers: dict[str, str]) -> History:
+    """An empty history for these numbers of each epoch (see `recorded`).
+
+    `size` is the batch size of the first rows.
+    """
+    if isinstance(source, Rows):
+        n_rows: int | None = len(source.X)
+        steps: int | None = -(-len(source.X) // size)
+    else:
+        n_rows = source.n_rows
+        size = plan.size(n_rows or sys.maxsize)
+        steps = source.n_steps(size)
     return History(
         params={
             "epochs": plan.epochs,
-            "steps": source.n_steps(size),
+            "steps": steps,
             "verbose": plan.verbose,
-            "mode": mode_of(size, source.n_rows or sys.maxsize),
+            "mode": mode_of(size, n_rows or sys.maxsize),
             "batch_size": None if size == sys.maxsize else size,
-            "samples": source.n_rows,
+            "samples": n_rows,
             "seed": plan.seed,
             "metrics": numbers,
             "initial_epoch": plan.initial_epoch,
@@ -42,7 +52,9 @@ def new_history(plan: Plan, source: Source, numbers: dict[str, str]) -> History:
 
 def recorded(optimizer: Optimizer, metrics: Sequence[Metric], *, validated: bool) -> dict[str, str]:
     """All numbers that a fit records of an epoch, and in which direction each gets better."""
-    found = {"loss": "min"} | {metric.name: metric.better for metric in metrics}
+    found = {"loss": "min"}
+    for metric in metrics:
+        found[metric.name] = metric.better
     if validated:
         found |= {f"val_{name}": better for name, better in found.items()}
     found |= {"seconds": "min", "samples_per_second": "max"}
@@ -55,138 +67,150 @@ def recorded(optimizer: Optimizer, metrics: Sequence[Metric], *, validated: bool
 
 @dataclass
 class Fit:
-    """One call of `fit`. Whatever ends it, weights and history are of one piece."""
+    """One call of `fit`. However it ends, weights and history belong together."""
 
     model: Model
     descent: Descent
-    source: Source
+    watch: DivergenceWatch
+    source: Rows | Source
     plan: Plan
     metrics: Sequence[Metric]
-    validation: Data | None
+    validation: Rows | None
     callbacks: Sequence[Callback]
     history: History
-    watch: DivergenceWatch = field(init=False)
     _epochs_before: int = field(init=False)  # those of earlier fits
     _clipped_before: int = field(init=False, default=0)  # this epoch
     _see_batches: list[Callback] = field(init=False)
+    _streamed: Sequence[Metric] = field(init=False)  # what is measured while the weights move
 
     def __post_init__(self) -> None:
-        descent = self.descent
-        self.watch = DivergenceWatch(descent.network, descent.optimizer, descent.state)
         self._epochs_before = self.model.epochs_trained
-        self._see_batches = [callback for callback in self.callbacks if callback.sees_batches]
+        self._see_batches = []
+        for callback in self.callbacks:
+            if callback.sees_batches:
+                self._see_batches.append(callback)
+        self._streamed = () if self.plan.measured_at_end else self.metrics
         self.descent.batch_by_batch = bool(self._see_batches)
-        self.descent.keep_predictions = bool(self._streamed)
-
-    @property
-    def _streamed(self) -> Sequence[Metric]:
-        """What is measured while the weights move."""
-        return () if self.plan.measured_at_end else self.metrics
 
     def run(self, epochs: Callable[["Fit"], None]) -> None:
-        """Let `epochs` go through them, by gradient descent as a rule."""
+        """Let `epochs` go through the epochs, by gradient descent as a rule."""
         self.model.history = self.history
-        with _attended(self.callbacks, self.history), ExitStack() as stack:
+        with ExitStack() as stack:
+            if self.callbacks:
+                stack.enter_context(_attended(self.callbacks, self.history))
             stack.callback(self.watch.settle)
             stack.callback(self._settle_history)
-            with self.descent.team:
-                epochs(self)
+            if self.descent.team is not ALONE:
+                stack.enter_context(self.descent.team)
+            epochs(self)
 
     def _settle_history(self) -> None:
-        """Leave history and count of epochs of one piece, though an interrupt came in between."""
-        self.history.settle()
+        """Let history and count of epochs agree, even if an interrupt came in between."""
+        drop_unfinished(self.history)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
 
     def begin_epoch(self, epoch: int) -> None:
-        """What comes before it."""
-        self._clipped_before = self.descent.state.clipped
-        tell(self.callbacks, "on_epoch_begin", epoch, {})
+        """Prepare an epoch and announce it."""
+        if self.descent.optimizer.clips:
+            self._clipped_before = self.descent.state.clipped
+        if self.callbacks:
+            notify(self.callbacks, "on_epoch_begin", epoch, {})
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """One epoch by gradient descent; returns its means, its duration and its rate."""
-        means = RunningMeans(self._streamed, self.descent.network.penalty())
-        when, began, batch = f"in epoch {epoch + 1}", time.perf_counter(), 0
-        for chunk, data in enumerate(self.source.epoch(len(self.history.epoch))):
+        """One epoch by gradient descent; returns its means, its duration and its speed."""
+        network, number = self.descent.network, len(self.history.epoch)
+        penalty = network.penalty() if network.has_penalty else 0.0
+        means, when = RunningMeans(self._streamed, penalty), f"in epoch {epoch + 1}"
+        began, batch = time.perf_counter(), 0
+        source = self.source
+        chunks = (source,) if isinstance(source, Rows) else source.epoch(number)
+        for chunk, data in enumerate(chunks):
             batch = self._train_chunk(data, chunk, batch, means, when)
             if self.model.stop_training:
                 break
         self.watch.keep(when)
         seconds = time.perf_counter() - began
-        rate = {"seconds": seconds, "samples_per_second": means.n_rows / max(seconds, SHORTEST)}
-        return means.values() | rate
+        logs = means.values()
+        logs["seconds"] = seconds
+        logs["samples_per_second"] = means.n_rows / max(seconds, SHORTEST)
+        return logs
 
     def _train_chunk(
-        self, data: Data, chunk: int, batch: int, means: RunningMeans, when: str
+        self, data: Rows, chunk: int, batch: int, means: RunningMeans, when: str
     ) -> int:
-        """All its rows, or up to the batch in which a callback ends the fit.
+        """Train on all its rows, or up to the batch in which a callback ends the fit.
 
         `batch` is the number of the first batch; returns that of the next.
         """
-        self.descent.take(data)
-        left = data.n_rows
-        tell(self._see_batches, "on_train_batch_begin", batch, {})
-        for piece in self._slices(data, chunk, means.total):
+        descent, watch, left = self.descent, self.watch, len(data.X)
+        descent.take(data, keep_predictions=bool(self._streamed))
+        # Epochs count from the first fit on, so a fit that continues has orders of its own.
+        epoch = self._epochs_before + len(self.history.epoch)
+        size = self.plan.size(left)
+        order = self.plan.order(epoch, left, size, chunk)
+        if self._see_batches:
+            notify(self._see_batches, "on_train_batch_begin", batch, {})
+        for piece in descent.epoch(order, size, means.total):
             left -= piece.n_rows
-            self.watch.check(piece.loss, when, moved=piece.moved)
+            watch.check(piece.loss, when, moved=piece.moved)
             if piece.moved:
-                self.watch.keep_after_rows(piece.n_rows, when)
+                watch.keep_after_rows(piece.n_rows, when)
             means.add(piece, data)
             if self.callbacks:
-                self._after(piece, batch, means.so_far())
-            if piece.moved:  # else a batch goes on: of many rows it takes several slices
+                self._after(piece, batch, means.values(so_far=True))
+            if piece.moved:  # otherwise a batch continues: a large one takes several slices
                 batch += 1
                 if self.model.stop_training:
                     break
-                if left:
-                    tell(self._see_batches, "on_train_batch_begin", batch, {})
+                if left and self._see_batches:
+                    notify(self._see_batches, "on_train_batch_begin", batch, {})
         return batch
 
-    def _slices(self, data: Data, chunk: int, total: float) -> Iterator[Slice]:
-        # Epochs count from the first fit on: one that goes on has orders of its own.
-        epoch = self._epochs_before + len(self.history.epoch)
-        order = self.plan.order(epoch, data.n_rows, chunk)
-        return epoch_slices(self.descent, order, self.plan.size(data.n_rows), total)
-
     def _after(self, piece: Slice, batch: int, logs: dict[str, float]) -> None:
-        tell(self.callbacks, "on_slice_end", piece.n_rows, logs)
-        if piece.moved:
-            tell(self._see_batches, "on_train_batch_end", batch, dict(logs))
+        notify(self.callbacks, "on_slice_end", piece.n_rows, logs)
+        if piece.moved and self._see_batches:
+            notify(self._see_batches, "on_train_batch_end", batch, dict(logs))
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        """What comes after it: the model is as the epoch left it."""
-        logs |= self._steps_taken()
+        """Validate, record and announce an epoch; the model is as the epoch left it."""
+        descent = self.descent
+        if descent.optimizer.has_rate:
+            logs["learning_rate"] = descent.last_rate
+        if descent.optimizer.clips:
+            logs["clipped_steps"] = float(descent.state.clipped - self._clipped_before)
         if self.plan.measured_at_end:
-            logs |= self._evaluate(self.descent.data)
+            logs |= self._evaluate(descent.data)
         if self.validation is not None and (epoch + 1) % self.plan.validation_freq == 0:
             scores = self._evaluate(self.validation, self.callbacks)
             logs |= {f"val_{name}": value for name, value in scores.items()}
-        self.history.append(epoch, logs)
+        for name, value in logs.items():
+            self.history.history.setdefault(name, []).append(value)
+        self.history.epoch.append(epoch)
         self.model.epochs_trained = self._epochs_before + len(self.history.epoch)
-        tell(self.callbacks, "on_epoch_end", epoch, dict(logs))
+        if self.callbacks:
+            notify(self.callbacks, "on_epoch_end", epoch, dict(logs))
 
-    def _evaluate(self, data: Data, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
+    def _evaluate(self, data: Rows, callbacks: Sequence[Callback] = ()) -> dict[str, float]:
         descent = self.descent
         return evaluate(descent.network, data, descent.loss, self.metrics, descent.team, callbacks)
 
-    def _steps_taken(self) -> dict[str, float]:
-        """The learning rate of the last step, and how many were clipped if any may be."""
-        descent, logs = self.descent, {}
-        optimizer, state = descent.optimizer, descent.state
-        if optimizer.has_rate:
-            logs["learning_rate"] = optimizer.last_rate(state)
-        if optimizer.clips:
-            logs["clipped_steps"] = float(state.clipped - self._clipped_before)
-        return logs
+
+def drop_unfinished(history: History) -> None:
+    """Drop what an interrupt left of an epoch that is not recorded as a whole."""
+    n_epochs = len(history.epoch)
+    for name, values in history.history.items():
+        del values[len(history.validated) if name.startswith("val_") else n_epochs :]
 
 
 def descend(fit: Fit) -> None:
     """The epochs of a fit by gradient descent."""
-    for epoch in fit.plan.numbers:
+    numbers = fit.plan.numbers
+    for epoch in numbers:
         fit.begin_epoch(epoch)
         fit.end_epoch(epoch, fit.train_epoch(epoch))
         if fit.model.stop_training:
             break
-    if fit.plan.numbers:
+    if numbers and fit.descent.optimizer.use_ema:
         adopt_average(fit.descent.network, fit.descent.optimizer, fit.descent.state)
 
 
@@ -194,13 +218,16 @@ def train_batch(
     descent: Descent, watch: DivergenceWatch, metrics: Sequence[Metric]
 ) -> dict[str, float]:
     """One update with all rows; loss and metrics before it."""
-    means, when = RunningMeans(metrics, descent.network.penalty()), "in this batch"
+    network, data, when = descent.network, descent.data, "in this batch"
+    means = RunningMeans(metrics, network.penalty() if network.has_penalty else 0.0)
     try:
-        with descent.team:
-            for piece in epoch_slices(descent, None, descent.data.n_rows):
+        with ExitStack() as stack:
+            if descent.team is not ALONE:
+                stack.enter_context(descent.team)
+            for piece in descent.epoch(None, len(data.X)):
                 watch.check(piece.loss, when, moved=piece.moved)
-                means.add(piece, descent.data)
-        watch.keep_after_step(descent.data.n_rows, when)
+                means.add(piece, data)
+        watch.keep_after_step(len(data.X), when)
     except BaseException:
         watch.settle()
         raise
@@ -219,7 +246,7 @@ def _attended(callbacks: Sequence[Callback], history: History) -> Iterator[None]
         if callback in begun:
             callback.on_train_end(history.last())
 
-    with ExitStack() as ends:  # runs them all, though one may raise; what comes last first
+    with ExitStack() as ends:  # runs them all, even if one raises; what comes last first
         for callback in reversed(callbacks):
             ends.callback(end, callback)
         for callback in callbacks:

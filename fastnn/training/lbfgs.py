@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.callbacks.base import tell
+from fastnn.callbacks.base import notify
 from fastnn.data.rows import Array
 from fastnn.engine.divergence import Diverged
 from fastnn.engine.gradient_descent import gradient_slices
@@ -95,7 +95,7 @@ class _Problem:
         self._begun, self._network.parameters[:] = False, self.weights
         seconds = time.perf_counter() - self._began
         rate = {"seconds": seconds, "samples_per_second": n_rows / max(seconds, SHORTEST)}
-        tell(fit.callbacks, "on_slice_end", n_rows, self._scores)
+        notify(fit.callbacks, "on_slice_end", n_rows, self._scores)
         fit.end_epoch(self._epoch, self._scores | rate)
         self._epoch += 1
 

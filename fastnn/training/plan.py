@@ -1,5 +1,6 @@
 """How a fit goes through its rows: epochs, mode, batch size, visiting order, threads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -25,6 +26,7 @@ class Plan:
     initial_epoch: int = 0
     measured_at_end: bool = False  # whether loss and metrics are those of an epoch's last weights
     verbose: int = 0
+    draw_order: Callable[[int], Array] | None = None  # of n rows, in place of those of the seed
 
     @property
     def numbers(self) -> range:
@@ -32,15 +34,19 @@ class Plan:
         return range(self.initial_epoch, self.epochs)
 
     def size(self, n_rows: int) -> int:
-        """How many rows a batch of so many has."""
+        """How many rows a batch has, of `n_rows` in all."""
+        if self.mode is None:
+            return min(self.batch_size or MINIBATCH, n_rows)
         return batch_size_for(self.mode, self.batch_size, n_rows)
 
-    def order(self, epoch: int, n_rows: int, chunk: int = 0) -> Array | None:
+    def order(self, epoch: int, n_rows: int, batch_size: int, chunk: int = 0) -> Array | None:
         """The visiting order: a permutation that depends on seed, epoch and chunk alone.
 
         None, the natural order, without shuffling and in batch mode, where order has no effect.
         """
-        if not self.shuffle or self.size(n_rows) >= n_rows:
+        if self.draw_order is not None:
+            return self.draw_order(n_rows)
+        if not self.shuffle or batch_size >= n_rows:
             return None
         place = [epoch, chunk] if chunk else [epoch]
         rng = np.random.Generator(np.random.Philox([self.seed, *place]))
@@ -107,7 +113,7 @@ def checked_plan(
         batch_size=batch_size,
         shuffle=flag("shuffle", shuffle),
         seed=checked_seed(seed),
-        threads=checked_threads(threads),
+        threads=None if threads is None else checked_threads(threads),
         validation_freq=whole_number("validation_freq", validation_freq, minimum=1),
         initial_epoch=whole_number("initial_epoch", initial_epoch, minimum=0),
         measured_at_end=lookup("train_metrics", train_metrics, MEASURED),

@@ -1,61 +1,74 @@
 """The rows of a fit, checked against the model's layers and loss, split and weighted."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import numpy as np
 
 from fastnn.custom import CustomLoss
-from fastnn.data.arrays import features, is_sorted, sample_weights, targets
-from fastnn.data.checks import real_number, shown, whole_number
+from fastnn.data.arrays import feature_array, is_sorted, sample_weights, targets
+from fastnn.data.checks import real_number, shown, warn, whole_number
 from fastnn.data.class_weights import class_weights
 from fastnn.data.columns import Columns
-from fastnn.data.rows import Array, Data
-from fastnn.data.sources import EXAMPLE, ArraySource, ChunkSource, Source
+from fastnn.data.rows import NO_WEIGHTS, Array, Rows
+from fastnn.data.sources import EXAMPLE, ChunkSource, Source
 from fastnn.layers import Normalization
 from fastnn.losses import Loss
 
+ClassWeight = Mapping[int, float] | Literal["balanced"]
 
-@dataclass(frozen=True)
-class Inputs:
-    """What a model asks of rows; `n_features` is None if any width will do."""
+
+@dataclass
+class Requirements:
+    """What a model requires of rows; the first rows settle what the model leaves open."""
 
     dtype: str
     loss: Loss
     n_outputs: int
-    n_features: int | None = None
-    normalization: Normalization | None = None
-    columns: Columns = field(default_factory=Columns)  # learns the names of the first frame
+    n_features: int | None  # None: any number
+    normalization: Normalization | None
+    names: tuple[str, ...] | None  # of the columns; None: those of the first frame
 
-    def data(self, X: object, y: object, weight: object | None, name: str = "") -> Data:
-        """Check rows that are to be trained on or evaluated; `name` says whose they are."""
-        X = self.columns.ordered(X, f"{name}X")
-        rows = features(X, self.dtype, n_features=self.n_features, name=f"{name}X")
+    def ordered(self, X: object, name: str = "X") -> object:
+        """X with its columns in the order that the model knows, if it is a frame."""
+        if type(X) is np.ndarray:
+            return X
+        columns = Columns(self.names)
+        X = columns.ordered(X, name)
+        self.names = columns.names
+        return X
+
+    def rows(self, X: object, y: object, weight: object | None, name: str = "") -> Rows:
+        """Check rows to train on or to evaluate; `name` says in messages whose they are."""
+        if type(X) is not np.ndarray:
+            X = self.ordered(X, f"{name}X")
+        checked = feature_array(X, self.dtype, n_features=self.n_features, name=f"{name}X")
         if self.normalization is not None:
-            self.normalization.table_for(rows.n_features)
-        return Data(*rows, *self.labels(y, weight, len(rows.X), name))
+            self.normalization.table_for(checked.shape[1])
+        return Rows(checked, *self.labels(y, weight, len(checked), name))
 
     def labels(
         self, y: object, weight: object | None, n_rows: int, name: str = ""
     ) -> tuple[Array, Array]:
-        """The targets and sample weights of so many rows, checked."""
-        if isinstance(self.loss, CustomLoss) and weight is not None:
+        """Check the targets and sample weights of n_rows rows."""
+        if weight is not None and isinstance(self.loss, CustomLoss):
             raise ValueError(
-                f"{name}sample_weight: a loss of your own sees y_true and y_pred only; put the "
-                f"weights into y, as a column, and use them there"
+                f"{name}sample_weight: a custom loss sees y_true and y_pred only; put the weights "
+                f"into y, as a column, and use them there"
             )
+        kind, n_outputs = self.loss.targets, self.n_outputs
         y_checked = targets(
-            y,
-            self.dtype,
-            kind=self.loss.targets,
-            n_rows=n_rows,
-            n_outputs=self.n_outputs,
-            name=f"{name}y",
+            y, self.dtype, kind=kind, n_rows=n_rows, n_outputs=n_outputs, name=f"{name}y"
         )
-        weights = sample_weights(weight, self.dtype, n_rows=n_rows, name=f"{name}sample_weight")
-        return y_checked, weights
+        if weight is None:
+            return y_checked, NO_WEIGHTS
+        name = f"{name}sample_weight"
+        return y_checked, sample_weights(weight, self.dtype, n_rows=n_rows, name=name)
 
-    def validation(self, given: Sequence[object]) -> Data:
+    def validation(self, given: Sequence[object]) -> Rows:
         """Check validation data."""
         in_list = isinstance(given, list) and given and isinstance(given[0], tuple)
         if in_list or isinstance(given, Iterator):
@@ -69,22 +82,20 @@ class Inputs:
                 f"(X, y, sample_weight), e.g. validation_data=(X, y)"
             )
         weight = given[2] if len(given) == 3 else None
-        return self.data(given[0], given[1], weight, "validation ")
+        return self.rows(given[0], given[1], weight, "validation ")
 
-    def weighed(self, data: Data, class_weight: object | None) -> Data:
-        """Rows to train on with the weights of their classes, if there are any."""
-        if class_weight is None:
-            return data
-        if len(data.sample_weight):
+    def weighted(self, rows: Rows, class_weight: object) -> Rows:
+        """Rows to train on with the weights of their classes."""
+        if len(rows.sample_weight):
             raise ValueError(
                 f"give sample_weight or class_weight, not both; e.g. multiply them yourself: "
                 f"sample_weight = sample_weight * np.array({self._example_weights(class_weight)})"
                 f"[np.asarray(y, int)]"
             )
         weights = class_weights(
-            class_weight, data.y, self.dtype, kind=self.loss.targets, n_outputs=self.n_outputs
+            class_weight, rows.y, self.dtype, kind=self.loss.targets, n_outputs=self.n_outputs
         )
-        return data._replace(sample_weight=weights)
+        return rows._replace(sample_weight=weights)
 
     def _example_weights(self, class_weight: object) -> list[float]:
         """Weights of all classes: those given, otherwise some."""
@@ -93,97 +104,91 @@ class Inputs:
             return [1.0] * (n_classes - 1) + [5.0]
         return [class_weight.get(number, 1.0) for number in range(n_classes)]
 
-    def split(self, data: Data, share: object) -> tuple[Data, Data]:
-        """The rows to train on, and the last ones, that share of all, to validate with."""
+    def split(self, rows: Rows, share: object) -> tuple[Rows, Rows]:
+        """The rows to train on, and the last rows, that share of all, to validate with."""
         share = real_number("validation_split", share, above=0)
-        border = int(data.n_rows * (1 - min(share, 1.0)))
-        if not 0 < border < data.n_rows:
+        border = int(rows.n_rows * (1 - min(share, 1.0)))
+        if not 0 < border < rows.n_rows:
             raise ValueError(
-                f"validation_split={share:g} of {data.n_rows} rows leaves no rows on one side; "
+                f"validation_split={share:g} of {rows.n_rows} rows leaves no rows on one side; "
                 f"expected a share such as validation_split=0.2"
             )
-        if is_sorted(data.y, self.loss.targets):
-            warnings.warn(
+        if is_sorted(rows.y, self.loss.targets):
+            warn(
                 "y is sorted, so the last rows, those of validation_split, are unlike the others: "
                 "shuffle first, e.g. order = np.random.permutation(len(X)); X, y = X[order], "
-                "y[order]",
-                stacklevel=7,  # who calls `fit`
+                "y[order]"
             )
-        return data.rows(0, border), data.rows(border, data.n_rows)
-
-
-ClassWeight = Mapping[int, float] | Literal["balanced"]
+        return rows.rows(0, border), rows.rows(border, rows.n_rows)
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What `fit` was told of its rows, checked when the model is ready for them."""
+class GivenRows:
+    """What `fit` was given as its rows, unchecked."""
 
     X: Any
     y: Any
-    sample_weight: Any
-    class_weight: Any
-    validation_data: Any
-    validation_split: Any
-    steps_per_epoch: Any
+    sample_weight: Any = None
+    class_weight: Any = None
+    validation_data: Any = None
+    validation_split: Any = 0.0
+    steps_per_epoch: Any = None
 
-    @property
-    def in_chunks(self) -> bool:
-        return self.y is None
-
-    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
-        """The rows to train on, and those to validate with if there are any.
-
-        `inputs` is asked anew for every chunk: the first decides how wide the others must be.
-        """
-        if self.validation_data is not None and self.validation_split:
-            raise ValueError("give validation_data or validation_split, not both")
-        if not self.in_chunks:
-            inputs().columns.ordered(self.X)  # whose names come before those of validation rows
+    def checked(self, asked: Requirements, n_epochs: int) -> tuple[Rows | Source, Rows | None]:
+        """The rows to train on, and those to validate with if there are any."""
         validation = None
         if self.validation_data is not None:
-            validation = inputs().validation(self.validation_data)
-        if self.in_chunks:
-            source: Source = self._chunks(inputs, n_epochs)
+            if self.validation_split:
+                raise ValueError("give validation_data or validation_split, not both")
+            if self.y is not None:
+                asked.ordered(self.X)  # its names come before those of the validation rows
+            validation = asked.validation(self.validation_data)
+        if self.y is None:
+            chunks = self._chunks(asked, n_epochs)
+            source: Rows | Source = chunks
+            n_features = chunks.first.n_features
         else:
-            source, validation = self._arrays(inputs(), validation)
-        if validation is not None and validation.n_features != source.first.n_features:
+            if self.steps_per_epoch is not None:
+                self._refuse_steps()
+            rows = asked.rows(self.X, self.y, self.sample_weight)
+            if self.validation_split:
+                rows, validation = asked.split(rows, self.validation_split)
+            if self.class_weight is not None:
+                rows = asked.weighted(rows, self.class_weight)
+            source, n_features = rows, rows.X.shape[1]
+        if validation is not None and validation.n_features != n_features:
             raise ValueError(
-                f"validation X has {validation.n_features} columns, but X has "
-                f"{source.first.n_features}; expected the same columns"
+                f"validation X has {validation.n_features} columns, but X has {n_features}; "
+                f"expected the same columns"
             )
         return source, validation
 
-    def _arrays(self, inputs: Inputs, validation: Data | None) -> tuple[Source, Data | None]:
-        if self.steps_per_epoch is not None:
-            raise ValueError(
-                f"steps_per_epoch={shown(self.steps_per_epoch)} counts chunks, but X and y are "
-                f"arrays, of which an epoch takes all rows; leave it out"
-            )
-        data = inputs.data(self.X, self.y, self.sample_weight)
-        if self.validation_split:
-            data, validation = inputs.split(data, self.validation_split)
-        return ArraySource(inputs.weighed(data, self.class_weight)), validation
+    def _refuse_steps(self) -> NoReturn:
+        raise ValueError(
+            f"steps_per_epoch={shown(self.steps_per_epoch)} counts chunks, but X and y are arrays, "
+            f"of which an epoch takes all rows; leave it out"
+        )
 
-    def _chunks(self, inputs: Callable[[], Inputs], n_epochs: int) -> Source:
+    def _chunks(self, asked: Requirements, n_epochs: int) -> Source:
         chunks, steps = _checked_iterable(self.X), self.steps_per_epoch
         self._refuse_what_needs_all_rows()
-        inputs()  # whatever is wrong with the model is not the first chunk's fault
         if steps is not None:
             steps = whole_number("steps_per_epoch", steps, minimum=1)
         signs: set[float] = set()  # what the chunks of a hinge loss have for "no"
 
-        def read(X: object, y: object, sample_weight: object | None = None) -> Data:
-            asked = inputs()
-            data = asked.data(X, y, sample_weight)
+        def read(X: object, y: object, sample_weight: object | None = None) -> Rows:
+            rows = asked.rows(X, y, sample_weight)
+            asked.n_features = rows.n_features  # the first chunk decides for the others
             if asked.loss.targets == "signs":
-                signs.update({float(data.y.min())} - {1.0})
+                signs.update({float(rows.y.min())} - {1.0})
                 if len(signs) > 1:
                     raise ValueError(
                         "some chunks have y of -1 and 1, others of 0 and 1; expected one of the "
                         "two in all of them, e.g. y = np.where(np.asarray(y) > 0, 1, -1)"
                     )
-            return asked.weighed(data, self.class_weight)
+            if self.class_weight is None:
+                return rows
+            return asked.weighted(rows, self.class_weight)
 
         return ChunkSource(chunks, steps, n_epochs, read)
 
@@ -204,14 +209,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows that have been checked, in the place of `Rows`."""
+    """Checked rows, in the place of `GivenRows`."""
 
-    source: Source
-    validation: Data | None
-    in_chunks = False
-
-    def checked(self, inputs: Callable[[], Inputs], n_epochs: int) -> tuple[Source, Data | None]:
-        return self.source, self.validation
+    source: Rows | Source
+    validation: Rows | None
 
 
 def _checked_iterable(chunks: object) -> Iterable[Any]:

@@ -57,7 +57,7 @@ def model_for(rate=0.1, seed=5, metrics=None, **settings):
 def in_slices(model):
     """The model, which now returns to Python after 16 rows: with X, four times."""
     model.build(4)
-    model._network.slice_rows = model._network.block = 16
+    model._learner.network.slice_rows = model._learner.network.block = 16
     return model
 
 
@@ -73,8 +73,8 @@ def recorder(calls, logs=None):
     """Notes every hook with the number that it is told, and in `logs` what else."""
 
     def noting(name):
-        def note(*told):
-            *number, found = told
+        def note(*arguments):
+            *number, found = arguments
             calls.append((name, *number))
             if logs is not None:
                 logs.setdefault(name, []).append(dict(found))
@@ -691,7 +691,7 @@ def test_a_fit_ends_within_an_epoch_at_so_many_rows():
     model, twin, many = model_for(), model_for(), np.tile(X, (3000, 1))
     y = np.tile(Y, 3000)
     history = model.fit(many, y, epochs=3, shuffle=False, callbacks=[StopAt(samples=140_000)])
-    rows = model._network.slice_rows
+    rows = model._learner.network.slice_rows
     assert rows < 140_000 < 150_000 <= 2 * rows
     assert history.epoch == [0]
     twin.fit(many, y, shuffle=False)
@@ -751,7 +751,7 @@ def test_a_callback_that_does_not_fit_is_refused_before_the_model_is_built(callb
     with pytest.raises(ValueError, match="'val_loss' is not among"):
         fit(model, callbacks=[first, callback])
     assert not model.built
-    assert model._state is None
+    assert model._learner.state is None
     assert before == []
 
 
@@ -771,7 +771,7 @@ def test_a_fit_that_is_to_end_finishes_the_batch_first(batch_size):
     stop = LambdaCallback(on_slice_end=lambda n_rows, logs: setattr(model, "stop_training", True))
     options = {"batch_size": batch_size, "shuffle": False, "epochs": 3}
     history = model.fit(X, Y, callbacks=[stop, recorder(calls)], **options)
-    assert (history.epoch, model._state.step) == ([0], 1)
+    assert (history.epoch, model._learner.state.step) == ([0], 1)
     assert bits(model) == bits(expected)
     batches = [call for call in calls if "batch" in call[0]]
     assert batches == [("on_train_batch_begin", 0), ("on_train_batch_end", 0)]
@@ -804,8 +804,8 @@ def test_an_evaluate_within_a_fit_leaves_its_callbacks_what_the_fit_has_told_the
 
 
 def test_logs_are_copies_for_whoever_looks():
-    def spoil(*told):
-        told[-1].clear()
+    def spoil(*arguments):
+        arguments[-1].clear()
 
     hooks = {name: spoil for name in HOOKS}
     plain = fit(model_for(), epochs=2, validation_data=(X, Y))

@@ -38,7 +38,7 @@ def model_for(optimizer=None, metrics=None):
     model = Sequential([Dense(9, "tanh"), Dense(1)], seed=5)
     model.compile(optimizer or SGD(0.1), "mse", metrics)
     model.build(4)
-    model._network.slice_rows = model._network.block = 16
+    model._learner.network.slice_rows = model._learner.network.block = 16
     return model
 
 
@@ -67,7 +67,7 @@ def clock(monkeypatch):
     """The time that the lines go by; tests set it forward."""
     clock = SimpleNamespace(now=1000.0)
     clock.perf_counter = lambda: clock.now
-    monkeypatch.setattr("fastnn.progress.time", clock)
+    monkeypatch.setattr("fastnn.callbacks.progress.time", clock)
     return clock
 
 
@@ -214,7 +214,7 @@ def test_a_long_epoch_breaks_its_silence(clock):
 
 @modes
 def test_lines_within_an_epoch_tell_of_its_slices(mode, monkeypatch, capsys):
-    monkeypatch.setattr("fastnn.progress.SILENCE", 0)
+    monkeypatch.setattr("fastnn.callbacks.progress.SILENCE", 0)
     size = {"stochastic": 1, "minibatch": 16, "batch": N_ROWS}[mode]
     history = model_for(metrics=["mae"]).fit(X, Y, epochs=2, batch_size=size, verbose=2).history
     lines = capsys.readouterr().out.splitlines()

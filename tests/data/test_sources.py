@@ -53,7 +53,7 @@ def options_for(mode, **others):
 
 def state(model):
     """All that a fit leaves behind in weights and optimiser, as bits."""
-    weights, kept = [array.tobytes() for array in model.get_weights()], model._state
+    weights, kept = [array.tobytes() for array in model.get_weights()], model._learner.state
     return weights, None if kept is None else (kept.step, kept.slots.tobytes())
 
 
@@ -427,14 +427,14 @@ def test_a_chunk_is_a_batch_unless_something_else_is_said():
     params = models[0].fit(CHUNKS).params
     models[1].fit(CHUNKS, mode="batch")
     assert state(models[0]) == state(models[1])
-    assert models[0]._state.step == len(CHUNKS)
+    assert models[0]._learner.state.step == len(CHUNKS)
     assert (params["mode"], params["batch_size"]) == ("batch", None)
 
 
 def test_chunks_build_the_model_and_say_so_in_the_params():
     model = model_for()
     params = model.fit(CHUNKS, epochs=2, steps_per_epoch=2, batch_size=30).params
-    assert (model.built, model._network.n_features) == (True, N_FEATURES)
+    assert (model.built, model._learner.network.n_features) == (True, N_FEATURES)
     assert params["steps"] == 2
     assert params["samples"] is None
     assert (params["mode"], params["batch_size"]) == ("minibatch", 30)
@@ -635,7 +635,7 @@ def test_what_is_refused_at_once_leaves_the_model_as_it_was(case, built):
     if built:
         assert state(model) == state(twin)
     else:
-        assert model._state is None
+        assert model._learner.state is None
         assert model.epochs_trained == 0
     for each in (model, twin):
         each.fit(CHUNKS, batch_size=8)
@@ -680,7 +680,7 @@ def test_a_model_that_is_not_compiled_asks_for_no_chunk():
 
 def test_a_loss_of_ones_own_takes_no_single_rows_of_chunks():
     model = model_for(loss=square_loss, metrics=())
-    with pytest.raises(ValueError, match="a loss of your own takes the rows of a batch"):
+    with pytest.raises(ValueError, match="a custom loss takes the rows of a batch"):
         model.fit(CHUNKS, mode="stochastic")
     assert not model.built
 
@@ -846,7 +846,7 @@ def test_a_single_row_first_does_not_let_a_stochastic_own_loss_in():
         return np.square(e).mean(), 2 * e / e.size
 
     chunks = iter([(X[:1], LABELS[:1]), (X, LABELS)])
-    with pytest.raises(ValueError, match="a loss of your own takes the rows of a batch"):
+    with pytest.raises(ValueError, match="a custom loss takes the rows of a batch"):
         model_for(loss=squares, metrics=None).fit(chunks, mode="stochastic")
 
 

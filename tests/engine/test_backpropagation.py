@@ -54,7 +54,7 @@ def model_for(layers=None, optimizer="SGD", *, dtype="float64", loss="mse", seed
 
 def bits(model):
     """Weights, what the optimiser keeps, and its steps."""
-    state = model._state
+    state = model._learner.state
     kept = (state.slots.tobytes(), state.step) if state else (b"", 0)
     return [weights.tobytes() for weights in model.get_weights()], kept
 
@@ -78,7 +78,7 @@ def assert_pass_agrees(network, n_rows):
     activations = [layer.activation for layer in network.layers]
     outputs, expected = oracle(oracle_weights(network), activations, rows, dL_dy)
     passed = Pass(network, n_rows, drop=False)
-    found = passed.forward(features(rows, network.dtype))
+    found = passed.forward(network.rows(features(rows, network.dtype)), None, 0, len(rows))
     assert_close(found, outputs, network.dtype, factor=5)
     gradient, again = network.new_gradient(), network.new_gradient()
     dL_dX = passed.input_gradient(dL_dy, gradient)
@@ -213,7 +213,10 @@ DROPPING = {
 def test_training_drops_the_same_units_in_both_passes(name, dtype):
     layers = DROPPING[name]
     model = model_for(layers, dtype=dtype)
-    weights, activations = model.get_weights(), [layer.activation for layer in model._dense_layers]
+    weights, activations = (
+        model.get_weights(),
+        [layer.activation for layer in model._learner.dense_layers],
+    )
     rows, scale = X, 1.0
     if name == "standardised":
         rows, scale = standardised(layers[0], X), 1 / np.sqrt(layers[0].variance)
@@ -341,7 +344,7 @@ def test_a_step_out_of_the_finite_numbers_leads_back(name):
     optimizer, size = HUGE[name]
     model = model_for(optimizer=optimizer, dtype="float32")
     gradient = {name: 1e-9 * g for name, g in model.gradient(X, Y).items()}
-    model._optimizer_state(model._network)
+    model._learner.optimizer_state(model._learner.network)
     seen = [bits(model)]
     model.apply(gradient)
     seen.append(bits(model))

@@ -19,7 +19,7 @@ from networks import (
 )
 
 from fastnn import SGD, Dense, Sequential
-from fastnn.engine.gradient_descent import batch, epoch_slices, minibatch, stochastic
+from fastnn.engine.gradient_descent import minibatch, stochastic
 from fastnn.losses import LOSSES
 
 RATE = 0.05
@@ -47,7 +47,7 @@ def test_weights_and_running_loss_agree_with_the_oracle(build, mode, loss, outpu
     expected = oracle_weights(network)
     for epoch in range(3):
         order = np.random.default_rng(epoch).permutation(len(X))
-        *_, last = epoch_slices(descent, order, BATCH_SIZES[mode])
+        *_, last = descent.epoch(order, BATCH_SIZES[mode])
         visited = np.arange(len(X)) if mode == "batch" else order
         expected, L = reference.descend(
             expected, [hidden, output], loss, X, y, RATE, BATCH_SIZES[mode], visited
@@ -69,7 +69,7 @@ def test_any_size_agrees_with_the_oracle(build, mode, n_rows, sizes):
     expected, _ = reference.descend(
         oracle_weights(network), activations, "mean_squared_error", X, y, RATE, size, range(n_rows)
     )
-    list(epoch_slices(descent, None, size))
+    list(descent.epoch(None, size))
     assert_same_weights(network, expected, factor=10)
 
 
@@ -84,7 +84,7 @@ def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(buil
         oracle_weights(network), ["tanh", "linear"], "mean_squared_error", X, y, RATE,
         BATCH_SIZES[mode], order, weights,
     )  # fmt: skip
-    *_, last = epoch_slices(descent, order, BATCH_SIZES[mode])
+    *_, last = descent.epoch(order, BATCH_SIZES[mode])
     assert_same_weights(network, expected, factor=10)
     assert_close(last.loss / 50, L, network.dtype, factor=10)
 
@@ -92,16 +92,16 @@ def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(buil
 @each_build
 def test_learning_rates_by_step(build):
     rates = np.linspace(0.0, 0.2, 50)
-    steps = np.column_stack([rates, np.zeros((50, 3))])
     network, X, y, descent = start(build)
+    steps = np.zeros(50, network.core.STEP)
+    steps["rate"] = rates
     expected = oracle_weights(network)
     for row, rate in enumerate(rates):
         expected, _ = reference.descend(
             expected, ["tanh", "linear"], "mean_squared_error", X, y, rate, 1, [row]
         )
-    arguments = descent.sample_arguments
-    settings = steps, *descent.rule, descent.path.code
-    descent.visit(network.core.stochastic, arguments, None, 0, 50, *settings)
+    descent.samples.set_steps(steps)
+    descent.visit(network.core.stochastic, descent.samples, None, 0, 50)
     assert_same_weights(network, expected, factor=10)
 
 
@@ -110,7 +110,7 @@ def test_learning_rates_by_step(build):
 @pytest.mark.parametrize("n_rows", [30, 200, 300])
 def test_a_minibatch_of_all_rows_is_batch_mode_bit_for_bit(build, sizes, n_rows):
     network, _, _, descent = start(build, sizes, n_rows=n_rows)
-    *_, last = batch(descent)
+    *_, last = descent.epoch(None, n_rows)
     other, _, _, other_descent = start(build, sizes, n_rows=n_rows)
     *_, other_last = minibatch(other_descent, None, n_rows)
     np.testing.assert_array_equal(network.parameters, other.parameters)
@@ -137,7 +137,7 @@ def test_slices_leave_no_trace_in_the_bits(build, batch_size, sizes):
         network, _, _, descent = start(build, sizes, n_rows=1000)
         network.slice_rows, network.block = slice_rows, 64
         descent.__post_init__()  # scratch for the new slices
-        pieces = epoch_slices(descent, order, batch_size)
+        pieces = descent.epoch(order, batch_size)
         outputs = [(piece.loss, piece.predictions.copy()) for piece in pieces]
         predictions = np.concatenate([output for _, output in outputs])
         assert len(predictions) == 1000
@@ -164,7 +164,7 @@ def test_slices_hand_out_the_rows_they_visited(build):
 def test_every_step_is_counted():
     for batch_size, steps in ((1, 50), (16, 4), (50, 1)):
         _, _, _, descent = start(BUILDS[0])
-        list(epoch_slices(descent, None, batch_size))
+        list(descent.epoch(None, batch_size))
         assert descent.state.step == steps
 
 

@@ -14,8 +14,9 @@ from networks import (
 )
 
 from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential
-from fastnn.engine.gradient_descent import epoch_slices, new_state
-from fastnn.engine.per_sample import BLOCK, NAMES, SPARSE, Path, density, path_for
+from fastnn._core import PATHS
+from fastnn.engine.gradient_descent import new_state
+from fastnn.engine.per_sample import BLOCK, SPARSE, Path, density, path_for
 from fastnn.losses import LOSSES
 from fastnn.native.team import Team
 from fastnn.native.threads import STEP_WORK
@@ -23,7 +24,7 @@ from fastnn.native.threads import STEP_WORK
 N_ROWS = 2 * BLOCK + 11  # a border of blocks, and a ragged last one
 RATE = 0.02
 PLAIN = SGD(RATE)
-WIDE = [name for name in NAMES if name != "tiny"]
+WIDE = [name for name in PATHS if name != "tiny"]
 # Below, at and above the width of a vector and of a tile; one unit; wide rows of 256 and 272.
 SHAPES = [(40, 70, 20, 3), (5, 17, 1), (16, 64, 32, 10), (3, 256, 33, 2), (130, 9, 18), (1, 1, 1)]
 
@@ -61,7 +62,7 @@ def assert_textbook(path, build, sizes, activations, loss, *, weights=None, **se
     for epoch in range(3):
         order = np.random.default_rng(epoch).permutation(N_ROWS)
         _, a = reference.forward(expected, activations, X[order[:1]])
-        *_, last = epoch_slices(descent, order, 1)
+        *_, last = descent.epoch(order, 1)
         np.testing.assert_allclose(last.predictions[0], a[-1][0], rtol=bound * 50, atol=bound * 50)
         expected, L = reference.descend(
             expected, activations, loss, X, y, rate, 1, order, weights, rule
@@ -120,7 +121,7 @@ def test_blocks_of_one_narrow_layer_give_way_to_a_path_that_takes_it(build, mome
 
 
 @each_build
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", PATHS)
 def test_a_sample_weight_multiplies_the_step(build, path):
     weights = np.random.default_rng(5).random(N_ROWS) * 2
     weights[::7] = 0
@@ -210,7 +211,7 @@ def test_threads_leave_no_trace_with_momentum_and_decay(build, optimizer, l2):
             optimizer=optimizer, l2=l2,
         )  # fmt: skip
         with Team(size) as descent.team:
-            *_, last = epoch_slices(descent, np.arange(N_ROWS)[::-1].copy(), 1)
+            *_, last = descent.epoch(np.arange(N_ROWS)[::-1].copy(), 1)
         slots = descent.state.slots.tobytes()
         return descent.network.parameters.tobytes(), slots, last.loss
 
@@ -218,13 +219,13 @@ def test_threads_leave_no_trace_with_momentum_and_decay(build, optimizer, l2):
 
 
 @each_build
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", PATHS)
 def test_slices_of_whole_blocks_leave_no_trace_in_the_bits(build, path):
     results = []
     for slice_rows in (BLOCK, 2 * BLOCK, 1000):
         *_, descent = descent_on(path, build, (6, 8, 3), ["relu", "linear"], "mean_squared_error")
         descent.network.slice_rows = slice_rows
-        losses = [piece.loss for piece in epoch_slices(descent, None, 1)]
+        losses = [piece.loss for piece in descent.epoch(None, 1)]
         results.append((descent.network.parameters, losses[-1]))
     for parameters, loss in results[1:]:
         np.testing.assert_array_equal(parameters, results[0][0])
@@ -232,13 +233,13 @@ def test_slices_of_whole_blocks_leave_no_trace_in_the_bits(build, path):
 
 
 @each_build
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("sizes", [(8, 7, 3), (5, 8, 1)])
 def test_any_number_of_threads_gives_the_same_bits(build, path, sizes):
     def trained(size):
         *_, descent = descent_on(path, build, sizes, ["relu", "linear"], "mean_squared_error")
         with Team(size) as descent.team:
-            *_, last = epoch_slices(descent, None, 1)
+            *_, last = descent.epoch(None, 1)
         return descent.network.parameters.tobytes(), last.loss
 
     alone = trained(1)
@@ -252,7 +253,7 @@ def test_threads_share_a_wide_first_layer(build):
         sizes, activations = (90, 100, 10), ["relu", "softmax"]
         *_, descent = descent_on("blocked", build, sizes, activations, "categorical_crossentropy")
         with Team(size) as descent.team:
-            *_, last = epoch_slices(descent, np.arange(N_ROWS)[::-1].copy(), 1)
+            *_, last = descent.epoch(np.arange(N_ROWS)[::-1].copy(), 1)
         return descent.network.parameters.tobytes(), last.loss
 
     assert len({trained(size) for size in (1, 2, 3, 4, 7)}) == 1

@@ -107,7 +107,7 @@ def outcome(model, call):
             said = call()
     except Exception as error:
         said = type(error), str(error)
-    state = model._optimizer_state(model._network)
+    state = model._learner.optimizer_state(model._learner.network)
     weights = [W.tobytes() for W in model.get_weights()]
     return said, weights, state.step, state.slots.tobytes()
 

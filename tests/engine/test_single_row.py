@@ -46,7 +46,7 @@ def test_row_after_row_is_fit_with_each_row(kind, width, optimizer):
         loss = online.train_on_batch(X[i : i + 1], y[i : i + 1])
         history = fitted.fit(X[i : i + 1], y[i : i + 1], mode="stochastic")
         assert loss == history.history["loss"][0]
-    assert online._one_row is not None
+    assert online._learner._one_row is not None
     assert bits(online) == bits(fitted)
 
 
@@ -124,7 +124,7 @@ def test_rows_of_regularised_models_go_the_short_way_too(regularizer, optimizer)
         assert loss == pytest.approx(before, rel=1e-6)
         history = fitted.fit(X[i : i + 1], y[i : i + 1], mode="stochastic")
         assert history.history["loss"] == [pytest.approx(loss, rel=1e-12)]
-    assert online._one_row is not None
+    assert online._learner._one_row is not None
     assert bits(online) == bits(fitted)
 
 
@@ -177,7 +177,7 @@ def test_labels_that_are_no_class_are_refused():
 @pytest.mark.parametrize("n_rows", [1, 3, 100])
 def test_a_row_that_overflows_leads_back_to_finite_weights(momentum, n_rows):
     model = model_for("numbers", optimizer=SGD(0.01, momentum))
-    slots = model._optimizer_state(model._network).slots
+    slots = model._learner.optimizer_state(model._learner.network).slots
     seen = [(bits(model), slots.tobytes())]
     for _ in range(n_rows):
         model.train_on_batch(X[:1], 1.0)
@@ -227,8 +227,8 @@ def test_one_target_of_any_kind_takes_the_short_way(y):
     model = model_for()
     model.train_on_batch(X[:1], 0)
     for row in (X[:1], X[:1].astype(np.float64), X[:1].astype(np.int8), X[::7][:1]):
-        assert model._one_row.learn(row, y) is not None
-    assert model._state.step == 5
+        assert model._learner._one_row.learn(row, y) is not None
+    assert model._learner.state.step == 5
 
 
 def test_an_uncompiled_model_says_so():
@@ -250,7 +250,7 @@ def predictor(widths="classes", *, first=(), dtype="float32"):
 
 
 def short_way(model):
-    return getattr(model._by_thread, "few_rows", None)
+    return getattr(model._learner._by_thread, "few_rows", None)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,4 +1,4 @@
-"""Fits in a storm of signals whose handlers raise: `python tests/storm.py FITS SEED`.
+"""Fits in a storm of signals whose handlers raise: `python tests/native/storm.py FITS SEED`.
 
 Signals come from a timer and from another process, several at once, at random moments. After each
 fit no thread may be left, and the model must be one to train on with. `test_threads.py` runs a few.

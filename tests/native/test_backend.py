@@ -170,7 +170,7 @@ IN_PLACE = "setup.py", "-q", "build_ext", "--inplace"
 def test_a_changed_header_makes_every_build_compile_again(copy_of_checkout, compiled):
     assert compiled(*IN_PLACE) == (0, "")
     for header in ("simd.h", "team.h"):
-        (copy_of_checkout / "fastnn" / "kernels" / header).touch()
+        (copy_of_checkout / "fastnn" / "native" / "simd" / header).touch()
         number, printed = compiled(*IN_PLACE)
         assert number == len(sources())
         for i in range(number):

@@ -1,5 +1,7 @@
 """The kernels of every build this machine can run, against the oracle and central differences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import reference
@@ -11,6 +13,7 @@ from networks import (
     assert_central_differences,
     assert_close,
     assert_gradient_agrees,
+    core_of,
     make_data,
     make_network,
     make_rows,
@@ -19,25 +22,27 @@ from networks import (
     total_loss,
 )
 
-import fastnn.engine.layout
+from fastnn import _core
 from fastnn.data.arrays import features
-from fastnn.engine.layout import NO_LOSS, padded
-from fastnn.engine.per_sample import NAMES
+from fastnn.engine.gradient_descent import new_state
+from fastnn.engine.layout import layer_table, padded
 from fastnn.losses import LOSSES
-from fastnn.optimizers import METHODS, Constants
+from fastnn.optimizers import SGD
 
 
 @pytest.fixture(autouse=True)
 def scratch_of_nan(monkeypatch):
     """Scratch memory holds NaN at first: a kernel that reads what none has written is found."""
-    make = fastnn.engine.layout.aligned_empty
+    for build in BUILDS:
+        core = core_of(*build)
+        monkeypatch.setattr(core, "aligned_empty", partial(filled, core.aligned_empty))
 
-    def filled(n, dtype):
-        array = make(n, dtype)
-        array[:] = np.nan
-        return array
 
-    monkeypatch.setattr(fastnn.engine.network, "aligned_empty", filled)
+def filled(allocate, n):
+    """Memory full of NaN."""
+    array = allocate(n)
+    array[:] = np.nan
+    return array
 
 
 HIDDEN = list(reference.ACTIVATIONS)
@@ -45,6 +50,16 @@ HIDDEN = list(reference.ACTIVATIONS)
 SIZES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65]
 
 each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
+
+
+def counts():
+    """No steps made."""
+    return np.zeros(1, _core.COUNTS)
+
+
+def rule_of(network):
+    """Plain gradient descent."""
+    return SGD().rule(network.layer_rules, new_state(network, SGD()))
 
 
 @each_build
@@ -335,11 +350,12 @@ def test_finite_checks_name_the_place(build):
     core = make_network(build, [3, 1], ["linear"]).core
     dtype = build[1]
     X = np.zeros((50, 3))
-    assert core.first_nonfinite(*features(X, dtype), 3) == (-1, -1)
+    assert core.first_nonfinite(features(X, dtype).X) == (-1, -1)
     for bad in (np.nan, np.inf, -np.inf):
         X[:] = 0
         X[37, 1] = X[40, 0] = bad
-        assert core.first_nonfinite(X.view(np.uint8), 1, 3) == (37, 1)
+        assert core.first_nonfinite(X) == (37, 1)
+        assert core.first_nonfinite(X[::-1, :2]) == (9, 0)  # rows may be apart, and backwards
     values = np.zeros(77, dtype)
     assert core.all_finite(values)
     values[76] = np.inf
@@ -365,30 +381,25 @@ def test_the_place_of_the_largest_output_is_that_of_argmax(build, n_outputs, of)
 
 
 @each_build
-def test_empty_arrays_return_before_any_address_is_taken(build):
+def test_no_rows_are_no_work(build):
     network = make_network(build, [3, 1], ["linear"])
-    no_rows = np.empty((0, 3), network.dtype).view(np.uint8)
-    nothing = np.empty(0, network.dtype)
-    arguments = (
-        *network.arguments(1), no_rows, 0, nothing.reshape(0, 1), nothing, NO_LOSS,
-        network.no_order, network.no_predictions, 7.0,
-    )  # fmt: skip
-    core, gradient = network.core, network.new_gradient()
-    steps = np.array([[1.0, 0.0, 0.0]])
-    rule = np.zeros(9), np.empty((0, 3)), network.new_slots(0), np.zeros(1, np.int64)
-    assert core.evaluate(*arguments) == 7
-    assert core.gradient(*arguments, 1.0, gradient) == 7
-    assert core.stochastic(*arguments, steps, *rule, 0) == 7
-    assert core.minibatch(*arguments, steps, *rule, 8, gradient) == 7
-    assert core.first_nonfinite(no_rows, 0, 3) == (-1, -1)
+    core, gradient, dtype = network.core, network.new_gradient(), network.dtype
+    rows = core.Rows(np.empty((0, 3), dtype))
+    context = network.context(1)
+    context.set_rule(np.zeros(1, core.RULE), network.layer_rules, network.new_slots(0), counts())
+    context.set_gradient(gradient)
+    samples = network.context(1, stochastic=True)
+    samples.set_rule(*rule_of(network).for_core, "listed")
+    assert core.evaluate(context, rows, None, 0, 0, None, 7.0) == 7
+    assert core.gradient(context, rows, None, 0, 0, None, 7.0, 1.0) == 7
+    assert core.stochastic(samples, rows, None, 0, 0, None, 7.0) == 7
+    assert core.minibatch(context, rows, None, 0, 0, None, 7.0, 8) == 7
+    assert core.first_nonfinite(np.empty((0, 3), dtype)) == (-1, -1)
+    nothing = np.empty(0, dtype)
     assert core.all_finite(nothing)
     core.largest_places(nothing.reshape(0, 3), np.empty(0, np.int64))
-    core.update(arguments[0], nothing, nothing, steps, *rule)
-    layers, parameters, _, block, scratch, noise = network.open_arguments(1, drop=False)
     no_outputs = nothing.reshape(0, 1)
-    core.backward(
-        layers, parameters, block, scratch, noise, no_outputs, gradient, nothing, no_outputs
-    )
+    core.backward(network.open_context(1, drop=False), no_outputs, gradient, nothing, no_outputs)
     assert not gradient.any()
 
 
@@ -416,28 +427,41 @@ def test_padding_stays_zero(build, sizes):
     data = make_data(network, "categorical_crossentropy", *make_rows(
         network, "categorical_crossentropy", n_rows=40
     ))  # fmt: skip
-    kernel = LOSSES["categorical_crossentropy"]().kernel(data.y)
-    rest = (*data, kernel, network.no_order, network.no_predictions, 0.0)
-    arguments = (*network.arguments(40), *rest)
-    gradient, slots = network.new_gradient(), network.new_slots(2)
-    steps, counts = np.array([[0.1, 0.1, 0.5, 1.0]]), np.zeros(2, np.int64)
-    plain = steps, np.zeros(9), np.empty((0, 4)), network.new_slots(0), counts
-    rules = np.tile([0.5, 0.1, 0.1, 0.1], (len(sizes) - 1, 1))
-    settings = {"first": 0.5, "nesterov": 1.0, "shrinks": 1.0}
-    numbers = np.array(Constants(METHODS["momentum"][0], **settings))
-    moving = steps, numbers, rules, slots, counts
-    more = settings | {"clip": 2.0, "limit": 0.1, "averages": 1.0}
-    clipping = steps, np.array(Constants(METHODS["momentum"][0], **more)), rules, slots, counts
-    fitting = [name for name in NAMES if name != "tiny" or network.is_tiny]
-    calls = [(plain, NAMES.index(name)) for name in fitting]
-    calls += [(moving, NAMES.index(name)) for name in ("blocked", "fused")]
-    for settings, path in calls:
-        samples = network.arguments(16, stochastic=True)
-        network.core.stochastic(*samples, *rest, *settings, path)
-    network.core.minibatch(*arguments, *plain, 8, gradient)
-    network.core.minibatch(*arguments, *moving, 8, gradient)
-    network.core.minibatch(*arguments, *clipping, 8, gradient)
-    assert counts[1] == 5
+    core, loss = network.core, LOSSES["categorical_crossentropy"]()
+    settings = loss.settings(data.y.shape[1], network.dtype)
+    rows, gradient, slots, made = (
+        core.Rows(*data),
+        network.new_gradient(),
+        network.new_slots(2),
+        counts(),
+    )
+    steps = np.array([(0.1, 0.1, 0.5, 1.0)], core.STEP)
+    plain = np.zeros(1, core.RULE), np.empty(0, core.LAYER_RULE), network.new_slots(0), made
+    constants = np.zeros(1, core.RULE)
+    constants["method"], constants["first"] = core.METHODS["momentum"], 0.5
+    constants["nesterov"] = constants["shrinks"] = 1
+    rules = np.array([(0.5, 0.1, 0.1, 0.1)] * (len(sizes) - 1), core.LAYER_RULE)
+    moving = constants, rules, slots, made
+    limited = constants.copy()
+    limited["clip"], limited["limit"], limited["averages"] = core.CLIPS["clipnorm"], 0.1, 1
+    clipping = limited, rules, slots, made
+    fitting = [name for name in core.PATHS if name != "tiny" or network.is_tiny]
+    calls = [(plain, name) for name in fitting]
+    calls += [(moving, name) for name in ("blocked", "fused")]
+    for rule, path in calls:
+        context = network.context(16, stochastic=True)
+        context.set_rule(*rule, path)
+        context.set_loss(settings)
+        context.set_steps(steps)
+        core.stochastic(context, rows, None, 0, 40, None, 0.0)
+    for rule in (plain, moving, clipping):
+        context = network.context(40)
+        context.set_rule(*rule)
+        context.set_loss(settings)
+        context.set_steps(steps)
+        context.set_gradient(gradient)
+        core.minibatch(context, rows, None, 0, 40, None, 0.0, 8)
+    assert made["clipped"] == 5
     for flat in (network.parameters, gradient, *slots):
         used = sum(np.count_nonzero(view) for view in network.views(flat).values())
         assert np.count_nonzero(flat) == used
@@ -452,13 +476,17 @@ def test_padding_of_activations_is_zero(build, activation):
         data = make_data(network, "mean_squared_error", *make_rows(
             network, "mean_squared_error", n_rows=5
         ))  # fmt: skip
-        arguments = network.arguments(5)
-        network.core.evaluate(
-            *arguments, *data, NO_LOSS, network.no_order, network.no_predictions, 0.0
+        block, core = 16, network.core
+        table, _ = layer_table(1, network.layers, [0.0, 0.0], narrow=False)
+        length = core.scratch_length(table, block, False)
+        scratch = core.aligned_empty(length)
+        context = core.Context(
+            table, network.layer_rules, network.parameters, np.empty((0, 0)), block, scratch
         )
+        core.evaluate(context, core.Rows(data.X), None, 0, 5, None)
         # behind the block's losses and its numbers of X
-        start = arguments.block * (8 // network.parameters.itemsize + 1)
-        hidden = arguments.scratch[start : start + 5 * padded(n)].reshape(5, -1)
+        start = block * (8 // network.parameters.itemsize + 1)
+        hidden = scratch[start : start + 5 * padded(n)].reshape(5, -1)
         assert np.isfinite(hidden).all()
         assert not hidden[:, n:].any()
 

@@ -271,7 +271,7 @@ def test_slices_leave_no_trace_in_the_bits(mode, units):
     rows, y, weights = np.tile(X, (5, 1)), np.tile(Y, 5), []
     for slice_rows in (64, 192, 1000):
         model = model_for(layers)
-        model._network.slice_rows, model._network.block = slice_rows, 64
+        model._learner.network.slice_rows, model._learner.network.block = slice_rows, 64
         size = {"stochastic": 1, "minibatch": 16, "batch": 300}[mode]
         model.fit(rows, y, epochs=2, batch_size=size)
         weights.append(bits(model))
@@ -380,7 +380,7 @@ def test_the_average_is_at_hand_after_single_steps():
     model.adopt_average()  # none yet
     for _ in range(3):
         model.train_on_batch(X, Y)
-    average = model._network.views(model._state.slots[-1])["W1"].copy()
+    average = model._learner.network.views(model._learner.state.slots[-1])["W1"].copy()
     assert (model.get_weights()[0] != average).any()
     model.adopt_average()
     np.testing.assert_array_equal(model.get_weights()[0], average)

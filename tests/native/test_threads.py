@@ -19,7 +19,6 @@ from networks import BUILDS, COMBINATIONS, descent_for, make_data, make_network,
 import fastnn
 from fastnn import SGD, Adagrad, Adam, AdamW, Callback, Dense, RMSprop, Sequential
 from fastnn.data.arrays import features
-from fastnn.engine.gradient_descent import epoch_slices
 from fastnn.engine.network import Network
 from fastnn.losses import LOSSES
 from fastnn.native import team as _team
@@ -59,7 +58,7 @@ def outcome(
         assert team.size == size
         descent = descent_for(network, optimizer, kernel, data, True, team)
         orders = [order, None]
-        pieces = [piece for order in orders for piece in epoch_slices(descent, order, batch_size)]
+        pieces = [piece for order in orders for piece in descent.epoch(order, batch_size)]
         predictions = network.predict(features(X, network.dtype), team)
         gradient = network.gradient(data, kernel, team)
         *_, last = network.evaluate(data, kernel, team)
@@ -127,7 +126,7 @@ def test_many_short_runs_on_more_threads_than_cpus(build):
         with Team(size) as team:
             descent = descent_for(network, SGD(0.01), kernel(), data, False, team)
             for _ in range(100):
-                *_, last = epoch_slices(descent, None, 16)
+                *_, last = descent.epoch(None, 16)
         results.append((network.parameters.tobytes(), last.loss))
     assert results[1:] == results[:1] * 2
 
@@ -417,7 +416,8 @@ LONG_FIT = """
     import os, signal, threading, time
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     import numpy as np
-    from fastnn import SGD, Dense, Sequential, _threads
+    from fastnn import SGD, Dense, Sequential
+    from fastnn.native import threads as _threads
     _threads.STEP_WORK = 1e-9
     _threads.system_limits = lambda: {"CPUs": 3}
     X = np.random.default_rng(0).normal(size=(20000, 30)).astype("f")
@@ -476,7 +476,7 @@ def test_at_the_edge_of_memory_a_fit_ends():
         LONG_FIT
         + """
     import resource
-    from fastnn import _team
+    from fastnn.native import team as _team
     _team.PATIENCE = 20
     rows, fit = (X[:64], X[:64, 0] > 0), {"epochs": 2, "batch_size": 32, "threads": 3}
     model.fit(*rows, **fit)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastnn import LBFGS, SGD, Callback, Dense, History, ReduceLROnPlateau, Sequential
+from fastnn.training.fit import drop_unfinished
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -53,7 +54,7 @@ def test_a_callback_waits_for_validated_epochs():
 def test_an_interrupt_while_a_validated_epoch_is_recorded_leaves_whole_lists():
     record = {"loss": [0.5, 0.4, 0.3, 0.2], "val_loss": [0.6, 0.7]}
     history = History({"validation_freq": 2}, [0, 1, 2], record)
-    history.settle()
+    drop_unfinished(history)
     assert history.history == {"loss": [0.5, 0.4, 0.3], "val_loss": [0.6]}
 
 

@@ -239,7 +239,7 @@ def test_the_same_seed_gives_the_same_bits_with_any_number_of_threads(dtype):
 def test_many_slices_are_one_pass():
     whole, parts = model_for(), model_for()
     rows, y = np.tile(X, (20, 1)), np.tile(Y, 20)
-    parts._network.slice_rows = 256
+    parts._learner.network.slice_rows = 256
     for model in (whole, parts):
         model.fit(rows, y, epochs=5, mode="batch")
     assert bits(whole) == bits(parts)
@@ -350,7 +350,7 @@ def test_an_interrupt_within_a_search_keeps_the_accepted_weights(monkeypatch):
     slices = lbfgs.gradient_slices
 
     def interrupted(*arguments):
-        passes.append(model._network.parameters.tobytes())
+        passes.append(model._learner.network.parameters.tobytes())
         if len(passes) == 9:
             raise KeyboardInterrupt
         return slices(*arguments)
@@ -360,7 +360,7 @@ def test_an_interrupt_within_a_search_keeps_the_accepted_weights(monkeypatch):
         fit(model, callbacks=[recorder])
     ends = [call[3] for call in recorder.calls if call[0] == "epoch end"]
     assert bits(model) == ends[-1]
-    assert model._network.parameters.tobytes() != passes[-1]
+    assert model._learner.network.parameters.tobytes() != passes[-1]
 
 
 @pytest.mark.parametrize("options", [{"mode": "stochastic"}, {"mode": "minibatch"}, {}])

@@ -137,7 +137,7 @@ def test_evaluate_gradient_and_train_on_batch_are_those_of_the_built_in_loss():
 def test_evaluate_over_many_slices_is_the_mean_over_all_rows():
     rows = RNG.normal(size=(1000, 5))
     model = model_for(own_mse)
-    model._network.slice_rows = 256
+    model._learner.network.slice_rows = 256
     expected, _ = own_mse(1.0, model.predict(rows))
     assert model.evaluate(rows, np.ones((1000, 2))) == pytest.approx(expected, rel=1e-12)
 
@@ -170,7 +170,7 @@ def test_threads_leave_no_trace_in_the_bits():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "stochastic"}, "a loss of your own takes the rows of a batch"),
+        ({"mode": "stochastic"}, "a custom loss takes the rows of a batch"),
         ({"batch_size": 1}, r"mode='minibatch'\) or mode='batch'"),
         ({"sample_weight": np.ones(N_ROWS)}, "put the weights into y, as a column"),
         ({"validation_data": (X, Y, np.ones(N_ROWS))}, "validation sample_weight"),

@@ -79,7 +79,7 @@ def test_it_gets_all_rows_in_the_shapes_of_scikit_learn(kind, dtype, weighted):
     seen = Seen()
     lists = {"weighted": [seen]} if weighted else {"metrics": [seen]}
     model, y = model_for(kind, dtype=dtype, **lists), KINDS[kind][2]
-    model._network.slice_rows = model._network.block = 16
+    model._learner.network.slice_rows = model._learner.network.block = 16
     model.evaluate(X, y)
     (y_true, y_pred, weights), predictions = seen.calls[0], model.predict(X)
     assert weights is None
@@ -144,7 +144,7 @@ def test_it_is_called_once_an_epoch_for_training_and_for_validation(mode):
     """Though callbacks see every batch, which are told the other metrics only."""
     seen, told = Seen(), []
     model = model_for(metrics=[seen, "mae"])
-    model._network.slice_rows = model._network.block = 16
+    model._learner.network.slice_rows = model._learner.network.block = 16
     hook = LambdaCallback(
         on_train_batch_end=lambda batch, logs: told.append(set(logs)),
         on_test_batch_end=lambda batch, logs: told.append(set(logs)),

@@ -33,7 +33,6 @@ from fastnn import (
     MeanSquaredError,
     Sequential,
 )
-from fastnn.engine.gradient_descent import epoch_slices
 from fastnn.losses import LOSSES
 
 CASES = {  # loss, output
@@ -99,7 +98,7 @@ def test_all_modes_agree_with_the_oracle(build, case, sizes):
         weights = np.random.default_rng(1).integers(0, 3, 50)
         data, order = make_data(network, loss, X, y, weights), np.arange(50)[::-1].copy()
         descent, start = descent_for(network, SGD(rate), loss, data), oracle_weights(network)
-        *_, last = epoch_slices(descent, order, batch_size)
+        *_, last = descent.epoch(order, batch_size)
         visited = np.arange(50) if batch_size == 50 else order
         expected, L = reference.descend(
             start, ["relu", output], loss, X, y, rate, batch_size, visited, weights
@@ -253,7 +252,7 @@ def test_a_row_that_arrives_alone_meets_the_settings(loss):
     for i in range(10):
         before = online.train_on_batch(X[i : i + 1], y[i])
         assert fitted.fit(X[i : i + 1], y[i : i + 1]).history["loss"] == [before]
-    assert online._one_row is not None
+    assert online._learner._one_row is not None
     for one, other in zip(online.get_weights(), fitted.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

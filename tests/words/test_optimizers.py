@@ -15,7 +15,7 @@ from networks import (
 )
 
 from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential, load
-from fastnn.engine.gradient_descent import adopt_average, epoch_slices
+from fastnn.engine.gradient_descent import adopt_average
 from fastnn.engine.network import dropout_key
 from fastnn.losses import LOSSES
 from fastnn.native.team import Team
@@ -105,7 +105,7 @@ def test_every_step_agrees_with_the_oracle(build, mode, name, mix, sizes):
     network, X, y, descent = start(build, sizes, name, mix)
     expected, losses, rule = oracle(network, X, y, descent, mode, layers, dropout)
     for L in losses:
-        *_, last = epoch_slices(descent, None, BATCH_SIZES[mode])
+        *_, last = descent.epoch(None, BATCH_SIZES[mode])
         assert_close(last.loss / 50, L, network.dtype, factor=20)
     assert_same_weights(network, expected, factor=20)
     assert descent.state.clipped == rule.clipped_steps
@@ -126,7 +126,7 @@ def test_threads_leave_no_trace_in_the_bits(build, mode, name, mix):
         descent.team = Team(threads)
         with descent.team:
             for _ in range(EPOCHS):
-                list(epoch_slices(descent, None, BATCH_SIZES[mode]))
+                list(descent.epoch(None, BATCH_SIZES[mode]))
         results.append((network.parameters, descent.state.slots, descent.state.clipped))
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -148,7 +148,7 @@ def test_dropout_above_any_activation(build, mode, sizes, hidden):
         oracle_weights(network), activations, LOSS, X, y, 0.01, BATCH_SIZES[mode], range(50),
         dropout=drop,
     )  # fmt: skip
-    *_, last = epoch_slices(descent, None, BATCH_SIZES[mode])
+    *_, last = descent.epoch(None, BATCH_SIZES[mode])
     assert_close(last.loss / 50, L, network.dtype, factor=20)
     assert_same_weights(network, expected, factor=20)
 
@@ -300,7 +300,7 @@ def test_steps_are_those_of_keras(optimizer, expected):
 
 def test_the_average_is_that_of_keras():
     model = stepped(SGD(0.1, use_ema=True, ema_momentum=0.5))
-    average = model._network.views(model._state.slots[-1]).values()
+    average = model._learner.network.views(model._learner.state.slots[-1]).values()
     average = np.concatenate([array.ravel() for array in average])
     np.testing.assert_allclose(average, KERAS_AVERAGE, rtol=0, atol=2e-12)
 
@@ -335,7 +335,7 @@ def test_the_mean_of_the_weights_agrees_with_the_oracle(build, mode):
     network, X, y, descent = start(build, (4, 9, 5, 3), "Adam", "mean")
     expected, _, rule = oracle(network, X, y, descent, mode, {}, None)
     for _ in range(EPOCHS):
-        list(epoch_slices(descent, None, BATCH_SIZES[mode]))
+        list(descent.epoch(None, BATCH_SIZES[mode]))
     assert_same_weights(network, expected, factor=20)
     adopt_average(network, descent.optimizer, descent.state)
     assert_same_weights(network, [rule.average[i] for i in range(6)], factor=20)

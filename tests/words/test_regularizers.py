@@ -48,7 +48,7 @@ def test_a_copy_trains_on_with_the_same_momentum(copied, tmp_path):
         "file": lambda m: saved(m, tmp_path),
     }[copied](model)
     assert twin.layers == model.layers
-    assert twin._state.step == model._state.step == 4
+    assert twin._learner.state.step == model._learner.state.step == 4
     for one in (model, twin):
         one.fit(X, Y, epochs=2)
     assert bits(model) == bits(twin)
@@ -100,7 +100,7 @@ def test_a_fit_that_diverges_goes_back_to_its_last_weights_and_momentum(mode):
     with pytest.raises(FloatingPointError, match="last finite weights"):
         model.fit(X, Y, epochs=2, mode=mode, sample_weight=np.full(60, 2e34))
     for one in (model, twin):
-        assert one._state.step == {"stochastic": 120, "minibatch": 4}[mode]
+        assert one._learner.state.step == {"stochastic": 120, "minibatch": 4}[mode]
         one.fit(X, Y, epochs=2, mode=mode, seed=3)
     assert bits(model) == bits(twin)
 
@@ -111,7 +111,7 @@ def test_every_optimiser_comes_by_name_and_survives_a_file(name, tmp_path):
     model.compile(name, "binary_crossentropy")
     model.fit(X, Y, epochs=2)
     twin = saved(model, tmp_path)
-    assert twin._optimizer == model._optimizer
+    assert twin.optimizer == model.optimizer
     for one in (model, twin):
         one.fit(X, Y, epochs=2)
     assert bits(model) == bits(twin)

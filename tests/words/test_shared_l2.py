@@ -33,7 +33,7 @@ from fastnn import (
     SharedL2,
     load,
 )
-from fastnn.engine.gradient_descent import adopt_average, epoch_slices
+from fastnn.engine.gradient_descent import adopt_average
 from fastnn.engine.network import dropout_key
 from fastnn.files.config import from_config, to_config
 from fastnn.losses import LOSSES
@@ -113,7 +113,7 @@ def test_weights_and_loss_agree_with_the_oracle(build, case, mode):
             expected, ACTIVATIONS, LOSS, X, y, optimizer.learning_rate, size, visited, weights,
             rule, drop,
         )  # fmt: skip
-        *_, last = epoch_slices(descent, order, size)
+        *_, last = descent.epoch(order, size)
         assert_close(last.loss / N_ROWS, L, network.dtype, factor=20)
     assert_same_weights(network, expected, factor=20)
     if optimizer.use_ema:
@@ -134,7 +134,7 @@ def test_a_batch_without_weight_makes_no_step(build, mode):
         expected, L = reference.descend(
             start_weights, ACTIVATIONS, LOSS, X, y, 0.01, size, range(N_ROWS), idle, rule
         )
-        *_, last = epoch_slices(descent, None, size)
+        *_, last = descent.epoch(None, size)
         assert_close(last.loss / N_ROWS, L, network.dtype, factor=20)
         assert_same_weights(network, expected, factor=20)
         assert descent.state.step == rule.t == (0 if not idle.any() else 1 if size > 16 else 3)
@@ -146,7 +146,7 @@ def test_without_weights_the_reductions_are_one(build, mode):
     found = []
     for loss in (LOSS, MeanSquaredError()):
         network, *_, descent = start(build, "momentum", mode, loss=loss)
-        *_, last = epoch_slices(descent, None, MODES[mode][0])
+        *_, last = descent.epoch(None, MODES[mode][0])
         found.append((last.loss, network.parameters.tobytes()))
     assert found[0] == found[1]
 
@@ -157,14 +157,14 @@ def test_twice_the_weights_are_the_same_weights_except_in_single_rows(build, mod
     weights, found = weights_with_zeros(), []
     for factor in (1, 2):
         network, *_, descent = start(build, "plain", mode, factor * weights)
-        *_, last = epoch_slices(descent, None, MODES[mode][0])
+        *_, last = descent.epoch(None, MODES[mode][0])
         found.append((last.loss, network.parameters.tobytes()))
     assert found[0] == found[1]
     network, *_, descent = start(build, "plain", "stochastic", 2 * weights)
-    list(epoch_slices(descent, None, 1))
+    list(descent.epoch(None, 1))
     other, *_, descent = start(build, "plain", "stochastic", weights)
     descent.optimizer.learning_rate = 0.02
-    list(epoch_slices(descent, None, 1))
+    list(descent.epoch(None, 1))
     assert_same_weights(network, oracle_weights(other))
 
 
@@ -177,7 +177,7 @@ def test_threads_leave_no_trace_in_the_bits(build, case, mode):
         network, *_, descent = start(build, case, mode, weights_with_zeros())
         descent.team = Team(threads)
         with descent.team:
-            *_, last = epoch_slices(descent, None, MODES[mode][0])
+            *_, last = descent.epoch(None, MODES[mode][0])
         found.append((last.loss, network.parameters.tobytes(), descent.state.slots.tobytes()))
     assert found[0] == found[1]
 
@@ -312,7 +312,7 @@ def test_rows_without_weight_train_as_if_they_were_not_there(optimizer, idle):
     options = {"batch_size": 20, "shuffle": False, "epochs": 3}
     model.fit(X, Y, sample_weight=rows * 1.0, **options)
     fewer.fit(X[rows], Y[rows], **options)
-    assert model._state.step == fewer._state.step == 6
+    assert model._learner.state.step == fewer._learner.state.step == 6
     for one, other in zip(model.get_weights(), fewer.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
@@ -356,7 +356,7 @@ def test_copies_and_files_keep_reduction_and_alpha(copied, tmp_path):
     }[copied]()
     assert twin.layers == model.layers
     assert twin.layers[0].alpha == 0.5
-    assert twin._loss == LOSS != MeanSquaredError()
+    assert twin._learner.loss == LOSS != MeanSquaredError()
     histories = [one.fit(X, Y, sample_weight=W, epochs=2).history["loss"] for one in (model, twin)]
     assert histories[0] == histories[1]
     assert bits(model) == bits(twin)

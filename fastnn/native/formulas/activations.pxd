@@ -2,7 +2,6 @@
 
 Derivatives are written in terms of the output a, so z need not be kept: `backward` turns dL/da into
 dL/dz in place. Only gelu and silu, which take some values twice, have a `slope` that asks for z.
-The codes are those of `fastnn/activations.py`.
 """
 
 from libc.string cimport memset

@@ -32,7 +32,7 @@ ctypedef void (*Delta)(
 
 # ---- activations ------------------------------------------------------------------------------
 
-cdef inline void activate_across(
+cdef inline void activate_by_lane(
     Activation f, real* z, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
     """a := f(z)"""
@@ -40,14 +40,14 @@ cdef inline void activate_across(
     if f == SOFTMAX:
         r = first
         while r < last:
-            softmax_across(z + r, n, pitch, last - r)
+            softmax_by_lane(z + r, n, pitch, last - r)
             r += WIDTH
     else:
         for j in range(n):
             activate(f, z + j * pitch + first, last - first)
 
 
-cdef inline void activate_backward_across(
+cdef inline void activate_backward_by_lane(
     Activation f, const real* a, real* da, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first,
     Py_ssize_t last,
 ) noexcept nogil:
@@ -56,14 +56,14 @@ cdef inline void activate_backward_across(
     if f == SOFTMAX:
         r = first
         while r < last:
-            softmax_backward_across(a + r, da + r, n, pitch, last - r)
+            softmax_backward_by_lane(a + r, da + r, n, pitch, last - r)
             r += WIDTH
     else:
         for j in range(n):
             activate_backward(f, a + j * pitch + first, da + j * pitch + first, last - first)
 
 
-cdef inline vec top_across(
+cdef inline vec top_by_lane(
     const real* z, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """max_j z_j"""
@@ -75,11 +75,11 @@ cdef inline vec top_across(
     return top
 
 
-cdef inline void softmax_across(
+cdef inline void softmax_by_lane(
     real* z, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """a_j := exp(z_j) / sum_k exp(z_k), shifted by max(z)"""
-    cdef vec e, top = top_across(z, n, pitch, rows), total = spread(0)
+    cdef vec e, top = top_by_lane(z, n, pitch, rows), total = spread(0)
     cdef Py_ssize_t j
     for j in range(n):
         e = exp(load_first(z + j * pitch, rows, 0) - top)
@@ -90,7 +90,7 @@ cdef inline void softmax_across(
         store_first(z + j * pitch, divide(e, total), rows)
 
 
-cdef inline void softmax_backward_across(
+cdef inline void softmax_backward_by_lane(
     const real* a, real* da, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """dz_j := a_j * (da_j - sum_k a_k da_k)"""
@@ -106,7 +106,7 @@ cdef inline void softmax_backward_across(
 
 # ---- losses -----------------------------------------------------------------------------------
 
-cdef inline void losses_across(
+cdef inline void losses_by_lane(
     Loss loss, const real* z, const real* a, const real* y, const real* weight, double* row_loss,
     Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
@@ -128,7 +128,7 @@ cdef inline void losses_across(
         row_loss[r] = 0 if weight[r] == 0 else weight[r] * (loss.share * row_loss[r])
 
 
-cdef inline void deltas_across(
+cdef inline void deltas_by_lane(
     Loss loss, const real* a, const real* y, const real* weight, real scale, real* dz,
     Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
@@ -143,7 +143,7 @@ cdef inline void deltas_across(
     elif loss.kind == LABEL_CROSSENTROPY:
         sweep_deltas(label_differences, a, y, s, weight, factor, dz, n, pitch, first, last)
     else:
-        term_deltas_across(loss, a, y, weight, factor, dz, n, pitch, first, last)
+        term_deltas_by_lane(loss, a, y, weight, factor, dz, n, pitch, first, last)
 
 
 cdef inline void sweep_values(
@@ -197,7 +197,7 @@ cdef inline void sums_of_terms(
         r += WIDTH
 
 
-cdef inline void term_deltas_across(
+cdef inline void term_deltas_by_lane(
     Loss loss, const real* a, const real* y, const real* weight, real scale, real* da,
     Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
@@ -290,7 +290,7 @@ cdef inline vec categorical_crossentropies(
     const real* z, const real* y, Loss loss, Py_ssize_t n, Py_ssize_t pitch, Py_ssize_t rows
 ) noexcept nogil:
     """l = sum_j y_j ((z_top - z_j) + log_of_others) with the smoothed y"""
-    cdef vec top = top_across(z, n, pitch, rows)
+    cdef vec top = top_by_lane(z, n, pitch, rows)
     cdef vec rest = log_of_others(z, top, n, pitch, rows), sums = spread(0), y_j, cost
     cdef Py_ssize_t j
     for j in range(n):
@@ -323,7 +323,7 @@ cdef inline vec label_crossentropies(
 
     Here -log a_j = (z_top - z_j) + log_of_others.
     """
-    cdef vec top = top_across(z, n, pitch, rows), rest = log_of_others(z, top, n, pitch, rows)
+    cdef vec top = top_by_lane(z, n, pitch, rows), rest = log_of_others(z, top, n, pitch, rows)
     cdef vec label = load_first(y, rows, 0), z_label = spread(0), total = spread(0), z_j
     cdef Py_ssize_t j
     for j in range(n):

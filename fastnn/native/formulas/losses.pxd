@@ -3,7 +3,7 @@
 z and a are the output layer before and after its activation, y the row's targets, n the number
 of outputs. A cross-entropy is fused with its activation (`is_fused`): its value is taken from z,
 which stays exact where a has rounded to 0 or 1, and its delta is dL/dz = a - y itself.
-Any other loss gives dL/da. A loss is its kind, whose codes are those of `fastnn/losses.py`, one
+Any other loss gives dL/da. A loss is its kind, one
 setting (the delta of Huber's, the label smoothing of a cross-entropy), and what the sum over the
 outputs is multiplied by: 1/n makes it their mean.
 
@@ -12,9 +12,9 @@ A loss that is a sum of one term for each output is written once, for a vector o
 its square may be too large for `real`.
 
 A value is within 8 ulp of that of its formula for these z, a and y: no small difference is taken of
-two numbers that have been rounded (`tests/test_exact_losses.py`). Poisson's a - y log a, which
-passes through 0, is so relative to the larger of its terms, and a derivative a - y relative to a
-and y.
+two numbers that have been rounded (`tests/native/test_exact_losses.py`). Poisson's a - y log a,
+which passes through 0, is so relative to the larger of its terms, and a derivative a - y relative
+to a and y.
 """
 
 from fastnn.native.formulas.activations cimport largest
@@ -38,7 +38,12 @@ cdef enum LossKind:
     SQUARED_HINGE = 8
     POISSON_DEVIANCE = 9
 
-cdef struct Loss:
+cdef struct LossSettings:  # what Python says of a loss
+    long long kind
+    double setting, share, slope_share, limit
+    long long by_weight  # whether a batch's loss is divided by its sample weights, not its rows
+
+cdef struct Loss:  # the same for the kernels, which pass it on by value
     LossKind kind
     real setting
     double share  # of the sum over the outputs

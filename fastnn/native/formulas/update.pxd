@@ -1,13 +1,15 @@
 """Update rules: how a gradient moves the weights.
 
 Each formula stands once, for one vector; every sweep calls it, over a layer, over a row of W in
-per-sample descent, or (if the rule is linear in what it keeps) over the coefficients by which a
-block of rows is foreseen. The formulas are Keras's; `fastnn/optimizers.py` has them in words, and
-the codes.
+per-sample descent, or (if the rule is linear in what it keeps) over the coefficients that
+stand for the steps within a block of rows. The formulas are Keras's; `fastnn/optimizers.py` has
+them in words.
 
 A step is made of what is the same for all of a fit (`Rule`), of what each layer has of its own
 (`LayerRule`) and of what changes from step to step (`Step`); a `Motion` is all three for one array.
 """
+
+from libc.math cimport fabs
 
 from fastnn.native.simd.simd cimport (
     INFINITE, WIDTH, descended, divide, larger, load, load_first, real, spread, square_root, store,
@@ -44,7 +46,17 @@ cdef struct Step:  # one row of a table
     double keep  # how much of the running average of the weights stays
     double share  # of what is divided among the rows of a batch
 
-cdef struct Rule:
+cdef struct Constants:  # what is the same for all steps of a fit
+    long long method
+    double first, second  # momentum, beta_1 or rho; beta_2, or RMSprop's momentum
+    long long nesterov
+    double epsilon
+    long long shrinks  # whether there is weight decay
+    long long clip
+    double limit
+    long long averages  # whether a running average of the weights is kept, in the last slot
+
+cdef struct Rule:  # the same for the kernels, with what the optimiser keeps
     Method method
     double first, second  # momentum, beta_1 or rho; beta_2, or RMSprop's momentum
     bint nesterov
@@ -73,7 +85,7 @@ cdef inline bint is_plain(const Rule* rule) noexcept nogil:
 
 
 cdef inline bint is_simple(const Rule* rule) noexcept nogil:
-    """Whether a weight needs no other to know its step, and is all that moves"""
+    """Whether each weight's step depends on that weight alone (no clipping by norm, no average)"""
     return rule.clip == NOT_CLIPPED and rule.average == NULL
 
 
@@ -257,6 +269,50 @@ cdef inline double sum_of_squares(const real* dw, Py_ssize_t n) noexcept nogil:
     return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + (
         (sums[1] + sums[5]) + (sums[3] + sums[7])
     )
+
+
+cdef inline double penalty_sum(
+    const real* w, Py_ssize_t n, double l1, double l2
+) noexcept nogil:
+    """l1 sum |w_i| + l2 sum w_i^2 in double precision; n a multiple of 16"""
+    cdef double penalty = 0
+    if l1 != 0:
+        penalty += l1 * interleaved_sum(w, n, False)
+    if l2 != 0:
+        penalty += l2 * interleaved_sum(w, n, True)
+    return penalty
+
+
+cdef inline double interleaved_sum(const real* w, Py_ssize_t n, const bint squared) noexcept nogil:
+    """sum |w_i| or sum w_i^2, in four chains, so that none waits for its last addition"""
+    cdef double a[8]
+    cdef double b[8]
+    cdef double c[8]
+    cdef double d[8]
+    cdef Py_ssize_t i = 0, q
+    for q in range(8):
+        a[q] = b[q] = c[q] = d[q] = 0
+    while i + 32 <= n:
+        for q in range(8):
+            a[q] += size_of(w[i + q], squared)
+        for q in range(8):
+            b[q] += size_of(w[i + 8 + q], squared)
+        for q in range(8):
+            c[q] += size_of(w[i + 16 + q], squared)
+        for q in range(8):
+            d[q] += size_of(w[i + 24 + q], squared)
+        i += 32
+    while i < n:
+        for q in range(8):
+            a[q] += size_of(w[i + q], squared)
+        i += 8
+    for q in range(8):
+        a[q] += (b[q] + c[q]) + d[q]
+    return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+
+
+cdef inline double size_of(double w, const bint squared) noexcept nogil:
+    return w * w if squared else fabs(w)
 
 
 cdef inline bint exceeds(const real* dw, Py_ssize_t n, real limit) noexcept nogil:

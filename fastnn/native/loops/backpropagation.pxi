@@ -1,14 +1,19 @@
-"""Forward pass, losses and backpropagation of a block of rows.
+"""Backpropagation of a block of rows: the chain rule, from dL/da of the output down to each dL/dW.
 
-Backpropagation is here, gradient descent is not: `weight_gradients` adds to whatever it is given,
-with DESCEND as the epilogue of its tiles to the weights themselves. `first` and `last` are rows of
-the block that begins with the k-th row to visit.
+Gradient descent is not here: `weight_gradients` adds to whatever it is given; with DESCEND as the
+epilogue of its tiles, to the weights themselves. `first` and `last` are rows of the block that
+begins with the k-th row to visit.
 """
+
+# from layout.pxi: Data, LINE, Network, ROWS, activations, delta, inputs, is_by_lane, is_relu, kept,
+#     run, visited
+# from narrow.pxi: backpropagate_by_lane, gradients_by_lane
+# from forward.pxi: add_losses, drop_rows, evaluate_share
 
 from libc.string cimport memcpy
 
 from fastnn.native.formulas.by_lane cimport (
-    activate_across, activate_backward_across, deltas_across, losses_across,
+    activate_by_lane, activate_backward_by_lane, deltas_by_lane, losses_by_lane,
 )
 from fastnn.native.formulas.activations cimport Activation, activate_backward, activate_block
 from fastnn.native.products.dense cimport (
@@ -20,12 +25,10 @@ from fastnn.native.formulas.losses cimport is_fused, loss_delta, loss_value
 from fastnn.native.products.narrow cimport whole_vectors
 from fastnn.native.products.rows cimport gather
 from fastnn.native.simd.simd cimport WIDTH, real
-from fastnn.native.products.one_row cimport forward_single, go_singly
+from fastnn.native.per_sample.one_row cimport forward_single, quicker_row_by_row
 from fastnn.native.simd.team cimport share_begin, share_end, wait
 from fastnn.native.products.tiles cimport ADD, Epilogue, Product
 from fastnn.native.products.one_unit cimport forward_unit, weight_gradient_unit
-
-# ---- backpropagation: the chain rule, from dL/da of the output down to dL/dW of each layer --
 
 cdef void output_delta(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
@@ -36,8 +39,8 @@ cdef void output_delta(
     cdef const real* a
     cdef real* dz
     cdef real weight
-    if lies_across(net.output):
-        output_delta_across(net, data, first, last, scale)
+    if is_by_lane(net.output):
+        output_delta_by_lane(net, data, first, last, scale)
         return
     for r in range(first, last):
         i = visited(data, k + r)
@@ -53,21 +56,21 @@ cdef void output_delta(
             dz[j] = 0
 
 
-cdef inline void output_delta_across(
+cdef inline void output_delta_by_lane(
     const Network* net, const Data* data, Py_ssize_t first, Py_ssize_t last, double scale
 ) noexcept nogil:
-    """The same for rows that lie across: at first in the place of z, which has been used"""
+    """dz of the output layer with one row per lane: at first in the place of z, no longer needed"""
     cdef const Layer* layer = net.output
     cdef const real* a = activations(net, layer)
     cdef real* dz = net.output_z
     cdef real* row
     cdef Py_ssize_t j, r, whole = (last - first) // WIDTH * WIDTH
-    deltas_across(
+    deltas_by_lane(
         data.loss, a, net.targets, net.weights, <real>scale, dz, layer.n_out, net.block, first,
         last,
     )
     if not is_fused(data.loss):
-        activate_backward_across(
+        activate_backward_by_lane(
             <Activation>layer.activation, kept(net, layer), dz, layer.n_out, net.block, first, last
         )
     transpose(
@@ -86,22 +89,22 @@ cdef void take_output_gradient(
     """dz := da * f'(z) of the output layer, where da comes from outside, rows without padding"""
     cdef const Layer* layer = net.output
     cdef real* dz = delta(net, layer)
-    cdef real* across = net.output_z
+    cdef real* by_lane = net.output_z
     cdef Py_ssize_t r, j, n = layer.n_out, stride = layer.stride
     for r in range(m):
         for j in range(stride):
             dz[r * stride + j] = da[r * n + j] if j < n else 0
-    if not lies_across(layer):
+    if not is_by_lane(layer):
         backward_activation_rows(layer, kept(net, layer), dz, m)
         return
-    transpose(dz, stride, m, n, across, net.block, m)
-    activate_backward_across(
-        <Activation>layer.activation, kept(net, layer), across, n, net.block, 0, m
+    transpose(dz, stride, m, n, by_lane, net.block, m)
+    activate_backward_by_lane(
+        <Activation>layer.activation, kept(net, layer), by_lane, n, net.block, 0, m
     )
-    transpose(across, net.block, n, m, dz, stride, stride)
+    transpose(by_lane, net.block, n, m, dz, stride, stride)
 
 
-cdef void hand_out(
+cdef void gradient_of_inputs(
     const Network* net, const Data* data, real* W_transposed, real* dx, Py_ssize_t m
 ) noexcept nogil:
     """dx := dz W^T of the first layer, with what was dropped of x"""
@@ -118,7 +121,7 @@ cdef void hand_out(
 
 
 cdef inline Py_ssize_t panel(const Network* net, Py_ssize_t m) noexcept nogil:
-    """Room for a member's share of m rows that lie across, in vectors that are its own"""
+    """Room for a member's share of m rows, one row per lane, in vectors of its own"""
     cdef Py_ssize_t units = (m + ROWS - 1) // ROWS
     return whole_vectors(min(m, (units + net.me.size - 1) // net.me.size * ROWS))
 
@@ -168,9 +171,9 @@ cdef void backward_rows(
     while layer != net.layers:
         transposed -= layer.n_out * layer.in_stride
         if keeps_weights(net, layer, m):
-            hand_down_transposed(net, layer, transposed, first, last, m)
+            delta_below_transposed(net, layer, transposed, first, last, m)
         else:
-            hand_down(net, layer, transposed, first, last)
+            delta_below(net, layer, transposed, first, last)
         if layer.drop:
             da = delta(net, layer - 1)
             drop_rows(net, data, layer, k, first, last, da, da)
@@ -182,7 +185,7 @@ cdef void backward_rows(
             )
 
 
-cdef void hand_down(
+cdef void delta_below(
     const Network* net, const Layer* layer, const real* W_transposed, Py_ssize_t first,
     Py_ssize_t last,
 ) noexcept nogil:
@@ -196,7 +199,7 @@ cdef void hand_down(
     run(&product)
 
 
-cdef void hand_down_transposed(
+cdef void delta_below_transposed(
     const Network* net, const Layer* layer, real* scratch, Py_ssize_t first, Py_ssize_t last,
     Py_ssize_t m,
 ) noexcept nogil:
@@ -246,7 +249,7 @@ cdef void weight_gradients(
     cdef Product product
     if net.narrow:
         if net.me.number == 0:
-            gradients_across(net, m, target, epilogue, rate)
+            gradients_by_lane(net, m, target, epilogue, rate)
         return
     while True:
         first, last = share_begin(&net.me, layer.n_in, LINE), share_end(&net.me, layer.n_in, LINE)
@@ -282,7 +285,7 @@ cdef void backpropagate_share(
     evaluate_share(net, data, k, m)
     if net.narrow:
         if net.me.number == 0:
-            backpropagate_across(net, data, m, scale)
+            backpropagate_by_lane(net, data, m, scale)
     elif first < last:
         output_delta(net, data, k, first, last, scale)
         backward_rows(net, data, k, first, last, m)

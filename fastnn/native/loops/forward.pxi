@@ -1,14 +1,16 @@
-"""Forward pass, losses and backpropagation of a block of rows.
+"""Forward pass and losses of a block of rows.
 
-Backpropagation is here, gradient descent is not: `weight_gradients` adds to whatever it is given,
-with DESCEND as the epilogue of its tiles to the weights themselves. `first` and `last` are rows of
-the block that begins with the k-th row to visit.
+`first` and `last` are rows of the block that begins with the k-th row to visit.
 """
+
+# from layout.pxi: Data, Network, ROWS, activations, delta, inputs, is_by_lane, is_relu,
+#     keep_by_lane, kept, load_targets, run, visited
+# from narrow.pxi: evaluate_by_lane
 
 from libc.string cimport memcpy
 
 from fastnn.native.formulas.by_lane cimport (
-    activate_across, activate_backward_across, deltas_across, losses_across,
+    activate_by_lane, activate_backward_by_lane, deltas_by_lane, losses_by_lane,
 )
 from fastnn.native.formulas.activations cimport Activation, activate_backward, activate_block
 from fastnn.native.products.dense cimport (
@@ -20,12 +22,10 @@ from fastnn.native.formulas.losses cimport is_fused, loss_delta, loss_value
 from fastnn.native.products.narrow cimport whole_vectors
 from fastnn.native.products.rows cimport gather
 from fastnn.native.simd.simd cimport WIDTH, real
-from fastnn.native.products.one_row cimport forward_single, go_singly
+from fastnn.native.per_sample.one_row cimport forward_single, quicker_row_by_row
 from fastnn.native.simd.team cimport share_begin, share_end, wait
 from fastnn.native.products.tiles cimport ADD, Epilogue, Product
 from fastnn.native.products.one_unit cimport forward_unit, weight_gradient_unit
-
-# ---- forward pass and loss, of rows `first` to `last` of the block that begins with the k-th ----
 
 cdef void load_rows(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
@@ -34,7 +34,7 @@ cdef void load_rows(
     cdef Py_ssize_t r
     for r in range(first, last):
         gather(&data.X, visited(data, k + r), net.stack + r * net.layers.in_stride, 1)
-    if lies_across(net.output) and data.y != NULL:
+    if is_by_lane(net.output) and data.y != NULL:
         load_targets(net, data, k, first, last, net.block)
 
 
@@ -84,7 +84,7 @@ cdef inline bint forward_product(
     if layer.stride == 1:
         forward_unit(layer, net.parameters, x, z, m)
         return False
-    if go_singly(layer, x, m):
+    if quicker_row_by_row(layer, x, m):
         for r in range(m):
             forward_single(layer, net.parameters, x + r * layer.in_stride, z + r * layer.stride)
         return False
@@ -115,19 +115,19 @@ cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) 
     cdef real* z = net.output_z + first * layer.stride
     cdef real* a = activations(net, layer)
     cdef Py_ssize_t j, at, m = last - first
-    cdef bint turned = lies_across(layer) and layer.stride > 1
+    cdef bint turned = is_by_lane(layer) and layer.stride > 1
     if turned:  # as rows for a moment, where dz will be
         z = delta(net, layer) + first * layer.stride
     forward_product(net, layer, x, z, m, False)
     if turned:
         transpose(z, layer.stride, m, layer.n_out, net.output_z + first, net.block, m)
-    if lies_across(layer):
+    if is_by_lane(layer):
         for j in range(layer.n_out):
             at = j * net.block + first
             memcpy(a + at, net.output_z + at, m * sizeof(real))
             if layer.kept != layer.z:
                 memcpy(kept(net, layer) + at, a + at, m * sizeof(real))
-        activate_across(<Activation>layer.activation, a, layer.n_out, net.block, first, last)
+        activate_by_lane(<Activation>layer.activation, a, layer.n_out, net.block, first, last)
     else:
         memcpy(a + first * layer.stride, z, m * layer.stride * sizeof(real))
         if layer.kept != layer.z:
@@ -143,8 +143,8 @@ cdef void keep_predictions(
     """Copy outputs, without their padding, and targets to where the caller reads them."""
     cdef const real* a = activations(net, net.output)
     cdef Py_ssize_t r, n = net.output.n_out, n_targets = data.n_targets
-    if lies_across(net.output):
-        keep_across(net, data, a, net.block, k, first, last)
+    if is_by_lane(net.output):
+        keep_by_lane(net, data, a, net.block, k, first, last)
         return
     if data.predictions != NULL:
         for r in range(first, last):
@@ -164,8 +164,8 @@ cdef void row_losses(
     cdef const real* a = activations(net, net.output)
     cdef Py_ssize_t r, i, stride = net.output.stride
     cdef double weight
-    if lies_across(net.output):
-        losses_across(
+    if is_by_lane(net.output):
+        losses_by_lane(
             data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, net.output.n_out,
             net.block, first, last,
         )
@@ -202,7 +202,7 @@ cdef void evaluate_share(
     cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
     if net.narrow:
         if net.me.number == 0:
-            evaluate_across(net, data, k, m)
+            evaluate_by_lane(net, data, k, m)
         return
     if first == last:
         return

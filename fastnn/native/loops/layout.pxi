@@ -2,7 +2,7 @@
 
 Scratch memory holds the losses of a block's rows; a stack with its rows of X and above them each
 layer's activations; the z of the output layer; each layer's deltas dL/dz; and each layer's W
-transposed, or what the stochastic mode needs in its place. Where rows lie across (in all layers of
+transposed, or what the stochastic mode needs in its place. With one row per lane (in all layers of
 a narrow network, and in a narrow output layer for softmax and losses), a vector holds one unit of
 several rows; the targets and weights of the block lie behind the z.
 """
@@ -12,8 +12,8 @@ from libc.string cimport memcpy
 from fastnn.native.formulas.activations cimport RELU, Activation
 from fastnn.native.products.dense cimport Layer
 from fastnn.native.formulas.losses cimport Loss
-from fastnn.native.products.rows cimport Rows
-from fastnn.native.simd.simd cimport float_mode, real
+from fastnn.native.products.rows cimport Features
+from fastnn.native.simd.simd cimport real
 from fastnn.native.simd.team cimport Member
 from fastnn.native.products.tiles cimport Product, multiply
 from fastnn.native.formulas.update cimport Rule, Step
@@ -23,13 +23,13 @@ cdef struct Network:
     const Layer* output  # the last of them
     real* parameters
     Py_ssize_t n_parameters
-    bint narrow  # rows lie across in all layers, in the same memory
+    bint narrow  # one row per lane in all layers, in the same memory
     Py_ssize_t block_rows  # of a block, as many as were asked for
     Py_ssize_t block  # and the rows that there is room for: whole lines
     double* row_loss
     real* stack
     real* output_z
-    real* targets  # where rows lie across (`lies_across`): the block's targets, unit by unit,
+    real* targets  # with one row per lane (`is_by_lane`): the block's targets, unit by unit,
     real* weights  # and its sample weights
     real* deltas
     real* transposed
@@ -37,14 +37,14 @@ cdef struct Network:
 
 cdef enum:  # shares begin at multiples of these; not to be seen in the bits
     ROWS = 4  # of X: short, for batches are, and for 16 rows full tiles enough
-    ACROSS = 16  # the widest rows of outputs that are laid across for softmax and losses
+    BY_LANE = 16  # the widest output layer whose softmax and losses take one row per lane
     LINE = 16  # rows of W, and parameters: columns of W^T then begin at a border of the cache
 
 cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
 
 
 cdef struct Data:
-    Rows X
+    Features X
     const real* y  # (rows, n_targets); NULL: no targets
     Py_ssize_t n_targets
     const real* sample_weight  # NULL: every weight is 1
@@ -52,7 +52,7 @@ cdef struct Data:
     Loss loss
     bint by_weight  # whether the loss of a batch is divided by its sample weights, not its rows
     real* predictions  # NULL: not wanted; otherwise one row for each visited row
-    real* kept_targets  # the same: gathering them later would cost more than a metric does
+    real* kept_targets  # or of their targets: gathering them later would cost more than a metric
     long long key, position  # for dropout: of the epoch, and where in it the first row is
 
 cdef struct Steps:
@@ -64,7 +64,6 @@ cdef struct Call:
     Data data
     Rule rule
     Steps steps
-    float_mode mode_before
 
 
 cdef inline real* inputs(const Network* net, const Layer* layer) noexcept nogil:
@@ -88,9 +87,9 @@ cdef inline bint is_relu(const Layer* layer) noexcept nogil:
     return <Activation>layer.activation == RELU
 
 
-cdef inline bint lies_across(const Layer* layer) noexcept nogil:
+cdef inline bint is_by_lane(const Layer* layer) noexcept nogil:
     """Whether a vector holds one unit of several rows, as it may in an output layer"""
-    return layer.stride <= ACROSS
+    return layer.stride <= BY_LANE
 
 
 cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
@@ -101,7 +100,7 @@ cdef inline Py_ssize_t visited(const Data* data, Py_ssize_t k) noexcept nogil:
 cdef inline void lay_back(
     const real* x, Py_ssize_t pitch, real* rows, Py_ssize_t n, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
-    """rows_rj := x_jr, for n units j that lie across, `pitch` apart"""
+    """rows_rj := x_jr, for n units j with one row per lane, `pitch` apart"""
     cdef Py_ssize_t r, j
     if n == 1:
         memcpy(rows + first, x + first, (last - first) * sizeof(real))
@@ -111,11 +110,11 @@ cdef inline void lay_back(
             rows[r * n + j] = x[j * pitch + r]
 
 
-cdef inline void keep_across(
+cdef inline void keep_by_lane(
     const Network* net, const Data* data, const real* a, Py_ssize_t pitch,
     Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """`keep_predictions` of outputs that lie across"""
+    """`keep_predictions` of outputs with one row per lane"""
     cdef Py_ssize_t n = net.output.n_out, n_targets = data.n_targets
     if data.predictions != NULL:
         lay_back(a, pitch, data.predictions + k * n, n, first, last)
@@ -132,7 +131,7 @@ cdef inline void load_targets(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
     Py_ssize_t pitch,
 ) noexcept nogil:
-    """Lay targets and weights of rows across."""
+    """Store targets and weights unit by unit, one row per lane."""
     cdef const long long* order = data.order
     cdef Py_ssize_t r, j, n = data.n_targets
     cdef const real* weight = data.sample_weight
@@ -156,14 +155,12 @@ cdef inline Py_ssize_t whole_lines(Py_ssize_t n) noexcept nogil:
 
 
 cdef Network point_network(
-    const long long[:, ::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch,
-    Member me,
+    const Layer[::1] layers, real[::1] parameters, Py_ssize_t block, real[::1] scratch
 ) noexcept nogil:
     """Where everything lies; `network_length` counts what is divided here."""
     cdef Network net
-    cdef Py_ssize_t n = layers.shape[0]
-    net.layers = <const Layer*>&layers[0, 0]
-    net.output = net.layers + n - 1
+    net.layers = &layers[0]
+    net.output = net.layers + layers.shape[0] - 1
     net.parameters, net.n_parameters = &parameters[0], parameters.shape[0]
     net.block_rows = block
     net.block = block = whole_lines(block)
@@ -172,11 +169,11 @@ cdef Network point_network(
     net.stack = &scratch[0] + block * LOSS_LENGTH
     net.output_z = net.stack + block * (net.output.z + net.output.stride)
     net.targets = net.output_z + block * net.output.stride
-    net.weights = net.targets + block * min(net.output.stride, ACROSS)
+    net.weights = net.targets + block * min(net.output.stride, BY_LANE)
     net.deltas = net.weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
     net.transposed += LINE  # a load of deltas may run past their end; here another member may write
-    net.me = me
+    net.me.number, net.me.size, net.me.words = 0, 1, NULL
     return net
 
 

@@ -1,5 +1,8 @@
-"""Gradient descent by minibatches: W := W - learning_rate * dL/dW, or what a rule makes of it.
-"""
+"""Gradient descent by minibatches: W := W - learning_rate * dL/dW, or what a rule makes of it."""
+
+# from layout.pxi: Data, LINE, Network, Steps, step_at, visited, whole_lines
+# from forward.pxi: add_losses
+# from backpropagation.pxi: add_gradient, backpropagate_share, transpose_weights, weight_gradients
 
 from libc.math cimport sqrt
 from libc.string cimport memset
@@ -10,7 +13,8 @@ from fastnn.native.simd.team cimport share_begin, share_end, wait
 from fastnn.native.products.tiles cimport DESCEND
 from fastnn.native.formulas.update cimport (
     BY_GLOBAL_NORM, BY_NORM, BY_VALUE, NOT_CLIPPED, LayerRule, Motion, Rule, Step, add_penalty,
-    average, exceeds, is_plain, motion, move, rule_of, sgd, slots_of, sum_of_squares,
+    average, exceeds, is_plain, motion, move, rule_of, sgd, penalty_sum, slots_of,
+    sum_of_squares,
 )
 
 
@@ -75,19 +79,27 @@ cdef double weight_of(const Data* data, Py_ssize_t k, Py_ssize_t m) noexcept nog
 
 cdef double shared_penalty(const Network* net, const Rule* rule) noexcept nogil:
     """sum alpha/2 W^2, which the rows of a batch share; 0 on all members but the first"""
-    cdef const Layer* layer = net.layers
-    cdef double penalty = 0, alpha
     if rule.layers == NULL or net.me.number != 0:
         return 0
+    return penalty_of(net, rule.layers, 0, 1)
+
+
+cdef double penalty_of(
+    const Network* net, const LayerRule* rules, double own, double share
+) noexcept nogil:
+    """sum (own l1 |W| + (own decay + share alpha) / 2 W^2) over the weights of all layers"""
+    cdef const Layer* layer = net.layers
+    cdef double penalty = 0, l1, l2
     while True:
-        alpha = rule_of(rule, layer - net.layers).alpha
-        if alpha != 0:
-            penalty += alpha / 2 * sum_of_squares(
-                net.parameters + layer.W, whole_lines(layer.n_in * layer.stride)
+        l1, l2 = own * rules.l1, (own * rules.decay + share * rules.alpha) / 2
+        if l1 != 0 or l2 != 0:
+            penalty += penalty_sum(
+                net.parameters + layer.W, whole_lines(layer.n_in * layer.stride), l1, l2
             )
         if layer == net.output:
             return penalty
         layer += 1
+        rules += 1
 
 
 cdef void descend(
@@ -223,7 +235,7 @@ cdef double minibatch_rows(
         m = min(batch_size, n - k)
         step = step_at(steps, number)
         weight = m
-        if batch_size > 1:  # single rows weigh their steps
+        if batch_size > 1:  # a single row's weight scales its step
             weight, penalty = weight_of(data, k, m), shared_penalty(net, rule)
         if weight > 0:
             step.share = 1 / weight

@@ -221,7 +221,7 @@ cdef inline void descend_four(
     real* W, Py_ssize_t stride, const int* units, const real* values, const real* dz, real scale,
     const Py_ssize_t n_columns, vec* sums,
 ) noexcept nogil:
-    """`descend_row` of four rows of whole vectors: so many streams come from the cache together"""
+    """`descend_row` of four rows of whole vectors: four streams come from the cache together"""
     cdef vec totals[4]
     cdef vec dz_j, w_j
     cdef real* rows[4]

@@ -1,6 +1,8 @@
 """Steps of rows of W under a rule that moves every row, whatever x is: momentum, decay, Adam."""
 
-from fastnn.native.simd.simd cimport WIDTH, lane_sums, load_first, real, spread, store, store_first, vec
+from fastnn.native.simd.simd cimport (
+    WIDTH, lane_sums, load, load_beside, load_first, real, spread, store, store_first, vec,
+)
 from fastnn.native.formulas.update cimport MOMENTUM, PLAIN, Method, Motion, moved
 from fastnn.native.per_sample.active_rows cimport scale_row
 
@@ -53,6 +55,55 @@ cdef inline vec move_row_by(
         )
         store_first(w + j, w_j, left)
         j += WIDTH
+    return total
+
+
+cdef inline void descend_plain(
+    real* W, Py_ssize_t stride, const real* x, const real* dz, const Motion* m, real* dx,
+    Py_ssize_t n_in, Py_ssize_t n_columns,
+) noexcept nogil:
+    """`descend_moving` for plain steps with decay or l1: whole vectors, and no slots"""
+    cdef Motion own = m[0]  # no store to W can change it, so it stays in registers
+    cdef vec sums[16]
+    cdef vec w, x_i, dz_rest = spread(0)
+    cdef Py_ssize_t i = 0, r, whole = n_columns // WIDTH * WIDTH
+    if whole < n_columns:
+        dz_rest = load_first(dz + whole, n_columns - whole, 0)
+    while i < n_in:
+        if stride == 1:  # a single unit, whose weights lie side by side
+            w, x_i = load_first(W + i, n_in - i, 0), load_first(x + i, n_in - i, 0)
+            store(dx + i, w * spread(dz[0]))
+            w = moved(w, x_i * spread(dz[0]), NULL, n_in - i, &own, PLAIN)
+            store_first(W + i, w, n_in - i)
+        else:
+            for r in range(WIDTH):
+                sums[r] = spread(0)
+            for r in range(min(WIDTH, n_in - i)):
+                sums[r] = move_plain_row(W, x[i + r], dz, dz_rest, &own, n_columns)
+                W += stride
+            store(dx + i, lane_sums(sums))
+        i += WIDTH
+
+
+cdef inline vec move_plain_row(
+    real* w, real x, const real* dz, vec dz_rest, const Motion* m, Py_ssize_t n_columns
+) noexcept nogil:
+    """A plain step of w along dw = x dz; returns what w dz was, lane by lane
+
+    dz_rest is what whole vectors leave of dz, and zeros: they cancel the next row's weights.
+    """
+    cdef vec w_j, dz_j, total = spread(0)
+    cdef Py_ssize_t j = 0
+    while j + WIDTH <= n_columns:
+        w_j, dz_j = load(w + j), load(dz + j)
+        total = total + w_j * dz_j
+        store(w + j, moved(w_j, spread(x) * dz_j, NULL, WIDTH, m, PLAIN))
+        j += WIDTH
+    if j < n_columns:
+        w_j = load_beside(w + j, n_columns - j)
+        total = total + w_j * dz_rest
+        w_j = moved(w_j, spread(x) * dz_rest, NULL, n_columns - j, m, PLAIN)
+        store_first(w + j, w_j, n_columns - j)
     return total
 
 

@@ -19,8 +19,8 @@ cdef struct Layer:  # one row of the layer table, which is int64 on every machin
     long long activation
     long long x, z  # where, in a row of the stack, the layer's inputs and outputs begin
     long long kept  # and what the activation's derivative is taken from
-    long long drop  # of its inputs, so many in 2^32
-    long long narrow  # the same in all layers: whether rows lie across, see `narrow.pxd`
+    long long drop  # the share of its inputs that dropout leaves out, times 2^32
+    long long narrow  # the same in all layers: whether there is one row per lane, see `narrow.pxd`
 
 
 # ---- a block of rows --------------------------------------------------------------------------

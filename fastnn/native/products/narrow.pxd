@@ -1,4 +1,4 @@
-"""Dense layers of a narrow network (`fastnn/network.py` says which are): one row in each lane.
+"""Dense layers of a narrow network (`engine/network.py` says which are): one row in each lane.
 
 x and z, dx and dz hold unit j of row r at [j * lanes + r]; `lanes` is the number of rows, rounded
 up to whole vectors. So a vector is one unit of WIDTH rows, which no width leaves half empty.

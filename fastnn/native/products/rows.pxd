@@ -1,7 +1,7 @@
 """The rows of X: any number type and row stride in, rows of `real` out. X is never cast as a whole.
 
 A row that passes through a Normalization layer is standardised here, in double precision, before
-it is rounded to `real`. The codes of the number types are those of `fastnn/_validation.py`.
+it is rounded to `real`.
 """
 
 from fastnn.native.simd.simd cimport real
@@ -30,7 +30,7 @@ cdef enum NumberType:
     UINT32 = 8
     UINT64 = 9
 
-cdef struct Rows:
+cdef struct Features:
     const unsigned char* X
     Py_ssize_t n_features
     Py_ssize_t stride  # bytes from one row to the next
@@ -40,7 +40,7 @@ cdef struct Rows:
 
 
 cdef inline void cast(
-    const number* x, real* out, const Rows* rows, const Py_ssize_t step
+    const number* x, real* out, const Features* rows, const Py_ssize_t step
 ) noexcept nogil:
     """out_j := x_j, or (x_j - mean_j) * scale_j"""
     cdef Py_ssize_t j
@@ -53,7 +53,7 @@ cdef inline void cast(
 
 
 cdef inline void gather(
-    const Rows* rows, Py_ssize_t i, real* out, const Py_ssize_t step
+    const Features* rows, Py_ssize_t i, real* out, const Py_ssize_t step
 ) noexcept nogil:
     """out := row i of X, its numbers `step` apart"""
     cdef const unsigned char* x = rows.X + i * rows.stride
@@ -98,7 +98,7 @@ cdef inline Py_ssize_t nonfinite_at(const number* x, Py_ssize_t n) noexcept nogi
     return -1
 
 
-cdef inline Py_ssize_t nonfinite_in_row(const Rows* rows, Py_ssize_t i) noexcept nogil:
+cdef inline Py_ssize_t nonfinite_in_row(const Features* rows, Py_ssize_t i) noexcept nogil:
     """The first column of row i that holds NaN, an infinity or a number too large for `real`"""
     cdef const unsigned char* x = rows.X + i * rows.stride
     if rows.type == FLOAT32:
@@ -106,3 +106,27 @@ cdef inline Py_ssize_t nonfinite_in_row(const Rows* rows, Py_ssize_t i) noexcept
     if rows.type == FLOAT64:
         return nonfinite_at(<const double*>x, rows.n_features)
     return -1
+
+
+cdef inline double number_at(const Features* rows, Py_ssize_t j) noexcept nogil:
+    """Number j of the first row, which need not be finite as `real`"""
+    cdef const void* x = rows.X
+    if rows.type == FLOAT32:
+        return (<const float*>x)[j]
+    if rows.type == FLOAT64:
+        return (<const double*>x)[j]
+    if rows.type == INT8:
+        return (<const signed char*>x)[j]
+    if rows.type == INT16:
+        return (<const short*>x)[j]
+    if rows.type == INT32:
+        return (<const int*>x)[j]
+    if rows.type == INT64:
+        return <double>(<const long long*>x)[j]
+    if rows.type == UINT8:
+        return (<const unsigned char*>x)[j]
+    if rows.type == UINT16:
+        return (<const unsigned short*>x)[j]
+    if rows.type == UINT32:
+        return (<const unsigned int*>x)[j]
+    return <double>(<const unsigned long long*>x)[j]

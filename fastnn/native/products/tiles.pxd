@@ -9,7 +9,7 @@ last row of C another thread may write, behind that of B none may.
 """
 
 from fastnn.native.simd.simd cimport (
-    CACHE_LINE, TILE_VECTORS, WIDTH, anew, descended, load, load_beside, not_negative, prefetch,
+    CACHE_LINE, TILE_VECTORS, WIDTH, reloaded, descended, load, load_beside, not_negative, prefetch,
     real, spread, store_first, vec, where_positive,
 )
 
@@ -120,7 +120,7 @@ cdef inline void tile(
     cdef vec ab[24]
     cdef vec b[4]
     cdef vec a
-    cdef const Product* p = <const Product*>anew(product)
+    cdef const Product* p = <const Product*>reloaded(product)
     cdef Py_ssize_t sm = p.sm, sk = p.sk, ldb = p.ldb, step = p.sk, k = p.K
     cdef Py_ssize_t line = i // 6 * CACHE_LINE
     cdef const real* A = p.A + i * sm
@@ -145,7 +145,7 @@ cdef inline void tile(
         A, B, soon, k = A + sk, B + ldb, soon + step, k - 1
         if k == 0:
             break
-    finish(<const Product*>anew(p), ab, i, j, rows, vectors)
+    finish(<const Product*>reloaded(p), ab, i, j, rows, vectors)
 
 
 cdef inline Py_ssize_t tile_of_rows(

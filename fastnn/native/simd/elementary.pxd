@@ -1,9 +1,9 @@
 """Elementary functions of a vector of numbers, without libm and without branches.
 
 x is any number: NaN gives NaN, what is too large to write is an infinity, what is subnormal may
-count as zero. Errors are the largest that `tests/test_elementary.py` finds in any build, in units
-in the last place of the exact value. There is one definition of each function: a number gives the
-same bits alone (`first_lane`), in any lane and at any end of an array.
+count as zero. Errors are the largest that `tests/native/test_elementary.py` finds in any build, in
+units in the last place of the exact value. There is one definition of each function: a number
+gives the same bits alone (`first_lane`), in any lane and at any end of an array.
 
 The constants that depend on the number type stand side by side, float32 first.
 """
@@ -62,7 +62,7 @@ cdef inline vec size_up_to(vec most, vec x) noexcept nogil:
     return where(absolute(x) > most, most, absolute(x))
 
 
-# ---- exp and its kin: 2^n * exp(r) with the integer n nearest to x / log 2 --------------------
+# ---- exp and related functions: 2^n * exp(r) with the integer n nearest to x / log 2 -----------
 
 cdef inline vec nearest_power(vec x) noexcept nogil:
     """x / log 2, rounded, plus rounder()"""
@@ -177,7 +177,7 @@ cdef inline vec tail_over_bell(vec y, vec z) noexcept nogil:
     return y * w * p
 
 
-# ---- log and its kin: k log 2 + log(1 + f) with sqrt(1/2) <= 1 + f < sqrt(2) ------------------
+# ---- log and related functions: k log 2 + log(1 + f) with sqrt(1/2) <= 1 + f < sqrt(2) ---------
 
 cdef inline vec exponent(vec x) noexcept nogil:
     """k for x = 2^k (1 + f), a positive normal number"""

@@ -87,7 +87,7 @@ INLINE vec rounded(vec v)
 
 /* p itself, of which the compiler knows nothing: what is read through it is read from here on, not kept
  * from before in registers that the loop in between has better use for. */
-INLINE const void *anew(const void *p)
+INLINE const void *reloaded(const void *p)
 {
     __asm__ volatile("" : "+r"(p));
     return p;
@@ -148,7 +148,7 @@ INLINE int list_nonzero(vec v, int first, int *units, real *values)
     store(values, (vec)_mm512_maskz_compress_ps(chosen, (__m512)v));
     count = __builtin_popcount(chosen);
 #else
-    for (int i = 0; i < WIDTH; i++) { /* without a branch, which could not be foreseen */
+    for (int i = 0; i < WIDTH; i++) { /* without a branch, which could not be predicted */
         units[count] = first + i;
         values[count] = v[i];
         count += v[i] != 0;

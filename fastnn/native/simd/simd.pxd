@@ -26,7 +26,7 @@ cdef extern from "simd.h" nogil:
     real first_lane(vec v) noexcept
     vec descended(vec w, real rate, vec dw) noexcept
     vec rounded(vec v) noexcept
-    const void* anew(const void* p) noexcept
+    const void* reloaded(const void* p) noexcept
     vec where_positive(vec x, vec v) noexcept
     vec not_negative(vec v) noexcept
     octet spread_octet(real x) noexcept

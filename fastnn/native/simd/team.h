@@ -1,7 +1,7 @@
 /* The barrier of a team: threads that compute one step together and wait for each other.
  *
  * A member that waits spins for some microseconds, because the others are as a rule almost there;
- * then it hands its core to whoever wants it, then it naps: where threads outnumber cores, the one
+ * then it yields its core, then it naps: where threads outnumber cores, the one
  * waited for needs that core. It yields for longer than a nap takes: else, once one has napped, the
  * others would nap in turn at every barrier that follows.
  *
@@ -48,6 +48,12 @@ static int team_wait(int *words, int size)
         aborted = __atomic_load_n(words + ABORTED, __ATOMIC_ACQUIRE);
     }
     return aborted;
+}
+
+/* Puts a value in the place of a word at once, and returns what was there. */
+static inline int exchange(int *word, int value)
+{
+    return __atomic_exchange_n(word, value, __ATOMIC_ACQ_REL);
 }
 
 /* On the CPU of another member a member would wait for it in vain, and since both keep yielding, Linux

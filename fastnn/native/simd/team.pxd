@@ -3,9 +3,13 @@
 cdef extern from "team.h" nogil:
     int team_wait(int* words, int size) noexcept
     int team_begin(int* words, int size, int number) noexcept
+    int exchange(int* word, int value) noexcept
+    enum:
+        ABORTED
+        PLACES
 
 cdef struct Member:
-    int number, size  # 0 to size-1, of so many
+    int number, size  # of this member, from 0 on, and how many there are
     int* words  # the barrier; NULL if the member is alone
 
 

@@ -1,11 +1,17 @@
-"""Per-sample descent: the loop over blocks and their rows; and a single row by itself.
-"""
+"""Per-sample descent: the loop over blocks and their rows; copies of finite weights."""
 
-from libc.math cimport INFINITY
+# from layout.pxi: Data, Network, Steps, is_by_lane, load_targets, step_at
+# from forward.pxi: add_losses, keep_predictions, row_losses
+# from per_sample/layout.pxi: BLOCKED, Samples, TINY, TINY_LAYERS, begin_samples, end_samples
+# from per_sample/upper_layers.pxi: delta_of_sample, descend_above, forward_above, has_one_output,
+#     pass_unit
+# from per_sample/first_layer.pxi: begin_block, begin_coefficients, descend_first, end_block,
+#     forward_first, look_ahead, swap_lookahead
+# from per_sample/tiny.pxi: pass_tiny_rows
+
 from libc.string cimport memcpy
 
-from fastnn.native.products.rows cimport is_finite
-from fastnn.native.simd.simd cimport real
+from fastnn.native.simd.simd cimport WIDTH, lane_sum, load, real, spread, vec
 from fastnn.native.simd.team cimport wait
 from fastnn.native.per_sample.tiny cimport TinyLayer
 from fastnn.native.formulas.update cimport Counts, Step, is_plain
@@ -16,7 +22,7 @@ cdef inline double pass_block(
     const Steps* steps, double loss,
 ) noexcept nogil:
     """The rows of a block, one after the other; returns loss + their losses."""
-    if lies_across(s.net.output):
+    if is_by_lane(s.net.output):
         load_targets(s.net, data, k, 0, m, s.net.block)
     if s.path == TINY:
         pass_tiny_rows(s, data, tiny, k, m, steps)
@@ -34,7 +40,7 @@ cdef inline void pass_rows(
     cdef Py_ssize_t r
     cdef Step step
     if s.path == BLOCKED and not is_plain(s.rule):
-        begin_foreseen(s)
+        begin_coefficients(s)
     for r in range(m):
         step = step_at(steps, k + r)
         forward_first(s, r)
@@ -66,7 +72,7 @@ cdef double stochastic_rows(
     wait(&net.me)
     while m > 0:
         following = min(net.block_rows, n - k - m)
-        turn_over(s)
+        swap_lookahead(s)
         begin_block(s, m)
         wait(&net.me)
         if first:
@@ -94,53 +100,31 @@ cdef struct Kept:
     real* numbers  # the copies: of the parameters and behind them of the slots,
     Counts* kept_counts  # and of the counts
 
-cdef enum:
-    KEPT_EVERY = 64  # steps: a copy at each of them would take as long as a small step itself
-
-
-cdef void keep(const Kept* k) noexcept nogil:
+cdef void keep_copy(const Kept* k) noexcept nogil:
     memcpy(k.numbers, k.parameters, k.n_parameters * sizeof(real))
     if k.n_slots:
         memcpy(k.numbers + k.n_parameters, k.slots, k.n_slots * sizeof(real))
     k.kept_counts[0] = k.counts[0]
 
 
-cdef void go_back(const Kept* k) noexcept nogil:
+cdef void restore_copy(const Kept* k) noexcept nogil:
     memcpy(k.parameters, k.numbers, k.n_parameters * sizeof(real))
     if k.n_slots:
         memcpy(k.slots, k.numbers + k.n_parameters, k.n_slots * sizeof(real))
     k.counts[0] = k.kept_counts[0]
 
 
-# ---- a single row by itself ----------------------------------------------------------------------
-
-cdef struct OneRow:
-    Call call
-    Samples samples
-    real target
-    Step step
-    Kept kept
-
-
-cdef double learn_row(OneRow* one) noexcept nogil:
-    """The loss before the update, infinity if it, or weights or slots, are not finite"""
-    cdef Kept* kept = &one.kept
-    cdef double loss = stochastic_rows(&one.samples, &one.call.data, 1, &one.call.steps, 0)
-    if (
-        loss - loss != 0
-        or not are_finite(kept.parameters, kept.n_parameters)
-        or not are_finite(kept.slots, kept.n_slots)
-    ):
-        go_back(kept)
-        return INFINITY
-    if kept.counts.made - kept.kept_counts.made >= KEPT_EVERY:
-        keep(kept)
-    return loss
-
-
 cdef inline bint are_finite(const real* values, Py_ssize_t n) noexcept nogil:
-    cdef bint finite = True
-    cdef Py_ssize_t j
-    for j in range(n):
-        finite &= is_finite(values[j])
-    return finite
+    """Whether no x - x is NaN; summed in four chains, so that none waits for its last addition"""
+    cdef vec a = spread(0), b = a, c = a, d = a
+    cdef real rest = 0
+    cdef Py_ssize_t j = 0
+    while j + 4 * WIDTH <= n:
+        a = a + (load(values + j) - load(values + j))
+        b = b + (load(values + j + WIDTH) - load(values + j + WIDTH))
+        c = c + (load(values + j + 2 * WIDTH) - load(values + j + 2 * WIDTH))
+        d = d + (load(values + j + 3 * WIDTH) - load(values + j + 3 * WIDTH))
+        j += 4 * WIDTH
+    for j in range(j, n):
+        rest += values[j] - values[j]
+    return lane_sum((a + b) + (c + d)) + rest == 0

@@ -1,5 +1,8 @@
-"""Per-sample descent: the paths through the first layer.
-"""
+"""Per-sample descent: the paths through the first layer."""
+
+# from layout.pxi: Data, LINE, Network, activations, delta, run, visited
+# from per_sample/layout.pxi: BLOCKED, FUSED, LISTED, SWEPT, Samples, bias_of, gram_stride, row_of
+# from per_sample/upper_layers.pxi: activate_sample, move_bias, move_layer
 
 from libc.string cimport memset
 
@@ -58,7 +61,7 @@ cdef void look_ahead(
         )
 
 
-cdef inline void turn_over(Samples* s) noexcept nogil:
+cdef inline void swap_lookahead(Samples* s) noexcept nogil:
     """The next block becomes the present one."""
     s.x, s.x_ahead = s.x_ahead, s.x
     s.G, s.G_ahead = s.G_ahead, s.G
@@ -91,7 +94,7 @@ cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
     cdef real* W = net.parameters + layer.W
     if s.path == BLOCKED:  # z_r := z_r + sum_k (x_r x_k + 1) step_k
         if not is_plain(s.rule):
-            foresee_row(s, r, z, width)
+            row_from_coefficients(s, r, z, width)
         add_rows(
             step_of(net, 0), stride, s.all, s.G + r * gram_stride(net.block), r, z, z, width, False
         )
@@ -105,13 +108,13 @@ cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
     activate_sample(s, layer, r)
 
 
-cdef inline void begin_foreseen(const Samples* s) noexcept nogil:
-    """W and V are made of themselves alone."""
+cdef inline void begin_coefficients(const Samples* s) noexcept nogil:
+    """Begin with W and V as they are."""
     memset(s.of_W, 0, 2 * gram_stride(s.net.block) * sizeof(real))
     s.of_W[s.net.block] = s.of_V[s.net.block + 1] = 1
 
 
-cdef inline void foresee_row(
+cdef inline void row_from_coefficients(
     const Samples* s, Py_ssize_t r, real* z, Py_ssize_t width
 ) noexcept nogil:
     """z_r := w_w x W + w_v x V + b of row r, and G_rk times what W has of x_k dz_k^T
@@ -127,8 +130,8 @@ cdef inline void foresee_row(
     multiply_numbers(s.of_W, s.G + r * stride, r)
 
 
-cdef inline void foresee_step(const Samples* s, Py_ssize_t r, Step step) noexcept nogil:
-    """What W and V are made of after the step of row r: the rule, applied to the coefficients"""
+cdef inline void step_coefficients(const Samples* s, Py_ssize_t r, Step step) noexcept nogil:
+    """The coefficients of W and V after the step of row r: the rule, applied to them"""
     cdef Py_ssize_t n = gram_stride(s.net.block)
     cdef Motion m = motion(s.rule, step, rule_of(s.rule, 0), True)
     s.one_hot[r] = 1
@@ -147,7 +150,7 @@ cdef void descend_first(const Samples* s, Py_ssize_t r, Step step) noexcept nogi
         move_layer(s, layer, s.x + r * layer.in_stride, dz, s.dx, step)
         return
     if not is_plain(s.rule):
-        foresee_step(s, r, step)
+        step_coefficients(s, r, step)
         move_bias(s, layer, dz, step)
         return
     scale_row(-<real>step.rate, dz, width)
@@ -167,7 +170,7 @@ cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
     cdef real* steps = step_of(net, 0)
     cdef Product product
     if s.path == BLOCKED and not is_plain(s.rule):
-        end_foreseen(s, m)
+        apply_coefficients(s, m)
     elif s.path == BLOCKED:
         product = weight_gradient(layer, s.x, steps, m, net.parameters, ADD, 0, 0, layer.n_in)
         run_share(net, product)
@@ -184,8 +187,8 @@ cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
         )
 
 
-cdef void end_foreseen(const Samples* s, Py_ssize_t m) noexcept nogil:
-    """W, V := what they are made of after m steps; this member's columns"""
+cdef void apply_coefficients(const Samples* s, Py_ssize_t m) noexcept nogil:
+    """W, V := the combinations that m steps have led to; this member's columns"""
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
     cdef Py_ssize_t i, n = columns(layer.n_out, layer.stride), block = net.block
@@ -199,12 +202,12 @@ cdef void end_foreseen(const Samples* s, Py_ssize_t m) noexcept nogil:
             W + i * layer.stride + first, NULL if V == NULL else V + i * layer.stride + first,
             last - first, s.of_W[block], s.of_W[block + 1], s.of_V[block], s.of_V[block + 1],
         )
-    add_foreseen(s, m, s.of_W, net.parameters, first, last)
+    add_products(s, m, s.of_W, net.parameters, first, last)
     if V != NULL:
-        add_foreseen(s, m, s.of_V, s.rule.slots, first, last)
+        add_products(s, m, s.of_V, s.rule.slots, first, last)
 
 
-cdef inline void add_foreseen(
+cdef inline void add_products(
     const Samples* s, Py_ssize_t m, const real* shares, real* target, Py_ssize_t first,
     Py_ssize_t last,
 ) noexcept nogil:

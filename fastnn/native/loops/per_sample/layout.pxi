@@ -1,13 +1,18 @@
 """Gradient descent, sample by sample: what the files of this mode have in common.
 
-The layers above the first take one row after the other, always in the same way: forward, dz down,
-and in the same pass over the rows of W its step. The first layer, as a rule the largest, has
-four paths through the rows of a block; all give the weights of one step after every row, up to
-rounding. A tiny network has a path of its own through all layers. A rule that moves every weight
-at every step, momentum or decay, takes FUSED or BLOCKED; its formula is in `update.pxd`.
+The layers above the first take one row after the other, always in the same way: forward, then dz of
+the layer below and, in the same pass over the rows of W, their step. The first layer, as a rule the
+largest, has four paths through the rows of a block; all give the weights of one step after every
+row, up to rounding. A tiny network has a path of its own through all layers. A rule that moves
+every weight at every step, such as momentum or decay, takes FUSED or BLOCKED; its formula is in
+`update.pxd`.
 
-Here too, where the lengths of all its parts are known, is that of the scratch memory as a whole.
+The length of the scratch memory is computed here, too, where the lengths of all its parts are
+known.
 """
+
+# from layout.pxi: BY_LANE, LINE, LOSS_LENGTH, Network, activations, is_by_lane, kept,
+#     transposed_length, whole_lines
 
 from libc.string cimport memcpy, memset
 
@@ -36,8 +41,8 @@ cdef struct Samples:
     real* x_ahead
     real* G  # x_k x_j + 1 within the block; with a rule that is not plain, without the 1
     real* G_ahead  # and within the next one
-    real* of_W  # with such a rule, what W and V are now made of: so much of the x_j dz_j^T of the
-    real* of_V  # block, and behind them of W and of V as they were at its beginning
+    real* of_W  # if the rule is not plain: coefficients of the outer products x_j dz_j^T
+    real* of_V  # of the block in W and V, and of W and V as the block found them
     real* held  # the output layer's W transposed; NULL: it stays as it is
     real* zeros  # a bias
     real* output  # a row of the output layer
@@ -59,7 +64,7 @@ cdef inline bint is_held(const Network* net) noexcept nogil:
 
 
 cdef void begin_samples(const Samples* s, TinyLayer* tiny) noexcept nogil:
-    """The output layer's W, output-major, or all W of a tiny network"""
+    """The output layer's W with its padding, output-major, or all W of a tiny network"""
     cdef const Layer* layer = s.net.output
     cdef Py_ssize_t i
     if s.path == TINY:
@@ -67,8 +72,9 @@ cdef void begin_samples(const Samples* s, TinyLayer* tiny) noexcept nogil:
             load_tiny(s.net.layers + i, s.net.parameters, tiny + i)
     if s.held != NULL:
         transpose(
-            s.net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out, s.held,
-            layer.in_stride, columns(layer.n_in, layer.in_stride),
+            s.net.parameters + layer.W, layer.stride, layer.n_in,
+            columns(layer.n_out, layer.stride), s.held, layer.in_stride,
+            columns(layer.n_in, layer.in_stride),
         )
 
 
@@ -84,8 +90,8 @@ cdef void end_samples(const Samples* s, const TinyLayer* tiny) noexcept nogil:
             )
     if s.held != NULL:
         transpose(
-            s.held, layer.in_stride, layer.n_out, layer.n_in, s.net.parameters + layer.W,
-            layer.stride, columns(layer.n_out, layer.stride),
+            s.held, layer.in_stride, columns(layer.n_out, layer.stride), layer.n_in,
+            s.net.parameters + layer.W, layer.stride, columns(layer.n_out, layer.stride),
         )
 
 
@@ -95,7 +101,7 @@ cdef inline const real* bias_of(const Samples* s, const Layer* layer) noexcept n
 
 cdef inline real* row_of(const Samples* s, const Layer* layer, Py_ssize_t r) noexcept nogil:
     """Where z and a of the sample are while it passes"""
-    if layer == s.net.output and lies_across(layer):
+    if layer == s.net.output and is_by_lane(layer):
         return s.output
     return activations(s.net, layer) + r * layer.stride
 
@@ -111,7 +117,7 @@ cdef inline void keep_output(
     """Lay a row of the output layer where that of the block belongs."""
     cdef const Layer* layer = s.net.output
     cdef Py_ssize_t j
-    if lies_across(layer):
+    if is_by_lane(layer):
         for j in range(layer.n_out):
             block[j * s.net.block + r] = row[j]
     elif row != block + r * layer.stride:
@@ -119,15 +125,15 @@ cdef inline void keep_output(
 
 
 cdef Samples point_samples(
-    const Network* net, const Rule* rule, Path path, real[::1] scratch
+    const Network* net, const Rule* rule, Path path, real* scratch, Py_ssize_t length
 ) noexcept nogil:
     """What the stochastic mode has at the end of the scratch memory, `samples_length` numbers"""
     cdef Samples s
     cdef Py_ssize_t i, n = net.output - net.layers + 1, n_units = units_length(net.layers, n)
     s.net, s.rule, s.path = net, rule, path
-    if path == BLOCKED and net.output == net.layers and lies_across(net.output):
+    if path == BLOCKED and net.output == net.layers and is_by_lane(net.output):
         s.path = LISTED if is_plain(rule) else FUSED  # z of the block would not be kept as rows
-    s.dx = &scratch[0] + scratch.shape[0] - samples_length(net.layers, n, net.block)
+    s.dx = scratch + length - samples_length(net.layers, n, net.block)
     s.values = s.dx + n_units
     s.units = <int*>(s.dx + 2 * n_units)
     s.zeros = s.dx + 3 * n_units
@@ -141,11 +147,10 @@ cdef Samples point_samples(
     s.one_hot = s.of_V + gram_stride(net.block)
     s.G_ahead = s.one_hot + gram_stride(net.block)
     s.x, s.x_ahead = net.stack, s.G_ahead + net.block * gram_stride(net.block)
-    if net.me.number == 0:
-        for i in range(all_length(net.layers, net.output, net.block)):
-            s.all[i] = <int>i
-        memset(s.zeros, 0, n_units * sizeof(real))
-        memset(s.one_hot, 0, gram_stride(net.block) * sizeof(real))
+    for i in range(all_length(net.layers, net.output, net.block)):
+        s.all[i] = <int>i
+    memset(s.zeros, 0, n_units * sizeof(real))
+    memset(s.one_hot, 0, gram_stride(net.block) * sizeof(real))
     if path == TINY or not is_held(net) or not is_plain(rule):
         s.held = NULL
     return s
@@ -189,7 +194,7 @@ cdef Py_ssize_t network_length(
     """The numbers that `point_network` divides, and at their end `point_samples`"""
     cdef const Layer* last = layers + n - 1
     cdef Py_ssize_t units = last.z + last.stride
-    cdef Py_ssize_t row = 2 * units - layers.in_stride + last.stride + min(last.stride, ACROSS) + 1
+    cdef Py_ssize_t row = 2 * units - layers.in_stride + last.stride + min(last.stride, BY_LANE) + 1
     cdef Py_ssize_t rest = 0 if layers.narrow else transposed_length(layers, n)
     block = whole_lines(block)
     if stochastic:

@@ -1,7 +1,11 @@
-"""Per-sample descent of a tiny network, whose weights stay at hand during a block.
-"""
+"""Per-sample descent of a tiny network, whose weights stay at hand during a block."""
 
-from fastnn.native.formulas.activations cimport LINEAR, RELU, Activation, activate, activate_backward
+# from layout.pxi: Data, Network, Steps, activations, step_at, visited
+# from per_sample/layout.pxi: Samples, TINY_LAYERS
+
+from fastnn.native.formulas.activations cimport (
+    LINEAR, RELU, Activation, activate, activate_backward,
+)
 from fastnn.native.products.dense cimport Layer
 from fastnn.native.formulas.losses cimport is_fused, loss_delta
 from fastnn.native.simd.simd cimport (

@@ -1,5 +1,7 @@
-"""Per-sample descent: the layers above the first, which take one row after the other.
-"""
+"""Per-sample descent: the layers above the first, which take one row after the other."""
+
+# from layout.pxi: Data, Network, activations, delta, inputs, is_relu, visited
+# from per_sample/layout.pxi: Samples, bias_of, keep_output, kept_row, place_of, row_of
 
 from libc.string cimport memcpy
 
@@ -10,9 +12,9 @@ from fastnn.native.per_sample.active_rows cimport (
     add_rows, add_scaled, descend_list, descend_rows, list_relu, place_units, whole_chains,
 )
 from fastnn.native.per_sample.held_output cimport descend_held, forward_held
-from fastnn.native.per_sample.moving_rows cimport descend_moving, move_row
+from fastnn.native.per_sample.moving_rows cimport descend_moving, descend_plain, move_row
 from fastnn.native.simd.simd cimport real
-from fastnn.native.formulas.update cimport Motion, Step, is_plain, motion, rule_of, slots_of
+from fastnn.native.formulas.update cimport PLAIN, Motion, Step, is_plain, motion, rule_of, slots_of
 
 
 cdef inline bint is_listed(const Samples* s, const Layer* layer) noexcept nogil:
@@ -165,10 +167,14 @@ cdef inline void move_layer(
     """dx := W dz, then a step of W and b by a rule that moves all of them"""
     cdef const Network* net = s.net
     cdef Motion m = motion(s.rule, step, rule_of(s.rule, layer - net.layers), True)
-    descend_moving(
-        net.parameters + layer.W, slots_of(s.rule, layer.W), layer.stride, x, dz, &m, dx,
-        layer.n_in, columns(layer.n_out, layer.stride),
-    )
+    cdef Py_ssize_t width = columns(layer.n_out, layer.stride)
+    if m.method == PLAIN:
+        descend_plain(net.parameters + layer.W, layer.stride, x, dz, &m, dx, layer.n_in, width)
+    else:
+        descend_moving(
+            net.parameters + layer.W, slots_of(s.rule, layer.W), layer.stride, x, dz, &m, dx,
+            layer.n_in, width,
+        )
     move_bias(s, layer, dz, step)
 
 

@@ -12,11 +12,11 @@ from fastnn.native.simd.simd cimport real
 cdef enum:
     PIECE = 256  # inputs that are listed at a time
     ROOM = PIECE + 16  # with the zeros that follow a list
-    SPARSE = 16  # of so many inputs less than one is not 0: rows are then quicker one by one
+    SPARSE = 16  # with less than one nonzero input in 16, rows are quicker one by one
     WIDE = 512  # fewer inputs are not worth a look
 
 
-cdef inline bint go_singly(const Layer* layer, const real* x, Py_ssize_t m) noexcept nogil:
+cdef inline bint quicker_row_by_row(const Layer* layer, const real* x, Py_ssize_t m) noexcept nogil:
     """Whether m rows pass one by one, by the look of the first; it does not show in the bits"""
     cdef Py_ssize_t i, n = 0
     if m == 1 or layer.n_in < WIDE:

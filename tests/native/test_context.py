@@ -1,0 +1,303 @@
+"""The boundary to the core: what both sides know, and objects that misuse cannot break."""
+
+import ast
+import gc
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import BUILDS, core_of, make_data, make_network, make_rows
+
+import fastnn
+from fastnn import SGD, Adam, Dense, Sequential, _core
+from fastnn.activations import ACTIVATIONS
+from fastnn.engine import layout, per_sample
+from fastnn.engine.gradient_descent import new_state
+from fastnn.losses import LOSSES
+from fastnn.optimizers import OPTIMIZERS, SLOTS, Optimizer
+
+each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
+STUB = ast.parse(Path(fastnn.__file__).with_name("_core.pyi").read_text(encoding="utf-8"))
+TEAM = {"self", "member", "size", "team"}  # not counted
+
+
+# ---- what both sides know ----
+
+
+@each_build
+def test_every_build_says_the_same(build):
+    core = core_of(*build)
+    names = [name for name in vars(_core) if name.isupper()]
+    assert len(names) >= 19
+    for name in names:
+        assert getattr(core, name) == getattr(_core, name)
+
+
+def test_every_code_has_a_word_and_every_word_a_code():
+    assert {activation.name for activation in ACTIVATIONS.values()} == set(_core.ACTIVATIONS)
+    codes = {loss.code for loss in LOSSES.values()}
+    codes |= {loss.labels_code for loss in LOSSES.values() if hasattr(loss, "labels_code")}
+    assert codes == set(_core.LOSSES.values())
+    assert set(SLOTS) == set(_core.METHODS)
+    methods = {kind().method for kind in OPTIMIZERS.values() if kind().has_rate}
+    assert methods <= set(_core.METHODS)
+    assert set(_core.CLIPS) <= set(Optimizer.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("codes", ["ACTIVATIONS", "LOSSES", "METHODS", "CLIPS", "PATHS"])
+def test_codes_differ(codes):
+    found = getattr(_core, codes)
+    assert len(set(found.values())) == len(found)
+
+
+def test_a_path_that_python_chooses_is_one_of_the_core():
+    network = make_network(BUILDS[0], [3, 8, 1], ["relu", "linear"])
+    rules = [SGD().rule(network.layer_rules, new_state(network, SGD()))]
+    adam = Adam()
+    rules.append(adam.rule(network.layer_rules, new_state(network, adam)))
+    chosen = {per_sample.path_for(network, share, rule).name for share in (0, 1) for rule in rules}
+    assert chosen <= set(_core.PATHS)
+    assert {per_sample.one_row_path(plain=plain) for plain in (True, False)} <= set(_core.PATHS)
+
+
+def test_tables_have_the_fields_of_the_structs():
+    """Python addresses them by name; a field that Cython renames is missed here."""
+    table, _ = layout.layer_table(3, [Dense(8), Dense(1)], [0.0, 0.0], narrow=True)
+    assert table.dtype == _core.LAYER
+    assert [int(table[0][name]) for name in ("n_in", "n_out", "W")] == [3, 8, 0]
+    assert set(_core.LAYER_RULE.names) == {"factor", "l1", "decay", "alpha"}
+    assert set(_core.STEP.names) == {"rate", "shrink", "keep", "share"}
+    assert set(_core.COUNTS.names) == {"made", "clipped"}
+
+
+def test_no_function_of_the_core_takes_more_than_eight_arguments():
+    functions = [node for node in ast.walk(STUB) if isinstance(node, ast.FunctionDef)]
+    counts = {f.name: len({a.arg for a in f.args.args} - TEAM) for f in functions}
+    assert counts["minibatch"] == counts["gradient"] == 8
+    assert {name: n for name, n in counts.items() if n > 8} == {}
+
+
+# ---- objects ----
+
+
+def context_of(network, **settings):
+    return network.context(40, **settings)
+
+
+def data_for(network, n_rows=40):
+    return make_data(network, "mean_squared_error", *make_rows(
+        network, "mean_squared_error", n_rows=n_rows
+    ))  # fmt: skip
+
+
+@each_build
+def test_a_context_keeps_its_arrays_alive(build):
+    network = make_network(build, [5, 9, 2], ["tanh", "linear"])
+    data = data_for(network)
+    expected = network.predict(data)
+    context, rows, core = context_of(network), network.core.Rows(data.X.copy()), network.core
+    outputs = np.empty_like(expected)
+    del network, data
+    gc.collect()
+    churn = [np.full(5000, np.nan) for _ in range(50)]
+    core.evaluate(context, rows, None, 0, 40, outputs)
+    np.testing.assert_array_equal(outputs, expected)
+    assert len(churn) == 50
+
+
+@each_build
+def test_arrays_cannot_be_resized_while_the_core_points_at_them(build):
+    network = make_network(build, [5, 9, 2], ["tanh", "linear"])
+    context = context_of(network)
+    with pytest.raises(ValueError, match="own its data"):
+        network.parameters.resize(3, refcheck=False)
+    X = np.ones((4, 5), network.dtype)
+    rows = network.core.Rows(X)
+    with pytest.raises(ValueError, match="resize"):
+        X.resize((2, 5))
+    assert len(rows) == 4 and context is not None
+
+
+@each_build
+def test_arrays_that_could_be_resized_are_refused(build):
+    network = make_network(build, [5, 9, 2], ["tanh", "linear"])
+    core, table = network.core, network.context  # noqa: F841
+    layers, n = layout.layer_table(5, network.layers, [0.0, 0.0], narrow=False)
+    scratch = core.aligned_zeros(core.scratch_length(layers, 16, False))
+    rules, nothing = network.layer_rules, np.empty((0, 0))
+    owner = np.zeros(n, network.dtype)
+    for parameters, memory in ((owner, scratch), (owner[:], scratch.copy())):
+        with pytest.raises(ValueError, match="could be resized"):
+            core.Context(layers, rules, parameters, nothing, 16, memory)
+    core.Context(layers, rules, owner[:], nothing, 16, scratch)
+
+
+@each_build
+def test_arrays_of_wrong_length_are_refused(build):
+    network = make_network(build, [5, 9, 2], ["tanh", "linear"])
+    core, dtype = network.core, network.dtype
+    layers, n = layout.layer_table(5, network.layers, [0.0, 0.0], narrow=False)
+    rules, nothing = network.layer_rules, np.empty((0, 0))
+    length = core.scratch_length(layers, 16, False)
+    scratch, parameters = core.aligned_zeros(length), core.aligned_zeros(n)
+    with pytest.raises(ValueError, match="scratch has"):
+        core.Context(layers, rules, parameters, nothing, 16, scratch[: length // 2])
+    with pytest.raises(ValueError, match="parameters has"):
+        core.Context(layers, rules, parameters[:-1], nothing, 16, scratch)
+    with pytest.raises(ValueError, match="normalization"):
+        core.Context(layers, rules, parameters, np.ones((2, 4)), 16, scratch)
+    context = core.Context(layers, rules, parameters, nothing, 16, scratch)
+    with pytest.raises(ValueError, match="gradient"):
+        context.set_gradient(parameters[:-1])
+    with pytest.raises(ValueError, match="slots"):
+        slots = parameters[:-1].reshape(1, -1)
+        context.set_rule(np.zeros(1, core.RULE), rules, slots, np.zeros(1, core.COUNTS))
+    rows = core.Rows(np.ones((4, 5), dtype))
+    for start, stop in ((0, 5), (-1, 3), (3, 2)):
+        with pytest.raises(ValueError, match="rows"):
+            core.evaluate(context, rows, None, start, stop, None)
+    with pytest.raises(ValueError, match="columns"):
+        core.evaluate(context, core.Rows(np.ones((4, 6), dtype)), None, 0, 4, None)
+    with pytest.raises(ValueError, match="order"):
+        core.evaluate(context, rows, np.arange(3), 0, 4, None)
+    with pytest.raises(ValueError, match="no room"):
+        core.evaluate(context, rows, None, 0, 4, np.empty((3, 2), dtype))
+    with pytest.raises(ValueError, match="no targets"):
+        core.minibatch(context, rows, None, 0, 4, None, 0.0, 2)
+    labelled = core.Rows(np.ones((4, 5), dtype), np.ones((4, 2), dtype))
+    with pytest.raises(ValueError, match="gradient"):
+        core.minibatch(context, labelled, None, 0, 4, None, 0.0, 2)
+    with pytest.raises(ValueError, match="path"):
+        core.stochastic(context, labelled, None, 0, 4, None)
+    context.set_loss(LOSSES["mean_squared_error"]().settings(2, dtype))
+    with pytest.raises(ValueError, match="targets"):
+        core.evaluate(
+            context,
+            core.Rows(np.ones((4, 5), dtype), parameters[:4].reshape(4, 1)),
+            None,
+            0,
+            4,
+            None,
+        )
+    context.set_gradient(parameters.copy()[:])
+    with pytest.raises(ValueError, match="no targets"):
+        core.gradient(context, rows, None, 0, 4, None, 0.0, 1.0)
+    core.evaluate(context, rows, None, 0, 4, None)  # what was refused has left it usable
+
+
+@each_build
+def test_rows_are_refused_that_cannot_be_read_where_they_lie(build):
+    core, dtype = core_of(*build), build[1]
+    X = np.ones((4, 6), dtype)
+    swapped = X.astype(X.dtype.newbyteorder())
+    unaligned = np.frombuffer(bytes(4 * 6 * 8 + 1), np.uint8)[1:].view(np.float64).reshape(4, 6)
+    for wrong in (X.T, X[:, ::2], swapped, unaligned, X.astype(np.float16), X.reshape(2, 2, 6)):
+        with pytest.raises(ValueError):
+            core.Rows(wrong)
+    other = "float64" if dtype == "float32" else "float32"
+    for y in (X[:3], X.astype(other), X[:, 0]):
+        with pytest.raises(ValueError):
+            core.Rows(X, y)
+    assert len(core.Rows(X[::-2])) == 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_two_threads_cannot_compute_with_one_context(dtype):
+    """The second gets an error; the first finishes, and the context is free again."""
+    layers = [Dense(700, "relu"), Dense(700, "relu"), Dense(1)]
+    model = Sequential(layers, dtype=dtype, seed=0)
+    model.build(300)
+    network = fastnn.engine.network.Network(300, layers, dtype)
+    core, errors, done = network.core, [], []
+    context = network.context(20_000)
+    rows = core.Rows(np.ones((20_000, 300), dtype))
+
+    def compute():
+        try:
+            core.evaluate(context, rows, None, 0, 20_000, None)
+            done.append(True)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=compute) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 1 and "another thread" in errors[0]
+    core.evaluate(context, rows, None, 0, 10, None)
+
+
+def test_each_thread_predicts_and_learns_with_a_context_of_its_own():
+    model = Sequential([Dense(16, "relu"), Dense(1)], seed=0)
+    model.build(4)
+    X = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    expected, wrong = model.predict(X), []
+
+    def predict(i):
+        for _ in range(300):
+            if model.predict(X[i : i + 1]) != expected[i]:
+                wrong.append(i)
+
+    threads = [threading.Thread(target=predict, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_was_prepared_serves_a_forked_process_too():
+    model = Sequential([Dense(16, "relu"), Dense(1)], seed=0)
+    model.compile("SGD", "mse")
+    model.build(4)
+    X = np.ones((1, 4), np.float32)
+    model.predict(X)
+    loss = model.train_on_batch(X, 1.0)
+    child = os.fork()
+    if child == 0:
+        fine = model.train_on_batch(X, 1.0) < loss and np.isfinite(model.predict(X)).all()
+        os._exit(0 if fine else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+# ---- few rows ----
+
+
+@each_build
+def test_few_rows_are_taken_or_left_to_the_ordinary_checks(build):
+    network = make_network(build, [3, 5, 2], ["tanh", "linear"])
+    core, context = network.core, network.context(4, quick=True)
+    context.most_rows = 4
+    X = np.ones((2, 3), network.dtype)
+    assert len(core.few_rows(context, X)) == 2
+    assert len(core.few_rows(context, X[0], None, True)) == 1
+    bad = X.copy()
+    bad[1, 2] = np.nan
+    for other in (X[0], X[:, :2], bad, X.tolist(), X.T, np.ones((5, 3)), X[:0],
+                  np.ma.masked_array(X), X.astype("m8[s]"), X.astype(object), None):  # fmt: skip
+        assert core.few_rows(context, other) is None
+    assert core.few_rows(context, X, None, True) is None
+
+
+@each_build
+def test_targets_of_a_row_are_checked_by_the_core(build):
+    network = make_network(build, [3, 5, 6], ["tanh", "linear"])
+    core, context = network.core, network.context(1, stochastic=True)
+    context.set_loss(LOSSES["mean_squared_error"]().settings(6, network.dtype))
+    context.most_rows = 1
+    context.lowest_target, context.highest_target = 0.0, 1.0
+    X, y = np.ones((1, 3), network.dtype), np.full((1, 6), 0.5)
+    assert core.few_rows(context, X, y) is not None
+    for wrong in (y[0], y[:, :5], y + 0.6, y * np.nan, y.T, 0.5, y.astype(object), "a", None and y):
+        if wrong is not None:
+            assert core.few_rows(context, X, wrong) is None
+    context.targets_add_up = True
+    assert core.few_rows(context, X, y) is None
+    assert core.few_rows(context, X, np.eye(6)[2:3]) is not None
+    weights = network.parameters[:3].reshape(1, 3)
+    assert core.few_rows(context, weights, np.eye(6)[2:3]) is None  # would move under its feet
