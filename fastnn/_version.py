@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 
 def module_name(isa: str, dtype: str) -> str:
-    """The name of a build of the core; `_core` itself is the baseline for float32."""
+    """Return the name of a build of the core; `_core` itself is the float32 baseline."""
     return "_core" if (isa, dtype) == ("base", "float32") else f"_core_{isa}_{dtype}"
 
 

@@ -114,7 +114,7 @@ class Dense:
 
     @property
     def rule(self) -> tuple[float, float, float, float]:
-        """The factor of the learning rate, and l1, l2 and alpha of the regulariser."""
+        """The factors of the learning rate and of the penalties: rate_factor, l1, l2, alpha."""
         factor, regularizer = self.learning_rate_multiplier, self.kernel_regularizer
         factor = factor if self.trainable else 0.0
         if not isinstance(regularizer, Regularizer):

@@ -83,7 +83,7 @@ class Loss:
         return 0.0
 
     def settings(self, n_targets: int, dtype: str) -> Array:
-        """What the core needs to know, one record of LOSS; see `settings_of`, which keeps it."""
+        """Return the settings of the kernel, one record of LOSS; `settings_of` caches them."""
         settings = np.zeros(1, LOSS)
         settings["kind"], settings["setting"] = self.code, self.setting
         settings["share"], settings["slope_share"] = self.shares(n_targets)
@@ -121,7 +121,7 @@ class Loss:
 
 @lru_cache
 def settings_of(loss: Loss, n_targets: int, dtype: str) -> Array:
-    """What the core needs to know of a loss with `n_targets` columns of targets: a LOSS record."""
+    """Return `loss.settings(n_targets, dtype)`, cached and read-only."""
     settings = loss.settings(n_targets, dtype)
     settings.flags.writeable = False
     return settings

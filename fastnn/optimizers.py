@@ -18,7 +18,7 @@ from fastnn.data.checks import flag, lookup, real_number, shown, whole_number
 from fastnn.data.rows import Array
 from fastnn.schedules import Schedule
 
-# What the argument may be, for editors and type checkers: the names of OPTIMIZERS, in any case.
+# Accepted names, for editors and type checkers: the keys of OPTIMIZERS, and the class names.
 OptimizerName = Literal[
     "sgd", "adam", "adamw", "rmsprop", "adagrad", "lbfgs",
     "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "LBFGS",
@@ -26,9 +26,9 @@ OptimizerName = Literal[
 
 BELOW_1 = math.nextafter(1, 0)
 SMALLEST_EPSILON = 1e-35
-MOST_GRADIENTS = 1000  # that L-BFGS remembers: SciPy's memory grows with the square
+MOST_GRADIENTS = 1000  # for L-BFGS: SciPy's memory grows with the square of their number
 
-SLOTS = {  # how many numbers each method keeps for a weight
+SLOTS = {  # how many numbers each method keeps per weight
     "plain": 0,
     "momentum": 1,
     "adam": 2,
@@ -38,24 +38,23 @@ SLOTS = {  # how many numbers each method keeps for a weight
     "adagrad": 1,
 }
 
-
-# What a step costs for each array it moves, in floating-point operations of a matrix product, which
-# take a hundredth of the time; a gradient that may be clipped counts for two more arrays.
+# The cost of a step per number read or written, as the floating-point operations of a matrix
+# product that take the same time; clipping reads the gradient as often as two more arrays.
 ARRAY_WORK, CLIP_ARRAYS = 20.0, 2
 
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """How a step is made, as the core takes it."""
+    """How the core makes a step: the optimiser's constants and arrays."""
 
     constants: Array  # one record of RULE
-    layers: Array  # what each layer has of its own, see `Network.layer_rules`
+    layers: Array  # rate factor and penalties of each layer, see `Network.layer_rules`
     slots: Array  # what the optimiser keeps for every parameter, (n_slots, n_parameters)
-    counts: Array  # how many steps were made, and how many of those clipped, one record of COUNTS
+    counts: Array  # steps made and steps clipped, one record of COUNTS
 
     @property
     def for_core(self) -> tuple[Array, Array, Array, Array]:
-        """What `Context.set_rule` takes."""
+        """The arguments of `Context.set_rule`."""
         return self.constants, self.layers, self.slots, self.counts
 
     @cached_property
@@ -65,16 +64,16 @@ class Rule:
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether a step is w - rate * dw and no more: then a weight whose dw is 0 stays."""
-        own = self.constants["method"][0] or self.constants["shrinks"][0] or self.layers.size
-        return self.is_simple and not own
+        """Whether a step is just w := w - rate * dw, so that weights with dw = 0 do not change."""
+        more = self.constants["method"][0] or self.constants["shrinks"][0] or self.layers.size
+        return self.is_simple and not more
 
     @cached_property
     def work(self) -> float:
-        """What a step costs for each weight, in floating-point operations of a matrix product.
+        """The cost of a step per weight, in floating-point operations of a matrix product.
 
-        A plain step is part of the backward pass. Otherwise every weight is read and written, and
-        so is each number that is kept for it; roots and divisions come with them.
+        A plain step is part of the backward pass and costs nothing extra. Any other step reads and
+        writes every weight and all its slots; the cost includes their roots and divisions.
         """
         if self.is_plain:
             return 0.0
@@ -83,22 +82,22 @@ class Rule:
 
     @cached_property
     def is_linear(self) -> bool:
-        """Whether a step is linear in the weights and slots, so that blocks can combine steps."""
+        """Whether a step is linear in weights and slots, so that several can be combined."""
         linear = METHODS["plain"], METHODS["momentum"]
         return self.constants["method"][0] in linear and not self.layers["l1"].any()
 
 
 @dataclass
 class State:
-    """What an optimiser keeps from step to step."""
+    """The state of an optimiser between steps."""
 
     slots: Array  # (n_slots, n_parameters)
-    rate: float = 0.5  # of the last step, if it follows the cost
+    rate: float = 0.5  # of the last step, for learning_rate="auto"
     counts: Array = field(default_factory=lambda: np.zeros(1, COUNTS))  # counted by the core
 
     @property
     def step(self) -> int:
-        """How many steps have been made."""
+        """The number of steps made."""
         return int(self.counts["made"][0])
 
     @step.setter
@@ -107,38 +106,38 @@ class State:
 
     @property
     def clipped(self) -> int:
-        """How many of them were clipped, since the model was made or loaded."""
+        """The number of steps with a clipped gradient since the model was made or loaded."""
         return int(self.counts["clipped"][0])
 
 
 @dataclass(repr=False)
 class Optimizer:
-    """Base class of all optimisers. `compile` gives the model a copy of its own.
+    """Base class of all optimisers, with the parameters that they share.
 
-    After construction only `learning_rate` can be changed: a callback that sets
-    `model.optimizer.learning_rate` does so from the next slice of the epoch on.
+    `compile` gives the model a copy of the optimiser. After construction only `learning_rate` can
+    be changed; if a callback sets `model.optimizer.learning_rate` during `fit`, the new rate holds
+    for all steps after that call.
 
     Parameters
     ----------
     learning_rate : float or Schedule
-        The step size, at least 0, or a schedule that gives it from step to step. With 0 a
-        gradient moves nothing.
+        The step size, at least 0, or a schedule that returns it for each step.
     weight_decay : float
-        At every step all weights and biases first shrink by learning_rate * weight_decay of
-        themselves, as in Keras.
+        At every step all weights and biases are first multiplied by
+        1 - learning_rate * weight_decay, as in Keras.
     clipvalue, clipnorm, global_clipnorm : float, optional
-        At most one of them. The gradient g, with what regularisers add, before it is used:
-        `clipvalue` cuts each number off at -clipvalue and clipvalue; `clipnorm` scales the g of
-        each W and each b whose norm sqrt(sum g^2) is larger to that norm; `global_clipnorm` does
-        so for the norm of all that move together. History records the steps that were clipped.
+        Limits for the gradient g, including the penalties of regularisers; at most one of them can
+        be given. `clipvalue` cuts each number off at -clipvalue and clipvalue. `clipnorm` scales
+        the g of each W and each b down to this norm if its norm sqrt(sum g^2) is larger.
+        `global_clipnorm` does the same with the norm over all trained layers together. History
+        records the number of clipped steps.
     use_ema : bool
         Whether to keep a running average of the weights, average := ema_momentum * average +
-        (1 - ema_momentum) * W after every step (the first one starts it with W), and to put it in
-        place of the weights when `fit` ends, as Keras does.
+        (1 - ema_momentum) * W after every step, starting with W after the first step. The average
+        replaces the weights when `fit` ends, as in Keras.
     ema_momentum : float, optional
-        From 0 to below 1. None makes the average the mean of the weights after all steps so far
+        From 0 to below 1. With None the average is the mean of the weights after all steps so far
         (Polyak, Juditsky 1992).
-
     """
 
     learning_rate: float | Schedule | Literal["auto"] = 0.001
@@ -150,7 +149,7 @@ class Optimizer:
     ema_momentum: float | None = field(default=0.99, kw_only=True)
 
     def __post_init__(self) -> None:
-        self.__dict__.pop("clips", None)  # asked for before all arguments were there
+        self.__dict__.pop("clips", None)  # it may be cached from before all arguments were set
         self._check(0.004, "weight_decay", high=None)
         if self.ema_momentum is not None:
             self._check(0.99, "ema_momentum", high=BELOW_1)
@@ -210,7 +209,7 @@ class Optimizer:
         return real_number("learning_rate", rate, low=0)
 
     def _check(self, example: float, *names: str, low: float = 0, high: float | None = 1) -> None:
-        """Numbers from `low` to `high`."""
+        """Check that these arguments are numbers from `low` to `high`."""
         for name in names:
             self.__dict__[name] = real_number(
                 name, getattr(self, name), low=low, high=high, example=example
@@ -218,32 +217,32 @@ class Optimizer:
 
     @property
     def method(self) -> str:
-        """Its name in SLOTS."""
+        """The method's name in SLOTS and METHODS."""
         raise NotImplementedError
 
     @property
     def initial(self) -> float:
-        """What the slots hold at first."""
+        """The initial value of the slots."""
         return 0.0
 
     @cached_property
     def n_slots(self) -> int:
-        """How many numbers it keeps for every parameter."""
+        """How many numbers are kept for every parameter."""
         return SLOTS[self.method] + self.use_ema
 
     @cached_property
     def follows_cost(self) -> bool:
-        """Whether each step tries how far it may go."""
+        """Whether each step searches for its rate by the cost: learning_rate="auto"."""
         return isinstance(self.learning_rate, str)
 
     @cached_property
     def has_rate(self) -> bool:
-        """Whether its steps have a learning rate."""
+        """Whether the steps have a learning rate."""
         return True
 
     @cached_property
     def needs_all_rows(self) -> bool:
-        """Whether it works with the cost of all rows only: in batch mode, without dropout."""
+        """Whether it needs the cost of all rows, so batch mode without dropout."""
         return self.follows_cost
 
     @cached_property
@@ -264,19 +263,19 @@ class Optimizer:
         return constants
 
     def constants(self) -> Array:
-        """The numbers of its rule."""
+        """The constants of the optimiser's rule, one record of RULE."""
         return self._constants()
 
     @cached_property
     def _fixed_constants(self) -> Array:
-        """They stay: nothing but the learning rate may change after construction."""
+        """Cached, because only the learning rate can change after construction."""
         return self.constants()
 
     def rule(self, layers: Array, state: State) -> Rule:
-        """How it makes a step; `layers` is what each layer has of its own.
+        """Return the rule for the core; `layers` is the table `Network.layer_rules`.
 
-        Raises RuntimeError if the state is another optimiser's: the core would look for what is not
-        there.
+        Raises RuntimeError if the state belongs to another optimiser, because the core would then
+        read slots that do not exist.
         """
         if len(state.slots) != self.n_slots:
             raise RuntimeError(
@@ -285,35 +284,39 @@ class Optimizer:
         return Rule(self._fixed_constants, layers, state.slots, state.counts)
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         if isinstance(self.learning_rate, float):
             return self.learning_rate
         return float(self._rates(np.array([float(step)]))[0])
 
     def _rates(self, steps: Array) -> Array:
-        """Those of several; NaN for "auto", which has none before it tries."""
+        """Return the learning rates of several steps; NaN for "auto", which searches for them."""
         rate = self.learning_rate
         if not isinstance(rate, Schedule):
             return np.full(len(steps), math.nan if isinstance(rate, str) else rate)
-        rates = np.array(rate.rates(steps.copy()), np.float64)  # a user's own may write there
+        # A copy, because a custom schedule may change its argument.
+        rates = np.array(rate.rates(steps.copy()), np.float64)
         if rates.shape != steps.shape or not (rates >= 0).all() or not np.isfinite(rates).all():
             raise ValueError(
-                f"learning_rate={rate!r}: for {len(steps)} steps from {steps[0]:.0f} on its method "
-                f"`rates` gave shape {rates.shape}, from {rates.min()} to {rates.max()}; expected "
-                f"a finite rate >= 0 for each step"
+                f"learning_rate={rate!r}: for {len(steps)} steps from step {steps[0]:.0f} on its "
+                f"method `rates` returned shape {rates.shape}, from {rates.min()} to "
+                f"{rates.max()}; expected a finite rate >= 0 for each step"
             )
         return rates
 
     def last_rate(self, state: State) -> float:
-        """The learning rate of the step before."""
+        """Return the learning rate of the last step made."""
         return state.rate if self.follows_cost else self.rate(max(state.step - 1, 0))
 
     def correction(self, t: Any) -> Any:
-        """What the rate of the t-th step, t = 1, 2, ..., is multiplied by; t may be an array."""
+        """Return the factor for the rate of step t = 1, 2, ...; t may be an array."""
         return 1.0
 
     def constant_step(self) -> Array | None:
-        """One record of STEP, if all steps are equal (but for the first one of an average)."""
+        """Return one record of STEP if all steps are equal, otherwise None.
+
+        The very first step may still differ: it starts the running average.
+        """
         rate = self.learning_rate
         if not isinstance(rate, float) or type(self).correction is not Optimizer.correction:
             return None
@@ -325,7 +328,7 @@ class Optimizer:
         return constant
 
     def steps(self, step: int, n_steps: int) -> Array:
-        """What the core needs to know of `n_steps` steps; one row if all are equal."""
+        """Return records of STEP for `n_steps` steps; a single one if all are equal."""
         constant = self.constant_step()
         if constant is not None and not (self.use_ema and step == 0):
             return constant
@@ -342,32 +345,34 @@ class Optimizer:
 
 @dataclass(repr=False)
 class SGD(Optimizer):
-    """Gradient descent, W := W - learning_rate * dL/dW, with momentum if wanted.
+    """Gradient descent, W := W - learning_rate * dL/dW, optionally with momentum.
 
-    With momentum each weight keeps a velocity v, zero at first, and a step is
+    With momentum each weight has a velocity v, zero at first, and a step is
     v := momentum * v - learning_rate * dL/dW, then W := W + v; or, with `nesterov`,
     W := W + momentum * v - learning_rate * dL/dW with the new v. These are Keras's formulas.
 
     Parameters
     ----------
     learning_rate : float, Schedule or "auto"
-        The step size, at least 0, or a schedule that gives it from step to step. "auto", for
-        batch mode, follows the cost L: Armijo's rule. A step is tried with twice the rate of the
-        last one (1 at first); while L(W - rate * g) > L(W) - rate / 2 * sum g^2 for the gradient
-        g, the rate is halved. So L falls at every step, or the weights stay. Without momentum,
-        decay, clipping, average and dropout. Source: Armijo 1966, with the factor 1/2.
+        The step size, at least 0, or a schedule that returns it for each step. "auto", for batch
+        mode only, is a line search on the cost L (Armijo 1966, with the factor 1/2): each step
+        first tries twice the rate of the last one (1 at first), and halves it while
+        L(W - rate * g) > L(W) - rate / 2 * sum g^2, where g is the gradient. So every step lowers
+        L or leaves the weights as they are. "auto" cannot be combined with momentum, weight
+        decay, clipping, a running average or dropout.
     momentum : float
-        From 0 (plain gradient descent) to 1, which never forgets; 0.9 is usual. Steps that agree
-        add up to 1 / (1 - momentum) times theirs, so the learning rate should be smaller.
+        From 0 (plain gradient descent) to 1 (no friction); 0.9 is usual. Repeated steps in one
+        direction become 1 / (1 - momentum) times as long, so choose a smaller learning rate.
     nesterov : bool
-        Whether momentum is Nesterov's; without momentum it means nothing.
+        Whether to use Nesterov's momentum; it has no effect without momentum.
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
-        As all optimisers have them, see `Optimizer`.
+        As for all optimisers, see `Optimizer`.
 
     Raises
     ------
     TypeError, ValueError
-        If `learning_rate` is not a finite number of at least 0, or `momentum` not one from 0 to 1.
+        If `learning_rate` is not a finite number >= 0, `momentum` is not a number from 0 to 1, or
+        "auto" is combined with another option.
 
     Examples
     --------
@@ -384,7 +389,7 @@ class SGD(Optimizer):
         super().__post_init__()
         self._check(0.9, "momentum")
         self.__dict__["nesterov"] = flag("nesterov", self.nesterov)
-        self._checked_rate(self.learning_rate)  # beside the others
+        self._checked_rate(self.learning_rate)  # again: "auto" excludes other arguments
 
     def _checked_rate(self, rate: object) -> object:
         if not isinstance(rate, str) or rate != "auto":
@@ -406,27 +411,27 @@ class SGD(Optimizer):
 
 @dataclass(repr=False)
 class Adam(Optimizer):
-    """Steps along a running mean of dL/dW over the root of one of its square.
+    """Divides a running mean of the gradient by the root of a running mean of its square.
 
-    Each weight keeps m and v, zero at first. With g = dL/dW a step t = 1, 2, ... is
+    Each weight has m and v, zero at first. With g = dL/dW a step t = 1, 2, ... is
     m := m + (1 - beta_1) (g - m), v := v + (1 - beta_2) (g^2 - v), then
     W := W - learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon).
-    This is Keras's formula, and scikit-learn's, with epsilon beside the uncorrected root; in
-    PyTorch's the root is corrected. In stochastic mode every row is a step. Source: Kingma, Ba 2015
+    As in Keras and scikit-learn, epsilon is added to sqrt(v) before the bias correction; PyTorch
+    adds it afterwards. In stochastic mode every row is a step. Source: Kingma, Ba 2015
     (arXiv:1412.6980), end of section 2.
 
     Parameters
     ----------
     learning_rate : float or Schedule
-        The step size, at least 0, or a schedule that gives it from step to step.
+        The step size, at least 0, or a schedule that returns it for each step.
     beta_1, beta_2 : float
-        How much of the means stays at a step, from 0 to below 1.
+        The fraction of each running mean that a step keeps, from 0 to below 1.
     epsilon : float
-        What keeps the division from 0, at least 1e-35, which is not 0 in float32.
+        Prevents division by 0; at least 1e-35, which is not rounded to 0 in float32.
     amsgrad : bool
         Whether to divide by the largest v so far (Reddi, Kale, Kumar 2018).
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
-        As all optimisers have them, see `Optimizer`.
+        As for all optimisers, see `Optimizer`.
 
     Examples
     --------
@@ -455,15 +460,16 @@ class Adam(Optimizer):
         return self._constants(first=self.beta_1, second=self.beta_2, epsilon=self.epsilon)
 
     def correction(self, t: Any) -> Any:
-        """For means that began at zero."""
+        """Correct the bias of running means that start at zero."""
         return (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
 
 
 @dataclass(repr=False)
 class AdamW(Adam):
-    """Adam with decoupled weight decay, 0.004 unless given (Loshchilov, Hutter 2019), as in Keras.
+    """Adam with decoupled weight decay, 0.004 by default as in Keras.
 
-    All parameters are those of `Adam`, and all but the first go by name.
+    The parameters are those of `Adam`; all except `learning_rate` must be passed by keyword.
+    Source: Loshchilov, Hutter 2019.
 
     Examples
     --------
@@ -481,25 +487,25 @@ class AdamW(Adam):
 
 @dataclass(repr=False)
 class RMSprop(Optimizer):
-    """Steps along dL/dW over the root of a running mean of its square.
+    """Divides the gradient by the root of a running mean of its square.
 
-    Each weight keeps v, zero at first. With g = dL/dW a step is
+    Each weight has v, zero at first. With g = dL/dW a step is
     v := v + (1 - rho) (g^2 - v), then W := W - learning_rate * g / sqrt(v + epsilon); or, with
-    momentum, u := momentum * u + learning_rate * g / sqrt(v + epsilon), then W := W - u. Keras's
-    formula, without its option `centered`.
+    momentum, u := momentum * u + learning_rate * g / sqrt(v + epsilon), then W := W - u. This is
+    Keras's formula, without the option `centered`.
 
     Parameters
     ----------
     learning_rate : float or Schedule
-        The step size, at least 0, or a schedule that gives it from step to step.
+        The step size, at least 0, or a schedule that returns it for each step.
     rho : float
-        How much of the mean stays at a step, from 0 to 1.
+        The fraction of the running mean that a step keeps, from 0 to 1.
     momentum : float
         From 0 to 1.
     epsilon : float
-        What keeps the division from 0, at least 1e-35, which is not 0 in float32.
+        Prevents division by 0; at least 1e-35, which is not rounded to 0 in float32.
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
-        As all optimisers have them, see `Optimizer`.
+        As for all optimisers, see `Optimizer`.
 
     Examples
     --------
@@ -528,22 +534,22 @@ class RMSprop(Optimizer):
 
 @dataclass(repr=False)
 class Adagrad(Optimizer):
-    """Steps along dL/dW over the root of the sum of its squares so far.
+    """Divides the gradient by the root of the sum of its squares so far.
 
-    Each weight keeps v, `initial_accumulator_value` at first, as in Keras. With g = dL/dW a step is
+    Each weight has v, `initial_accumulator_value` at first, as in Keras. With g = dL/dW a step is
     v := v + g^2, then W := W - learning_rate * g / sqrt(v + epsilon). Source: Duchi, Hazan, Singer
     2011.
 
     Parameters
     ----------
     learning_rate : float or Schedule
-        The step size, at least 0, or a schedule that gives it from step to step.
+        The step size, at least 0, or a schedule that returns it for each step.
     initial_accumulator_value : float
-        What v begins with, at least 0.
+        The initial value of v, at least 0.
     epsilon : float
-        What keeps the division from 0, at least 1e-35, which is not 0 in float32.
+        Prevents division by 0; at least 1e-35, which is not rounded to 0 in float32.
     weight_decay, clipvalue, clipnorm, global_clipnorm, use_ema, ema_momentum
-        As all optimisers have them, see `Optimizer`.
+        As for all optimisers, see `Optimizer`.
 
     Examples
     --------
@@ -575,29 +581,30 @@ class Adagrad(Optimizer):
 
 @dataclass(repr=False)
 class LBFGS(Optimizer):
-    """Quasi-Newton steps in batch mode: L-BFGS with a line search, from SciPy.
+    """Takes quasi-Newton steps in batch mode: L-BFGS with a line search, from SciPy.
 
-    The curvature is estimated from the last `history_size` gradients of the cost L of all rows, so
-    an epoch is an iteration, mostly one or two passes over the rows; it ends early where L can be
-    lowered no more. Every fit estimates it from scratch. Needs SciPy. In float32 the last digits of
-    the cost limit how far it comes: take Sequential(..., dtype="float64") for the bottom. Source:
-    Liu, Nocedal 1989; Zhu et al. 1997, whose L-BFGS-B is SciPy's.
+    The curvature is estimated from the last `history_size` gradients of the cost L over all rows,
+    from scratch in every `fit`. An epoch is one iteration, mostly one or two passes over the rows;
+    `fit` ends early if L cannot be lowered further. Needs SciPy. In float32 rounding of the cost
+    limits how close it gets to the minimum: use Sequential(..., dtype="float64") for the best
+    result. Sources: Liu, Nocedal 1989; Zhu et al. 1997 (L-BFGS-B, which SciPy uses).
 
     Parameters
     ----------
     history_size : int
-        How many gradients to remember, from 1 to 1000.
+        How many gradients to keep, from 1 to 1000.
     cost_tolerance : float
-        The search ends where an iteration lowers L by no more than this share of max(abs(L), 1).
+        `fit` ends when an iteration lowers L by no more than cost_tolerance * max(abs(L), 1).
     gradient_tolerance : float
-        It ends where no number of the gradient is larger.
+        `fit` ends when no component of the gradient is larger in absolute value.
     max_evaluations : int, optional
-        How many passes over the rows it may make; 20 an epoch unless given.
+        `fit` ends after this number of passes over the rows; by default 20 per epoch.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not such a number.
+        If `history_size` is not a whole number from 1 to 1000, a tolerance is not a finite number
+        >= 0, or `max_evaluations` is not a whole number >= 1.
 
     Examples
     --------
@@ -646,11 +653,11 @@ class LBFGS(Optimizer):
         return False
 
     def _checked_rate(self, rate: object) -> object:
-        raise ValueError("LBFGS has no learning rate: SciPy looks for the length of each step")
+        raise ValueError("LBFGS has no learning rate: a line search finds the length of each step")
 
 
 def remedy(optimizer: Optimizer, step: int, layers: Array, *, standardised: bool = False) -> str:
-    """What to do when training has diverged; `layers` is what each has of its own."""
+    """Suggest what to change after training diverged; `layers` is `Network.layer_rules`."""
     scale = "the features (with a Normalization layer) and, in a regression, the targets"
     if standardised:
         scale = "the targets, in a regression"
@@ -676,15 +683,15 @@ def remedy(optimizer: Optimizer, step: int, layers: Array, *, standardised: bool
 
 
 def _too_large(rate: float, momentum: float) -> tuple[str, str]:
-    """A rate and what to try in its place, with momentum if there is any."""
+    """Return the rate that is too large and a smaller one as arguments, with any momentum."""
     cause, smaller = f"learning_rate={rate:g}", f"learning_rate={min(rate / 10, 0.1):g}"
     if momentum:
-        cause += f" with momentum={momentum:g} (the two go as learning_rate / (1 - momentum))"
+        cause += f" with momentum={momentum:g} (steps grow like learning_rate / (1 - momentum))"
         smaller += f", momentum={min(momentum, 0.9):g}"
     return cause, smaller
 
 
-OptimizerLike = OptimizerName | Optimizer  # what `compile` takes
+OptimizerLike = OptimizerName | Optimizer  # what `compile(optimizer=...)` accepts
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW, RMSprop, Adagrad, LBFGS)
@@ -692,7 +699,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def get(optimizer: object) -> Optimizer:
-    """The optimiser of that name with its default settings, or a copy of the optimiser itself."""
+    """Return a new optimiser for a name (with default settings), or a copy of an optimiser."""
     if isinstance(optimizer, Optimizer) and type(optimizer) is not Optimizer:
         return copy(optimizer)
     if not isinstance(optimizer, str):

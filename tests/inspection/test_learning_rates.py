@@ -777,7 +777,7 @@ class Given(Schedule):
 )  # fmt: skip
 def test_rates_of_a_schedule_are_checked(function):
     model = model_for(SGD(Given(function)))
-    with pytest.raises(ValueError, match="`rates` gave shape"):
+    with pytest.raises(ValueError, match="`rates` returned shape"):
         model.fit(X, Y, batch_size=16)
 
 
