@@ -1,4 +1,4 @@
-"""What a prompt shows: one line for every object, and the public names alone."""
+"""What an interactive prompt shows: one line per object, and only public names."""
 
 import pickle
 
@@ -197,7 +197,7 @@ def test_divergence_says_when_and_survives_a_pickle():
     assert (str(twin), twin.when) == (str(caught.value), caught.value.when)
 
 
-# ---- attributes that nothing would look at -------------------------------------------------------
+# ---- attributes that would have no effect --------------------------------------------------------
 
 
 ELSEWHERE = ["learning_rate", "lr", "momentum", "loss", "metrics", "weights"]
@@ -225,7 +225,7 @@ def test_names_of_keras_that_a_model_has_elsewhere_are_refused(name):
         ("optimizr", "optimizer"),
     ],
 )
-def test_a_new_attribute_that_is_a_slip_of_the_pen_is_refused(name, meant):
+def test_a_misspelt_attribute_is_refused(name, meant):
     model = model_of()
     with pytest.raises(AttributeError, match=f"a model has no {name}. Did you mean '{meant}'?"):
         setattr(model, name, True)

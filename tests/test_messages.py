@@ -1,4 +1,4 @@
-"""What an error suggests works: each line is taken from a message and run.
+"""The code that error messages suggest works: each line is taken from a message and run.
 
 The last test finds every message that suggests something, so that none is forgotten.
 """
@@ -17,7 +17,14 @@ import fastnn
 from fastnn import custom, initializers, losses, metrics, schedules
 
 PACKAGE = Path(fastnn.__file__).parent
-OTHERS = {"options.py", "commands.py", "tables.py", "npz.py", "plots.py"}  # tested where they are
+# These have tests of their own for their messages.
+OTHERS = {
+    "options.py",
+    "commands.py",
+    "tables.py",
+    "npz.py",
+    "plots.py",
+}  # tested in their own test files
 
 HEAD = """
 X, y = np.arange(12.0).reshape(6, 2) / 12, np.arange(6.0) / 6
@@ -39,7 +46,7 @@ def metric(y_true, y_pred):
 own = lambda y_true, y_pred: (float((y_pred ** 2).mean()), 2 * y_pred / y_pred.size)
 """
 
-# What provokes the error; where the line stands in the message; what runs it, {} for the line.
+# Code that raises; a pattern for the suggested line in its message; code to run, {} for the line.
 CASES = [
     # numbers and names
     ("Dense(8.0)", r"e\.g\. (units=8)$", "Dense({})"),
@@ -293,7 +300,7 @@ class twice:
 
 
 def names():
-    """What the lines may use."""
+    """Return the names that the lines may use."""
     from itertools import cycle
 
     found = {name: getattr(fastnn, name) for name in fastnn.__all__}
@@ -316,7 +323,7 @@ def names():
 
 
 def provoked(code):
-    """The error, or the warning, of a line of code."""
+    """Return the error, or the warning, that a line of code raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises((Exception, UserWarning)) as caught:
@@ -337,7 +344,7 @@ def test_what_a_message_suggests_works(code, pattern, run):
 
 
 def suggestions():
-    """Where the package raises an error whose message has an example: file and lines."""
+    """Find every raise whose message has an example: file, first and last line."""
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.name in OTHERS:
             continue

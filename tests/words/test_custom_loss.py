@@ -1,4 +1,4 @@
-"""A loss of the user's own: it trains as the built-in one does, or says what is wrong with it."""
+"""Custom losses: they train like the built-in ones, and mistakes in them are reported."""
 
 import pickle
 
@@ -18,7 +18,7 @@ modes = pytest.mark.parametrize("mode", BATCH_SIZES)
 
 
 def own_mse(y_true, y_pred):
-    """The built-in mean_squared_error: the mean over rows and outputs."""
+    """The formula of the built-in mean_squared_error: a mean over rows and outputs."""
     e = y_pred - y_true
     return (e**2).mean(), 2 * e / e.size
 
@@ -40,7 +40,7 @@ def assert_close(actual, expected, rtol=1e-11):
         np.testing.assert_allclose(a, e, rtol=rtol, atol=rtol)
 
 
-# ---- the same as built in -----------------------------------------------------------------------
+# ---- agreement with the built-in loss -----------------------------------------------------------
 
 WITH = {
     "nothing": ("SGD", [Dense(16, "tanh"), Dense(2)]),
@@ -77,7 +77,7 @@ def test_weights_and_history_are_those_of_the_built_in_loss(mode, name):
 
 @modes
 @pytest.mark.parametrize("optimizer", ["LBFGS", SGD("auto")], ids=["LBFGS", "auto"])
-def test_optimisers_that_follow_the_cost_take_it_too(mode, optimizer):
+def test_line_searches_accept_it_too(mode, optimizer):
     own, built_in = (model_for(loss, optimizer) for loss in (own_mse, "mse"))
     if mode == "minibatch":
         before = bits(own)
@@ -105,7 +105,7 @@ def test_float32_gets_float32_and_agrees_within_rounding():
 
 
 def test_rows_and_targets_of_a_batch_belong_together():
-    """In the order of the epoch, y as it came."""
+    """Rows come in the order of the epoch, and y in the form that was passed to fit."""
     targets = np.array([(float(i), f"row {i}") for i in range(N_ROWS)], dtype="f8,U8")
     seen = []
 
@@ -149,7 +149,7 @@ def test_a_single_row_is_a_batch():
     assert_close(own.get_weights(), built_in.get_weights())
 
 
-def test_gradient_leaves_what_waits_for_backward_alone():
+def test_gradient_does_not_change_the_outputs_kept_for_backward():
     model = model_for(own_mse)
     model.forward(X)
     expected = model.backward(np.ones((N_ROWS, 2)))
@@ -157,7 +157,7 @@ def test_gradient_leaves_what_waits_for_backward_alone():
     assert_close(model.backward(np.ones((N_ROWS, 2))).values(), expected.values(), 0)
 
 
-def test_threads_leave_no_trace_in_the_bits():
+def test_weights_are_bit_identical_on_any_number_of_threads():
     models = [model_for(own_mse, units=64) for _ in range(2)]
     for threads, model in enumerate(models, 1):
         model.fit(X, Y, batch_size=20, epochs=2, threads=threads)
@@ -201,7 +201,7 @@ class Mse:
         return own_mse(y_true, y_pred)
 
 
-def test_a_class_is_refused_but_its_object_will_do():
+def test_a_class_is_refused_but_a_callable_object_works():
     model = model_for("mse")
     with pytest.raises(TypeError, match="loss"):
         model.compile("SGD", Mse)
@@ -222,7 +222,7 @@ WRONG = {
 
 @modes
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_no_loss_and_gradient_is_refused(mode, name):
+def test_a_return_value_other_than_loss_and_gradient_is_refused(mode, name):
     model = model_for(WRONG[name])
     before = bits(model)
     with pytest.raises(ValueError, match=r"loss=<lambda> .*e\.g\. def loss\(y_true, y_pred\)"):
@@ -231,7 +231,7 @@ def test_what_is_no_loss_and_gradient_is_refused(mode, name):
 
 
 def failing_after(n_calls, failure):
-    """own_mse, n_calls times; then `failure(y_pred)`."""
+    """Return a loss that is own_mse for n_calls calls and then `failure(y_pred)`."""
     calls = []
 
     def loss(y_true, y_pred):
@@ -242,7 +242,7 @@ def failing_after(n_calls, failure):
 
 
 def stopped_after_three_batches():
-    """What three batches of eight rows make of the weights."""
+    """Return a model trained on just the first three batches of eight rows."""
     model = model_for(own_mse)
     order = np.random.Generator(np.random.Philox([model.seed, 0])).permutation(N_ROWS)[:24]
     model.fit(X[order], Y[order], batch_size=8, shuffle=False)
@@ -250,14 +250,14 @@ def stopped_after_three_batches():
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
-def test_an_exception_inside_it_comes_out_and_whole_steps_stay(error):
+def test_an_exception_inside_it_is_raised_and_the_completed_steps_stay(error):
     def failure(y_pred):
-        raise error("as told")
+        raise error("on purpose")
 
     model, ended = model_for(failing_after(3, failure)), []
     callback = Callback()
     callback.on_train_end = lambda logs: ended.append(True)
-    with pytest.raises(error, match="as told"):
+    with pytest.raises(error, match="on purpose"):
         model.fit(X, Y, batch_size=8, callbacks=[callback])
     assert ended == [True]
     assert bits(model) == bits(stopped_after_three_batches())
@@ -282,7 +282,7 @@ def test_nan_ends_the_fit_with_the_last_finite_weights(failure):
     assert bits(model) == bits(stopped_after_three_batches())
 
 
-def test_nan_in_its_gradient_is_not_handed_out():
+def test_nan_in_its_gradient_is_not_returned():
     model = model_for(lambda y, p: (0.0, np.full_like(p, np.nan)))
     with pytest.raises(FloatingPointError, match="dL/dy_pred that is not finite"):
         model.gradient(X, Y)
@@ -370,7 +370,7 @@ def test_the_targets_stay_as_they_are():
     np.testing.assert_array_equal(y, Y)
 
 
-def test_a_loss_that_is_not_finite_is_called_by_its_name():
+def test_a_loss_that_is_not_finite_is_named_in_the_error():
     model = model_for(lambda y_true, y_pred: (np.nan, y_pred))
     before = bits(model)
     with pytest.raises(FloatingPointError, match=r"loss=<lambda> returned L=nan for 8 rows"):

@@ -1,4 +1,4 @@
-"""Functions as metrics: what they are handed, when they are called, what they may not return."""
+"""Custom metrics: what the functions are called with, when, and what they may return."""
 
 import copy
 import functools
@@ -36,7 +36,7 @@ def largest_error(y_true, y_pred):
 
 
 def error(y_true, y_pred, sample_weight=None):
-    """As scikit-learn's metrics take weights."""
+    """A metric that takes sample weights like those of scikit-learn."""
     return np.average(abs(y_pred - y_true), weights=sample_weight)
 
 
@@ -54,7 +54,7 @@ def fit(model, kind="number", mode="minibatch", **options):
 
 
 class Seen:
-    """A metric that keeps what it is handed, and returns how often it was called."""
+    """A metric that records its arguments and returns how often it was called."""
 
     def __init__(self):
         self.calls = []
@@ -68,7 +68,7 @@ def bits(model):
     return [weights.tobytes() for weights in model.get_weights()]
 
 
-# ---- what it is handed --------------------------------------------------------------------------
+# ---- arguments ----------------------------------------------------------------------------------
 
 
 @kinds
@@ -141,20 +141,20 @@ def test_rows_in_a_buffer_that_is_used_again_are_kept():
 
 @modes
 def test_it_is_called_once_an_epoch_for_training_and_for_validation(mode):
-    """Though callbacks see every batch, which are told the other metrics only."""
-    seen, told = Seen(), []
+    """Callbacks after each batch still get the other metrics."""
+    seen, reported = Seen(), []
     model = model_for(metrics=[seen, "mae"])
     model._learner.network.slice_rows = model._learner.network.block = 16
     hook = LambdaCallback(
-        on_train_batch_end=lambda batch, logs: told.append(set(logs)),
-        on_test_batch_end=lambda batch, logs: told.append(set(logs)),
+        on_train_batch_end=lambda batch, logs: reported.append(set(logs)),
+        on_test_batch_end=lambda batch, logs: reported.append(set(logs)),
     )
     options = {"validation_data": (X[HALF], NUMBERS[HALF, 0]), "callbacks": [hook]}
     history = fit(model, mode=mode, epochs=3, **options)
     assert [len(y_true) for y_true, *_ in seen.calls] == [N_ROWS, 25] * 3
     assert (history["Seen"], history["val_Seen"]) == ([1, 3, 5], [2, 4, 6])
-    assert len(told) >= 6
-    assert all(names == {"loss", "mae"} for names in told)
+    assert len(reported) >= 6
+    assert all(names == {"loss", "mae"} for names in reported)
 
 
 def test_validation_calls_it_when_it_takes_place():
@@ -173,7 +173,7 @@ def test_at_the_end_of_an_epoch_it_can_be_measured_again():
     assert len(history["largest_error"]) == 3
 
 
-def test_an_epoch_cut_short_has_that_of_the_rows_seen():
+def test_an_epoch_that_ends_early_has_the_metric_of_the_rows_seen():
     class Stop(Callback):
         def on_train_batch_end(self, batch, logs):
             self.model.stop_training = batch == 2
@@ -183,7 +183,7 @@ def test_an_epoch_cut_short_has_that_of_the_rows_seen():
     assert [len(y_true) for y_true, *_ in seen.calls] == [24]
 
 
-def test_it_leaves_no_trace_in_the_bits():
+def test_weights_are_bit_identical_with_and_without_it():
     plain, measured = model_for(), model_for(metrics=[largest_error])
     losses = [fit(model, epochs=3)["loss"] for model in (plain, measured)]
     assert losses[0] == losses[1]
@@ -198,7 +198,7 @@ def test_a_search_for_the_learning_rate_does_without_it():
     assert (seen.calls, bits(model)) == ([], before)
 
 
-def test_lbfgs_has_it_of_the_weights_that_each_iteration_begins_with():
+def test_lbfgs_measures_it_with_the_weights_at_the_start_of_each_iteration():
     pytest.importorskip("scipy")
     seen = Seen()
     model = model_for(metrics=[seen, largest_error], optimizer=LBFGS())
@@ -227,7 +227,7 @@ def test_weighted_it_gets_the_sample_weights_by_name(mode):
     assert model.evaluate(X, y)[1] == pytest.approx(error(y, predictions), rel=1e-12)
 
 
-def test_else_it_gets_none():
+def test_without_sample_weights_it_gets_none():
     seen = Seen()
     model_for(metrics=[seen]).evaluate(X, NUMBERS[:, 0], sample_weight=WEIGHTS)
     assert seen.calls[0][2] is None
@@ -236,7 +236,7 @@ def test_else_it_gets_none():
     np.testing.assert_array_equal(seen.calls[1][2], WEIGHTS)
 
 
-def test_rows_of_chunks_without_weights_weigh_one():
+def test_rows_of_chunks_without_weights_have_weight_one():
     seen, y = Seen(), NUMBERS[:, 0]
     chunks = [(X[:20], y[:20]), (X[20:30], y[20:30], WEIGHTS[20:30]), (X[30:], y[30:])]
     model_for(weighted=[seen]).fit(chunks, shuffle=False)
@@ -318,7 +318,7 @@ def test_names_that_the_history_needs_are_refused():
 
 
 @pytest.mark.parametrize("what", [3, None, "mae"])
-def test_what_is_no_function_is_refused(what):
+def test_only_functions_are_accepted(what):
     with pytest.raises(TypeError, match="expected a function of y_true and y_pred"):
         CustomMetric(what)
 
@@ -346,7 +346,7 @@ def test_all_kinds_of_numbers_become_floats(right):
 
 
 class Failing:
-    """Raises when it is called for the nth time."""
+    """A metric that raises when it is called for the nth time."""
 
     def __init__(self, n):
         self.left = n
@@ -360,8 +360,8 @@ class Failing:
 
 @modes
 @pytest.mark.parametrize(("n", "n_epochs"), [(1, 0), (2, 0), (5, 2), (6, 2)])
-def test_an_error_in_it_leaves_model_and_history_of_one_piece(mode, n, n_epochs):
-    """In training or validation; it says whose it is."""
+def test_an_error_in_it_leaves_model_and_history_consistent(mode, n, n_epochs):
+    """The error comes in training or in validation; its note names the metric."""
     model = model_for(metrics=[Failing(n)])
     validation = X[HALF], NUMBERS[HALF, 0]
     with pytest.raises(ZeroDivisionError, match="class 7") as info:
@@ -390,8 +390,8 @@ def test_an_error_in_it_leaves_the_weights_alone_in_evaluate():
 # ---- early stopping -----------------------------------------------------------------------------
 
 
-class Told:
-    """A metric of numbers that are known beforehand; those of training are 9."""
+class Given:
+    """A metric that returns given values in validation and 9 in training."""
 
     def __init__(self, *values):
         self.values = list(values)
@@ -410,18 +410,18 @@ class Told:
     ],
 )
 def test_early_stopping_takes_the_best_of_it_and_never_nan(direction, values, best):
-    callback = EarlyStopping("val_Told", patience=2, mode=direction)
-    model = model_for(metrics=[Told(*values)])
+    callback = EarlyStopping("val_Given", patience=2, mode=direction)
+    model = model_for(metrics=[Given(*values)])
     validation = X[HALF], NUMBERS[HALF, 0]
     history = fit(model, epochs=9, callbacks=[callback], validation_data=validation)
-    np.testing.assert_array_equal(history["val_Told"], values)
+    np.testing.assert_array_equal(history["val_Given"], values)
     assert (callback.best_epoch, callback.stopped_epoch) == (best, 3)
     other = model_for()
     fit(other, epochs=best + 1)
     assert bits(model) == bits(other)
 
 
-# ---- with a loss of one's own -------------------------------------------------------------------
+# ---- with a custom loss -------------------------------------------------------------------------
 
 
 def own_mse(y_true, y_pred):
@@ -430,7 +430,7 @@ def own_mse(y_true, y_pred):
 
 
 @pytest.mark.parametrize("mode", ["minibatch", "batch"])
-def test_with_a_loss_of_ones_own_it_is_that_with_the_built_in_one(mode):
+def test_its_value_does_not_depend_on_whether_the_loss_is_custom(mode):
     own, built_in = model_for(metrics=[largest_error]), model_for(metrics=[largest_error])
     own.compile(SGD(0.05), own_mse, [largest_error])
     histories = [
@@ -443,7 +443,7 @@ def test_with_a_loss_of_ones_own_it_is_that_with_the_built_in_one(mode):
     assert scores == pytest.approx(built_in.evaluate(X, NUMBERS[:, 0]), rel=1e-4)
 
 
-def test_it_gets_targets_as_the_loss_of_ones_own_does():
+def test_it_gets_targets_in_the_form_that_a_custom_loss_gets():
     def loss(y_true, y_pred):
         return 0.0, np.zeros_like(y_pred)
 
@@ -454,19 +454,19 @@ def test_it_gets_targets_as_the_loss_of_ones_own_does():
     np.testing.assert_array_equal(seen.calls[0][0], words)
 
 
-def test_only_functions_go_with_a_loss_of_ones_own():
+def test_with_a_custom_loss_all_metrics_must_be_functions():
     model = model_for()
     for lists in ({"metrics": [error, "mae"]}, {"weighted_metrics": ["mae"]}):
         with pytest.raises(ValueError, match="built-in metrics need a built-in loss"):
             model.compile(SGD(), own_mse, **lists)
 
 
-def test_without_a_loss_there_is_nothing_to_measure():
+def test_without_a_loss_metrics_are_refused():
     with pytest.raises(ValueError, match="metrics need a loss"):
         Sequential([Dense(1)]).compile(metrics=[error])
 
 
-# ---- models travel with it ----------------------------------------------------------------------
+# ---- files, copies and pickles ------------------------------------------------------------------
 
 
 def test_a_file_leaves_functions_out_and_the_rest_works(tmp_path):
@@ -484,7 +484,7 @@ def test_a_file_leaves_functions_out_and_the_rest_works(tmp_path):
     fit(loaded)
 
 
-def test_a_file_of_a_model_with_a_loss_of_ones_own_leaves_both_out(tmp_path):
+def test_a_file_of_a_model_with_a_custom_loss_leaves_both_out(tmp_path):
     model = model_for()
     model.compile(SGD(), own_mse, [largest_error])
     fit(model)
@@ -514,7 +514,7 @@ def test_copies_and_pickles_keep_it(way, loss):
 
 
 @pytest.mark.parametrize("way", JOURNEYS)
-def test_a_copy_hands_over_labels_and_weights_as_the_model_does(way):
+def test_a_copy_passes_labels_and_weights_as_the_model_does(way):
     model = JOURNEYS[way](model_for("labels", weighted=[kind_of_labels]))
     assert model.evaluate(X, LABELS, sample_weight=WEIGHTS)[1] == 1.0
 
@@ -531,7 +531,7 @@ def test_a_lambda_stays_with_a_copy():
 # ---- scikit-learn's -----------------------------------------------------------------------------
 
 
-def test_functions_of_scikit_learn_do_as_they_are():
+def test_functions_of_scikit_learn_work_unchanged():
     sklearn = pytest.importorskip("sklearn.metrics")
     model = model_for(metrics=[sklearn.median_absolute_error], weighted=[sklearn.r2_score])
     y, a = NUMBERS[:, 0].astype(np.float32), model.predict(X)[:, 0]

@@ -1,4 +1,4 @@
-"""Initial weights: their moments, their bits, arrays in their place, and what is refused."""
+"""Initialisers: moments, reproducible draws, arrays instead of names, and refused arguments."""
 
 import copy
 import pickle
@@ -103,7 +103,7 @@ def test_orthogonal_on_the_longer_side(shape, gain):
 
 
 def test_all_orthogonal_matrices_are_equally_likely():
-    """Without the signs of R's diagonal the first entry of Q has one sign alone (with LAPACK)."""
+    """If R's diagonal were not made positive, Q[0, 0] would always have one sign (with LAPACK)."""
     generator = rng()
     drawn = np.array([Orthogonal()(generator, (3, 3)) for _ in range(2000)])
     np.testing.assert_allclose(drawn.mean(axis=0), 0, atol=5 / np.sqrt(3 * 2000))
@@ -142,12 +142,12 @@ def test_the_bias_follows_the_weights_in_the_stream_of_the_layer():
     assert W2.shape == (5, 4)
 
 
-def test_a_bias_that_is_not_there_takes_no_initialiser():
+def test_a_layer_without_bias_takes_no_bias_initialiser():
     with pytest.raises(ValueError, match="bias_initializer=.*use_bias=False"):
         Dense(4, use_bias=False, bias_initializer=np.ones(4))
 
 
-def test_a_bias_starts_at_zero_unless_told():
+def test_a_bias_starts_at_zero_by_default():
     _, b = weights(Dense(5))
     assert not b.any()
     W, zeros = weights(Dense(5, bias_initializer="zeros"))

@@ -1,4 +1,4 @@
-"""Normalization: statistics, and what they do to training."""
+"""Normalization: the statistics it learns, and training on standardised features."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from fastnn import SGD, Dense, Normalization, Sequential
 
 
 def identity(n_features, layer, dtype):
-    """A model that hands out the standardised features."""
+    """A model whose output is the standardised features."""
     model = Sequential([layer, Dense(n_features, use_bias=False)], dtype=dtype)
     model.build(n_features)
     model.set_weights([np.eye(n_features)])
@@ -67,7 +67,7 @@ def test_one_row_alone_is_all_constant_columns():
     np.testing.assert_allclose(model.predict(X), X - X[0], rtol=1e-12, atol=1e-15)
 
 
-def test_known_statistics_are_as_good_as_learnt_ones():
+def test_given_statistics_work_like_learnt_ones():
     given = Normalization(mean=X.mean(axis=0).tolist(), variance=X.var(axis=0))
     np.testing.assert_allclose(
         identity(5, given, "float64").predict(X),
@@ -95,7 +95,7 @@ def test_normalization_trains_like_standardised_features(mode, dtype):
         )
 
 
-def test_every_door_standardises():
+def test_every_method_standardises():
     raw = X * 10 + 100
     model = Sequential([adapted_to(raw), Dense(1, "sigmoid")], dtype="float64", seed=0)
     model.compile(loss="binary_crossentropy")

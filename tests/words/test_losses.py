@@ -1,4 +1,4 @@
-"""Losses with settings: against the oracle, by central differences, far out, and in all modes."""
+"""Losses: values and gradients against the oracle, for extreme outputs, and in all modes."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ CASES = {  # loss, output
     "log loss": (LogLoss(label_smoothing=0.2), "sigmoid"),
     "deviance": (HalfPoissonDeviance(), "exponential"),
 }
-# One output, outputs in a narrow network and across; outputs that are not, of several vectors.
+# One output; a narrow network; few outputs, computed by lane; outputs that fill several vectors.
 SIZES = [(7, 17, 1), (7, 6, 5), (7, 17, 5), (6, 20, 21)]
 
 each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
@@ -147,7 +147,7 @@ def test_the_deviance_is_exact_far_out_and_where_y_is_zero(build, n):
         for z in (-1e4, -100.0, -1.0, 0.0, 3.0, 80.0):
             data = make_data(network, loss, np.full((1, n), z), np.full((1, n), y))
             exact = n * ((y * (np.log(y) - z) if y else 0.0) - y + np.exp(z))
-            # where the outputs nearly are the targets, terms of their size cancel
+            # where outputs and targets nearly agree, large terms cancel
             size = n * (y * (1 + abs(z)) + np.exp(z))
             np.testing.assert_allclose(
                 total_loss(network, data, loss), exact, rtol=1e-6, atol=2e-6 * size + 1e-37
@@ -158,7 +158,7 @@ def test_the_deviance_is_exact_far_out_and_where_y_is_zero(build, n):
 
 
 @each_build
-def test_a_deviance_of_outputs_that_are_the_targets_is_nothing(build):
+def test_the_deviance_is_zero_where_outputs_equal_targets(build):
     network, loss = identity(build, 3, "exponential"), HalfPoissonDeviance()
     z = np.array([[-1.0, 0.0, 2.5]])
     data = make_data(network, loss, z, np.exp(z))
@@ -179,7 +179,7 @@ def test_a_deviance_that_overflows_stops_the_fit():
 @each_build
 @pytest.mark.parametrize("sizes", SIZES)
 def test_scikit_learns_losses_are_multiples_of_the_usual_ones(build, sizes):
-    """k outputs: the log loss k times, the value of the squared error 1/2, its gradient k/2."""
+    """With k outputs: k times the log loss; 1/2 the squared error, but k/2 times its gradient."""
     k = sizes[-1]
     pairs = [
         (LogLoss(), BinaryCrossentropy(), "sigmoid", k, k),
@@ -213,7 +213,7 @@ def test_smoothing_of_targets_that_sum_to_one_but_for_rounding(build, n):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_an_object_is_what_its_name_stands_for(name):
+def test_a_name_stands_for_the_object_with_default_settings(name):
     assert LOSSES[name]() == fastnn.losses.get(name)
     face = [cls for cls in vars(fastnn).values() if isinstance(cls, type)]
     assert LOSSES[name] in face
@@ -242,7 +242,7 @@ def test_a_huber_of_large_delta_is_half_a_squared_error_and_of_small_delta_an_ab
     ],
     ids=repr,
 )
-def test_a_row_that_arrives_alone_meets_the_settings(loss):
+def test_a_single_row_uses_the_settings_of_the_loss(loss):
     X, y = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32), np.arange(10) % 2
     output = Dense(1, loss.outputs[0] if loss.outputs else "linear")
     online, fitted = (Sequential([Dense(5, "tanh"), output], seed=0) for _ in range(2))
@@ -293,7 +293,7 @@ def test_the_log_losses_of_scikit_learn_have_a_bound(build, n):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("units", [1, 16, 20])
 def test_weights_of_all_sizes_divide_the_loss(units, dtype):
-    """Few units, whose rows lie across, and many."""
+    """With few units, whose rows are computed by lane, and with many."""
     limits = np.finfo(dtype)
     X, y = np.ones((6, 1)), np.tile([[1.0], [0], [1], [1], [1], [0]], (1, units))
     expected = None

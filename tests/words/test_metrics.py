@@ -1,4 +1,4 @@
-"""Metrics over many slices against their formulas, in fit and in files; what does not fit."""
+"""Metrics: formulas over many slices, sample weights, files, and metrics that do not fit."""
 
 import copy
 import pickle
@@ -93,7 +93,7 @@ FORMULAS = [
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind, metric, formula", FORMULAS)
 def test_a_metric_over_many_slices_is_its_formula(monkeypatch, kind, metric, formula, dtype):
-    """Also where a slice is cut into blocks of rows, the last of them shorter."""
+    """Slices are also cut into blocks of rows, of which the last is shorter."""
     monkeypatch.setattr("fastnn.metrics.BLOCK_ROWS", 60)
     y = KINDS[kind][2]
     model = model_for(kind, metric, dtype=dtype)
@@ -108,7 +108,7 @@ def test_a_metric_over_many_slices_is_its_formula(monkeypatch, kind, metric, for
 
 @pytest.mark.parametrize("batch_size", [1, 32, N_ROWS])
 def test_a_fit_reports_what_the_rows_had_before_their_updates(batch_size):
-    """At a rate so small that the weights stay where they are, each row once, in any order."""
+    """The learning rate is so small that the weights do not change, so order does not matter."""
     names = ["mae", "rmse", "r2_score"]
     model = model_for("numbers", *names, dtype="float64", rate=1e-300)
     model.build(X.shape[1])
@@ -140,7 +140,7 @@ WEIGHTS = RNG.choice([0.0, 0.5, 1.0, 7.0], N_ROWS)
 
 
 def by_rows(terms):
-    """The weighted mean of what each row has."""
+    """Return the weighted mean over rows of `terms(y, a)`."""
     return lambda y, a, w: (w * terms(y, a)).sum() / w.sum()
 
 
@@ -152,7 +152,7 @@ def weighted_r2(y, a, w):
 
 
 def top(k):
-    """Whether the class of a row is among the k that the outputs put first."""
+    """Return the weighted fraction of rows whose class is among the k largest outputs."""
     return by_rows(lambda y, a: (np.argsort(-a)[:, :k] == y.argmax(axis=1)[:, None]).any(axis=1))
 
 
@@ -184,7 +184,7 @@ weighted_metrics = pytest.mark.parametrize("kind, metric, formula", WEIGHTED)
 
 
 def weighted_model(kind, *wanted, dtype="float64", rate=1e-300):
-    """At a rate so small that the weights stay where they are; its slices are short."""
+    """A model with short slices and a learning rate so small that the weights do not change."""
     output, loss, _ = KINDS[kind]
     model = Sequential([Dense(8, "tanh"), output], seed=1, dtype=dtype)
     model.compile(SGD(rate), loss, weighted_metrics=wanted)
@@ -194,7 +194,7 @@ def weighted_model(kind, *wanted, dtype="float64", rate=1e-300):
 
 
 def rows_of(kind, model):
-    """Targets and outputs as matrices in double precision, labels as one-hot rows."""
+    """Targets and outputs as float64 matrices, labels as one-hot rows."""
     y = np.eye(4)[LABELS] if kind == "labels" else KINDS[kind][2].reshape(N_ROWS, -1)
     return y, model.predict(X).astype(np.float64)
 
@@ -233,7 +233,7 @@ def test_weighted_true_is_an_entry_of_weighted_metrics(kind, metric, formula):
 @pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
 @weighted_metrics
 def test_a_fit_reports_weighted_metrics(kind, metric, formula, mode):
-    """Of the rows as they pass, and of validation rows with weights of their own."""
+    """In training, and in validation with other sample weights."""
     model, y = weighted_model(kind, metric), KINDS[kind][2]
     expected = formula(*rows_of(kind, model), WEIGHTS)
     few = slice(0, 200)
@@ -280,8 +280,8 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_rows_of_weight_zero_are_as_good_as_absent(kind):
-    """Also where whole slices have it, the first ones among them."""
+def test_rows_of_weight_zero_count_as_absent(kind):
+    """Also if whole slices have weight zero, the first slices among them."""
     model, y = weighted_model(kind, *NAMES[kind]), KINDS[kind][2]
     weights = WEIGHTS.copy()
     weights[:150] = weights[300:450] = 0
@@ -308,8 +308,8 @@ def test_rows_of_weight_zero_may_overflow():
         assert streamed(metric, y, a, 2, w) == pytest.approx(streamed(metric, y[1:], a[1:], 2))
 
 
-def test_r2_takes_no_row_of_weight_zero_to_count_from():
-    """Else the rounding of targets that are all alike would pass for a deviation."""
+def test_r2_does_not_take_its_origin_from_a_row_of_weight_zero():
+    """Otherwise the rounding of equal targets would count as a deviation from their mean."""
     y = np.full((5_000, 1), 0.1)
     y[0] = 1e6
     w = np.ones(5_000)
@@ -345,13 +345,13 @@ def test_in_both_lists_a_metric_has_two_names():
         ([], ["accuracy", "accuracy"]),
     ],
 )
-def test_names_that_clash_all_the_same_are_refused(wanted, weighted):
+def test_names_that_still_clash_are_refused(wanted, weighted):
     model = Sequential([Dense(4, "softmax")])
     with pytest.raises(ValueError, match="names a metric twice"):
         model.compile("SGD", "categorical_crossentropy", wanted, weighted)
 
 
-def test_weighted_metrics_are_checked_as_metrics_are():
+def test_weighted_metrics_are_checked_like_metrics():
     model = Sequential([Dense(1)])
     with pytest.raises(ValueError, match="needs classes"):
         model.compile(loss="mse", weighted_metrics=["accuracy"])
@@ -362,7 +362,7 @@ def test_weighted_metrics_are_checked_as_metrics_are():
 
 
 def with_sklearn(name, **options):
-    """scikit-learn's function of that name on the matrices that our formulas take."""
+    """The scikit-learn function of this name, with the arguments of our formulas."""
     function = getattr(pytest.importorskip("sklearn.metrics"), name, None)
     if function is None:
         pytest.skip(f"this scikit-learn has no {name}")
@@ -405,7 +405,7 @@ def streamed(metric, y, predictions, rows_at_once, weights=None):
 
 @pytest.mark.parametrize("rows_at_once", [1, 7, 100_000])
 def test_r2_of_numbers_far_from_zero_keeps_its_digits(rows_at_once):
-    """Where the mean of y^2 less the square of the mean has none left."""
+    """Here mean(y^2) - mean(y)^2 would have no correct digits left."""
     noise = RNG.normal(size=(20_000, 2))
     y, a = noise + 1e9, noise * 0.5 + 1e9
     assert streamed(R2Score(), y, a, rows_at_once) == pytest.approx(0.75, abs=1e-3)
@@ -414,7 +414,7 @@ def test_r2_of_numbers_far_from_zero_keeps_its_digits(rows_at_once):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rows_at_once", [1, 7, 100_000])
 def test_r2_of_targets_that_are_all_alike(rows_at_once, dtype):
-    """In float64 their mean has a rounding, which must not pass for a deviation."""
+    """Their mean is rounded in float64, which must not count as a deviation from it."""
     y = np.full((5_000, 1), 0.1, dtype)
     assert streamed(R2Score(), y, y + y, rows_at_once) == 0.0
     assert streamed(R2Score(), y, y, rows_at_once) == 1.0
@@ -518,12 +518,12 @@ def test_what_does_not_fit_the_loss_is_refused_and_the_model_stays(kind, metric,
 
 
 @pytest.mark.parametrize("name", ["Metric", "NumberMetric", "Accuracy"])
-def test_only_metrics_that_know_their_formula_run(name):
+def test_base_classes_without_a_formula_do_not_run(name):
     with pytest.raises(NotImplementedError):
         getattr(metrics, name)(name="x").running()
 
 
-# ---- models travel with them --------------------------------------------------------------------
+# ---- files, copies and pickles ------------------------------------------------------------------
 
 JOURNEYS = {
     "copy": copy.deepcopy,
@@ -571,7 +571,7 @@ def test_weighted_metrics_survive_save_copy_and_pickle(tmp_path, kind, way):
     assert len({*before.values()}) == 1 + 2 * len(NAMES[kind])  # the weights count in half of them
 
 
-def test_a_metric_of_ones_own_class_cannot_go_into_a_file(tmp_path):
+def test_a_metric_of_a_custom_class_cannot_be_saved(tmp_path):
     class Mine(R2Score):
         pass
 
@@ -581,7 +581,7 @@ def test_a_metric_of_ones_own_class_cannot_go_into_a_file(tmp_path):
         model.save(tmp_path / "model.npz")
 
 
-def test_what_fits_comes_from_get():
+def test_get_returns_the_metric_that_fits_the_loss():
     loss = fastnn.Hinge()
     assert get("accuracy", loss, 1) == BinaryAccuracy(0, name="accuracy")
     own = TopKAccuracy(2)
@@ -604,7 +604,7 @@ def test_r2_of_weights_of_all_sizes_in_several_parts(weight):
     assert running.value() == pytest.approx(1 - (2**2 + 6**2) / 2)
 
 
-def test_r2_of_targets_that_hardly_vary_is_as_low_as_it_gets():
+def test_r2_of_targets_that_hardly_vary_may_be_minus_infinity():
     running = R2Score().running()
     running.add(np.array([[0.0], [1e-160]]), np.ones((2, 1)))
     assert running.value() == -np.inf

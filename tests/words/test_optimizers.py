@@ -1,4 +1,4 @@
-"""Every optimiser in every mode and build, with everything that bears on a step, by the oracle."""
+"""Every optimiser in every mode and build, with all options of a step, against the oracle."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ each_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 
 
 def start(build, sizes, name, mix):
-    """A network, its rows and the descent on them; the same at every call."""
+    """Return a network, its rows and the descent on them, equal at every call."""
     cls, settings = OPTIMIZERS[name]
     more, layers, dropout = MIXES[mix]
     network = make_network(build, sizes, ACTIVATIONS, **layers, dropout=dropout)
@@ -79,7 +79,7 @@ def start(build, sizes, name, mix):
 
 
 def oracle(network, X, y, descent, mode, layers, dropout):
-    """Weights and losses after some epochs, and the rule with what it keeps."""
+    """Return weights, losses and rule (with its state) of the oracle after some epochs."""
     optimizer, weights, losses = descent.optimizer, oracle_weights(network), []
     rule = reference.rule_for(optimizer, **layers)
     rate = optimizer.learning_rate
@@ -119,7 +119,7 @@ def test_every_step_agrees_with_the_oracle(build, mode, name, mix, sizes):
 @each_mode
 @each_optimizer
 @pytest.mark.parametrize("mix", ["clipnorm", "all"])
-def test_threads_leave_no_trace_in_the_bits(build, mode, name, mix):
+def test_weights_are_bit_identical_on_any_number_of_threads(build, mode, name, mix):
     results = []
     for threads in (1, 3):
         network, _, _, descent = start(build, (20, 70, 40, 3), name, mix)
@@ -137,7 +137,7 @@ def test_threads_leave_no_trace_in_the_bits(build, mode, name, mix):
 @pytest.mark.parametrize("sizes", [(4, 9, 5, 3), (30, 90, 70, 3)])  # the second keeps W as it is
 @pytest.mark.parametrize("hidden", ["softmax", "relu", "gelu"])
 def test_dropout_above_any_activation(build, mode, sizes, hidden):
-    """Of a softmax the derivative is no product, number by number."""
+    """Softmax included, whose derivative is not elementwise."""
     activations, rates = [hidden, hidden, "linear"], (0.0, 0.4, 0.3)
     network = make_network(build, sizes, activations, dropout=rates)
     X, y = make_rows(network, LOSS, 50)
@@ -154,7 +154,7 @@ def test_dropout_above_any_activation(build, mode, sizes, hidden):
 
 
 def test_clipping_is_not_always_on_nor_always_off():
-    """The matrix above would not see the border otherwise."""
+    """Otherwise the matrix of cases above would not test the limit of clipping."""
     for mix in ("clipvalue", "clipnorm", "global_clipnorm"):
         _, layers, dropout = MIXES[mix]
         network, X, y, descent = start(BUILDS[0], (4, 9, 5, 3), "SGD", mix)
@@ -162,8 +162,8 @@ def test_clipping_is_not_always_on_nor_always_off():
         assert 0 < rule.clipped_steps < rule.t
 
 
-# Two by two weights and two biases after three steps along GRADIENTS: what Keras 3.15 makes of them
-# in float64, rounded to 12 places.
+# Two by two weights and two biases after three steps along GRADIENTS: the results of
+# Keras 3.15 in float64, rounded to 12 places.
 W, B = [[0.5, -0.25], [1.0, -2.0]], [0.1, -0.3]
 GRADIENTS = [
     ([[1.0, -2.0], [0.25, 3.0]], [0.5, -1.5]),
@@ -353,5 +353,5 @@ def test_the_means_of_adam_take_their_exact_share_in_float32(beta_2):
     model = Sequential([Dense(1, use_bias=False, kernel_initializer="zeros")])
     model.compile(Adam(0.1, beta_2=beta_2, epsilon=1e-30), "mse")
     model.fit([[1.0]], [1.0])
-    # the first step is as long as the rate; 1 - 0.999 of float32 would be off by 5e-5
+    # the first step is as long as the rate; 1 - 0.999 in float32 would be off by 5e-5
     np.testing.assert_allclose(model.get_weights()[0], 0.1, rtol=5e-7)

@@ -1,4 +1,4 @@
-"""Momentum and L2 as a user sees them: state from fit to fit, files, the loss that is reported."""
+"""Regularisers and momentum: reported loss and gradient, state between fits, and files."""
 
 import copy
 import pickle
@@ -30,7 +30,7 @@ def saved(model, tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_momentum_lives_from_fit_to_fit(mode):
+def test_momentum_is_kept_from_fit_to_fit(mode):
     once, twice = model_for(), model_for()
     once.fit(X, Y, epochs=6, mode=mode)
     for _ in range(2):
@@ -54,7 +54,7 @@ def test_a_copy_trains_on_with_the_same_momentum(copied, tmp_path):
     assert bits(model) == bits(twin)
 
 
-def test_compile_starts_momentum_anew():
+def test_compile_resets_momentum():
     model, fresh = model_for(), model_for()
     model.fit(X, Y, epochs=2)
     fresh.build(4)
@@ -65,7 +65,7 @@ def test_compile_starts_momentum_anew():
     assert bits(model) == bits(fresh)
 
 
-def test_the_loss_holds_what_l2_adds():
+def test_the_loss_includes_the_l2_penalty():
     model, plain = model_for(l2=0.1), model_for(l2=0.0)
     for one in (model, plain):
         one.build(4)
@@ -149,7 +149,7 @@ def test_l2_takes_a_factor_of_at_least_zero():
             L2(wrong)
 
 
-# ---- L1 and L1L2: what they add to loss and gradient ---------------------------------------------
+# ---- L1 and L1L2: their part of loss and gradient -----------------------------------------------
 
 
 FACTORS = {L1(0.3): (0.3, 0.0), L2(0.2): (0.0, 0.2), L1L2(0.3, 0.2): (0.3, 0.2)}
@@ -164,7 +164,7 @@ def l1_l2_model(regularizer, dtype="float64"):
 
 
 @pytest.mark.parametrize("regularizer", FACTORS, ids=repr)
-def test_the_loss_holds_what_a_regulariser_adds(regularizer):
+def test_the_loss_includes_the_penalty(regularizer):
     l1, l2 = FACTORS[regularizer]
     model, plain = l1_l2_model(regularizer), l1_l2_model(None)
     W1 = model.get_weights()[0]

@@ -1,7 +1,7 @@
-"""Schedules against literals: Keras's published formulas, and PyTorch's for one cycle, by hand.
+"""Schedules: rates worked out by hand from the formulas of Keras, and of PyTorch for OneCycle.
 
 Half a cosine wave, (1 + cos(pi u)) / 2, is 1, 0.8535..., 0.75, 0.5, 0.25, 0.1464..., 0 at the
-shares u = 0, 1/4, 1/3, 1/2, 2/3, 3/4, 1.
+fractions u = 0, 1/4, 1/3, 1/2, 2/3, 3/4, 1.
 """
 
 import inspect
@@ -264,7 +264,7 @@ def test_rates_stay_finite_and_never_negative(schedule):
 
 @pytest.mark.parametrize("t_mul", ["1.1", "1.25", "1.5", "2", "3", "5", "10"])
 def test_a_restart_is_not_a_step_late(t_mul):
-    """Logarithms round: of 1000 to base 10 they make 2.9999999999999996."""
+    """Logarithms are rounded: log(1000) / log(10) is 2.9999999999999996."""
     first = 10**3 * 4**3  # so that all periods are whole
     periods = [first * Fraction(t_mul) ** i for i in range(4)]
     begins = np.cumsum([int(period) for period in periods])
@@ -309,7 +309,7 @@ def test_names_and_defaults_are_the_published_ones():
     assert written == DEFAULTS
 
 
-# What every class needs at least, then what is wrong, and what the message says.
+# The required arguments of every class; then a wrong argument, and a part of the message.
 NEEDED = {
     ExponentialDecay: {"initial_learning_rate": 0.1, "decay_steps": 100, "decay_rate": 0.5},
     PiecewiseConstantDecay: {"boundaries": [10, 20], "values": [0.3, 0.2, 0.1]},
@@ -439,7 +439,7 @@ def test_arguments_are_kept_as_plain_numbers():
     assert type(CosineDecay(1, np.int64(5)).decay_steps) is int
 
 
-def test_a_schedule_of_ones_own_needs_rates_alone():
+def test_a_custom_schedule_needs_only_the_method_rates():
     class Halved(Schedule):
         def rates(self, steps):
             return 0.5 / (1 + steps)

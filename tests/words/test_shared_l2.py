@@ -1,4 +1,4 @@
-"""Losses divided by sample weights, and the L2 that the rows of a batch share: one L everywhere."""
+"""SharedL2 and losses divided by sample weights: every method computes one and the same L."""
 
 import copy
 import pickle
@@ -80,7 +80,7 @@ each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def start(build, case, mode, weights=None, loss=LOSS):
-    """A network, its rows and the descent on them; the same at every call."""
+    """Return a network, its rows and the descent on them, equal at every call."""
     sizes, optimizer, layers, dropout = CASES[case]
     network = make_network(build, sizes, ACTIVATIONS, **layers, dropout=dropout)
     X, y = make_rows(network, loss, N_ROWS)
@@ -142,7 +142,7 @@ def test_a_batch_without_weight_makes_no_step(build, mode):
 
 @each_build
 @pytest.mark.parametrize("mode", ["stochastic", "minibatch", "batch"])
-def test_without_weights_the_reductions_are_one(build, mode):
+def test_without_weights_both_reductions_agree(build, mode):
     found = []
     for loss in (LOSS, MeanSquaredError()):
         network, *_, descent = start(build, "momentum", mode, loss=loss)
@@ -171,7 +171,7 @@ def test_twice_the_weights_are_the_same_weights_except_in_single_rows(build, mod
 @each_build
 @each_mode
 @pytest.mark.parametrize("case", ["alpha, blocks", "clipped, mean"])
-def test_threads_leave_no_trace_in_the_bits(build, case, mode):
+def test_weights_are_bit_identical_on_any_number_of_threads(build, case, mode):
     found = []
     for threads in (1, 2):
         network, *_, descent = start(build, case, mode, weights_with_zeros())
@@ -217,7 +217,7 @@ def bits(model):
 
 
 def L_of(model, X, y, w, alpha=0.5):
-    """sum w l / sum w + alpha/2 sum W1^2 / sum w, by hand"""
+    """Compute sum w l / sum w + alpha/2 sum W1^2 / sum w from its definition."""
     squares = (model.predict(X)[:, 0] - y) ** 2
     return (w @ squares + alpha / 2 * np.sum(model.get_weights()[0] ** 2)) / w.sum()
 
@@ -254,8 +254,8 @@ def test_the_gradient_is_that_of_evaluate():
 
 
 @pytest.mark.parametrize("optimizer", [SGD("auto"), LBFGS(), SGD(0.1)], ids=repr)
-def test_all_ways_lead_to_the_weighted_ridge(optimizer):
-    """sum w (x v - y)^2 + alpha/2 v^2 is least where (2 X'wX + alpha) v = 2 X'wy."""
+def test_all_optimisers_find_the_weighted_ridge_solution(optimizer):
+    """sum w (x v - y)^2 + alpha/2 v^2 has its minimum at (2 X'wX + alpha) v = 2 X'wy."""
     if isinstance(optimizer, LBFGS):
         pytest.importorskip("scipy")
     layers = [Dense(1, use_bias=False, kernel_regularizer=SharedL2(8.0))]
@@ -265,8 +265,8 @@ def test_all_ways_lead_to_the_weighted_ridge(optimizer):
     np.testing.assert_allclose(model.get_weights()[0][:, 0], best, atol=1e-5)
 
 
-def test_the_loss_of_an_epoch_counts_each_batch_with_its_own_share():
-    """With steps of next to no length the weights stay; L1 and L2 are the epoch's beginning."""
+def test_the_loss_of_an_epoch_divides_the_penalty_batch_by_batch():
+    """Tiny steps leave the weights as they are; L1 and L2 count once, at the epoch's beginning."""
     layers = [
         Dense(9, "tanh", kernel_regularizer=SharedL2(0.5)),
         Dense(5, "tanh", kernel_regularizer=L1(0.01)),
@@ -306,7 +306,7 @@ def test_chunks_count_as_their_rows_even_one_that_is_a_single_row():
 )
 @pytest.mark.parametrize("idle", [0, 1, 2])
 def test_rows_without_weight_train_as_if_they_were_not_there(optimizer, idle):
-    """Of an average, say, the first step is that of the first batch with weight."""
+    """A running average, for example, starts with the first batch that has any weight."""
     rows = np.arange(60) // 20 != idle
     model, fewer = (model_for(optimizer) for _ in range(2))
     options = {"batch_size": 20, "shuffle": False, "epochs": 3}
@@ -330,7 +330,7 @@ def test_metrics_see_the_rows_without_weight():
 
 @each_dtype
 @pytest.mark.parametrize("batch_size", [1, 16, 60])
-def test_callbacks_of_batches_leave_no_trace_in_the_bits(dtype, batch_size):
+def test_weights_are_bit_identical_with_and_without_batch_callbacks(dtype, batch_size):
     class Look(Callback):
         def on_train_batch_end(self, batch, logs):
             pass
@@ -373,7 +373,7 @@ def test_every_loss_takes_a_reduction(name):
         LOSSES[name](reduction="mean")
 
 
-def test_weights_of_classes_are_weights():
+def test_class_weights_count_as_sample_weights():
     loss = CategoricalCrossentropy(reduction=BY_WEIGHT)
     labels, share = np.arange(60) % 3, np.array([1.0, 2.0, 0.5])
     models = [model_for(alpha=0, layers=[Dense(3, "softmax")], loss=loss) for _ in range(2)]
@@ -382,7 +382,7 @@ def test_weights_of_classes_are_weights():
     assert bits(models[0]) == bits(models[1])
 
 
-def test_a_loss_of_ones_own_shares_as_the_built_in_one_does():
+def test_a_custom_loss_shares_as_the_built_in_one_does():
     def squared(y_true, y_pred):
         e = y_pred - y_true.reshape(y_pred.shape)
         return (e**2).mean(), 2 * e / e.size
