@@ -1,6 +1,6 @@
-"""Initialisers: how the weights and biases of a layer start, with Keras's names and formulas.
+"""Initialisers: how the weights and biases of a layer start.
 
-They draw from a random generator that the caller seeds.
+Names and formulas are Keras's. Random numbers come from a generator that the caller seeds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Optimisers: how a gradient moves the weights.
+"""Optimisers: how a gradient changes the weights.
 
 The kernels are in `fastnn/native/formulas/update.pxd`.
 """
