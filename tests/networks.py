@@ -14,6 +14,7 @@ from fastnn.engine.gradient_descent import Descent, new_state
 from fastnn.engine.network import Network
 from fastnn.losses import get
 from fastnn.native.backend import DTYPES, ISA_LEVELS, _core, builds_present
+from fastnn.native.team import ALONE
 
 RUNNABLE = [isa for isa in builds_present() if ISA_LEVELS[isa] <= _core.isa_level()]
 BUILDS = [(isa, dtype) for isa in RUNNABLE for dtype in DTYPES]
@@ -117,9 +118,12 @@ def make_data(network, loss, X, y, weights=None):
     )
 
 
-def descent_for(network, optimizer, *rest):
-    """Descent by an optimiser that has made no step."""
-    return Descent(network, optimizer, new_state(network, optimizer), *rest)
+def descent_for(network, optimizer, loss, data, keep_predictions=False, team=ALONE):
+    """Descent over rows, by an optimiser that has made no step."""
+    descent = Descent(network, optimizer, new_state(network, optimizer), loss)
+    descent.take(data, keep_predictions=keep_predictions)
+    descent.team = team
+    return descent
 
 
 def standardised(normalization, X):

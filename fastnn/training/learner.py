@@ -223,8 +223,9 @@ class Learner:
             return CustomLoss(loss)
         found = losses.get(loss)
         found.check_output(self.output.activation, self.output.units)
-        for n_targets in (1, self.output.units):  # now, so that fits find them
-            losses.settings_of(found, n_targets, self.dtype)
+        if not isinstance(found, CustomLoss):
+            for n_targets in (1, self.output.units):  # now, so that fits find them
+                losses.settings_of(found, n_targets, self.dtype)
         return found
 
     def adopt_optimizer(self, other: Learner) -> None:

@@ -579,10 +579,10 @@ REFUSED = {  # what makes the chunks, or X; the error; options of fit
         {"class_weight": {1: 2.0}},
     ),
     "generator, epochs": (
-        ONCE["generator"], ValueError, "generator cannot begin anew.*2 epochs.*steps_per_ep",
+        ONCE["generator"], ValueError, "generator cannot begin again.*2 epochs.*steps_per_ep",
         {"epochs": 2},
     ),
-    "map, epochs": (ONCE["map"], ValueError, "a map cannot begin anew", {"epochs": 3}),
+    "map, epochs": (ONCE["map"], ValueError, "a map cannot begin again", {"epochs": 3}),
     "sample_weight": (
         lambda: CHUNKS, ValueError, "sample_weight comes with the chunks",
         {"sample_weight": WEIGHTS},

@@ -224,7 +224,9 @@ def test_training_drops_the_same_units_in_both_passes(name, dtype):
         key = dropout_key(model.seed, step)
         masks = [
             reference.dropout_mask(key, range(N_ROWS), k, len(W), rate) if rate else 1.0
-            for k, (W, rate) in enumerate(zip(weights[::2], model._dropout, strict=True))
+            for k, (W, rate) in enumerate(
+                zip(weights[::2], model._learner.dropout_rates, strict=True)
+            )
         ]
         outputs, expected = oracle(weights, activations, rows, DL_DY, masks)
         expected[-1] = expected[-1] * scale

@@ -136,7 +136,6 @@ def test_slices_leave_no_trace_in_the_bits(build, batch_size, sizes):
     for slice_rows in (64, 192, 100_000):
         network, _, _, descent = start(build, sizes, n_rows=1000)
         network.slice_rows, network.block = slice_rows, 64
-        descent.__post_init__()  # scratch for the new slices
         pieces = descent.epoch(order, batch_size)
         outputs = [(piece.loss, piece.predictions.copy()) for piece in pieces]
         predictions = np.concatenate([output for _, output in outputs])
@@ -153,7 +152,6 @@ def test_slices_hand_out_the_rows_they_visited(build):
     order = np.random.default_rng(0).permutation(300)
     network, X, y, descent = start(build, n_rows=300)
     network.slice_rows = network.block = 64
-    descent.__post_init__()
     weights = oracle_weights(network)
     first = next(iter(minibatch(descent, order, 64)))
     np.testing.assert_array_equal(first.rows, order[:64])
