@@ -113,15 +113,6 @@ class Dense:
         return f"Dense({self.units}, {self.activation!r}{''.join(others)})"
 
     @property
-    def rule(self) -> tuple[float, float, float, float]:
-        """The factors of the learning rate and of the penalties: rate_factor, l1, l2, alpha."""
-        factor, regularizer = self.learning_rate_multiplier, self.kernel_regularizer
-        factor = factor if self.trainable else 0.0
-        if not isinstance(regularizer, Regularizer):
-            return factor, 0.0, 0.0, 0.0
-        return factor, regularizer.l1, regularizer.l2, regularizer.alpha
-
-    @property
     def rate_factor(self) -> float:
         """The factor of the learning rate; 0 if the layer is not trained."""
         return self.learning_rate_multiplier if self.trainable else 0.0

@@ -197,8 +197,8 @@ class Network:
         """
         rules = np.zeros(len(self.layers), LAYER_RULE)
         for row, layer in zip(rules, self.layers, strict=True):
-            row["factor"], row["l1"], l2, row["alpha"] = layer.rule
-            row["decay"] = 2 * l2
+            row["factor"], row["alpha"] = layer.rate_factor, layer.alpha
+            row["l1"], row["decay"] = layer.l1, 2 * layer.l2
         plain = np.zeros(1, LAYER_RULE)
         plain["factor"] = 1
         return rules if (rules != plain).any() else rules[:0]
