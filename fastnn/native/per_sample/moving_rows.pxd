@@ -65,10 +65,8 @@ cdef inline void descend_plain(
     """`descend_moving` for plain steps with decay or l1: whole vectors, and no slots"""
     cdef Motion own = m[0]  # no store to W can change it, so it stays in registers
     cdef vec sums[16]
-    cdef vec w, x_i, dz_rest = spread(0)
-    cdef Py_ssize_t i = 0, r, whole = n_columns // WIDTH * WIDTH
-    if whole < n_columns:
-        dz_rest = load_first(dz + whole, n_columns - whole, 0)
+    cdef vec w, x_i
+    cdef Py_ssize_t i = 0, r
     while i < n_in:
         if stride == 1:  # a single unit, whose weights lie side by side
             w, x_i = load_first(W + i, n_in - i, 0), load_first(x + i, n_in - i, 0)
@@ -79,18 +77,18 @@ cdef inline void descend_plain(
             for r in range(WIDTH):
                 sums[r] = spread(0)
             for r in range(min(WIDTH, n_in - i)):
-                sums[r] = move_plain_row(W, x[i + r], dz, dz_rest, &own, n_columns)
+                sums[r] = move_plain_row(W, x[i + r], dz, &own, n_columns)
                 W += stride
             store(dx + i, lane_sums(sums))
         i += WIDTH
 
 
 cdef inline vec move_plain_row(
-    real* w, real x, const real* dz, vec dz_rest, const Motion* m, Py_ssize_t n_columns
+    real* w, real x, const real* dz, const Motion* m, Py_ssize_t n_columns
 ) noexcept nogil:
     """A plain step of w along dw = x dz; returns what w dz was, lane by lane
 
-    dz_rest is what whole vectors leave of dz, and zeros: they cancel the next row's weights.
+    The zeros behind the last dz cancel weights of the next row.
     """
     cdef vec w_j, dz_j, total = spread(0)
     cdef Py_ssize_t j = 0
@@ -100,9 +98,9 @@ cdef inline vec move_plain_row(
         store(w + j, moved(w_j, spread(x) * dz_j, NULL, WIDTH, m, PLAIN))
         j += WIDTH
     if j < n_columns:
-        w_j = load_beside(w + j, n_columns - j)
-        total = total + w_j * dz_rest
-        w_j = moved(w_j, spread(x) * dz_rest, NULL, n_columns - j, m, PLAIN)
+        w_j, dz_j = load_beside(w + j, n_columns - j), load_first(dz + j, n_columns - j, 0)
+        total = total + w_j * dz_j
+        w_j = moved(w_j, spread(x) * dz_j, NULL, n_columns - j, m, PLAIN)
         store_first(w + j, w_j, n_columns - j)
     return total
 

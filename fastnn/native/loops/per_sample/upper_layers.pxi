@@ -178,7 +178,7 @@ cdef inline void move_layer(
     move_bias(s, layer, dz, step)
 
 
-cdef void move_bias(
+cdef inline void move_bias(
     const Samples* s, const Layer* layer, const real* dz, Step step
 ) noexcept nogil:
     """A step of b by a rule that is not plain"""
