@@ -679,7 +679,7 @@ class BaseMLP(Parameters):
 
     @property
     def _network(self) -> Network:
-        return self._learner.built()
+        return learner_of(self.model_).built()
 
     def _check_solver(self) -> bool:
         if self._is_lbfgs:

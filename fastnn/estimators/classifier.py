@@ -22,6 +22,7 @@ from fastnn.data.rows import Array
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.parameters import Activations, ActivationWord, LossWord, RateRule, SolverName
 from fastnn.losses import CategoricalLogLoss, LogLoss, Loss
+from fastnn.models import learner_of
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Schedule
 from fastnn.training.plan import Mode
@@ -278,13 +279,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _decides_by_z(self) -> bool:
         """Whether there is a sigmoid for each class, several of which may have rounded to 0 or 1:
         z of the output layer still tells which is the largest."""
-        sigmoids = self._network.layers[-1].activation == "sigmoid"
-        return sigmoids and self.n_outputs_ > 1 and not self._is_multilabel
+        output = learner_of(self.model_).output
+        return output.activation == "sigmoid" and output.units > 1 and not self._is_multilabel
 
     @property
     def _border(self) -> float:
         """The decision threshold: larger outputs mean yes."""
-        return 0.0 if self._learner.compiled_loss().targets == "signs" else 0.5
+        loss = learner_of(self.model_).loss
+        return 0.0 if loss is not None and loss.targets == "signs" else 0.5
 
     def _decided(self, outputs: Array) -> Array:
         if self._is_multilabel:
@@ -373,7 +375,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """
         if "model_" not in self.__dict__:
             check_is_fitted(self)
-        last = self._network.layers[-1]
+        last = learner_of(self.model_).output
         if last.activation == "softmax" or (last.units > 1 and self._is_multilabel):
             return self._outputs_of(X, self._room(X, out))
         outputs = self._outputs_of(X, before_output=self._decides_by_z)
