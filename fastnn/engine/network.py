@@ -26,6 +26,7 @@ from fastnn.losses import Loss, settings_of
 from fastnn.native.backend import ISA, core
 from fastnn.native.team import ALONE, Team
 from fastnn.native.threads import STEP_WORK, thread_count
+from fastnn.regularizers import Regularizer
 
 # Rows that pass through the layers together. Shorter vectors make narrower tiles, which pass over a
 # block more often: a smaller one stays in the cache.
@@ -197,8 +198,9 @@ class Network:
         """
         rules = np.zeros(len(self.layers), LAYER_RULE)
         for row, layer in zip(rules, self.layers, strict=True):
-            row["factor"], row["alpha"] = layer.rate_factor, layer.alpha
-            row["l1"], row["decay"] = layer.l1, 2 * layer.l2
+            row["factor"], penalty = layer.rate_factor, layer.kernel_regularizer
+            if isinstance(penalty, Regularizer):
+                row["l1"], row["decay"], row["alpha"] = penalty.l1, 2 * penalty.l2, penalty.alpha
         plain = np.zeros(1, LAYER_RULE)
         plain["factor"] = 1
         return rules if (rules != plain).any() else rules[:0]
