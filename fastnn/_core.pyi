@@ -7,7 +7,7 @@ without them the caller is alone.
 """
 
 from threading import Lock
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ RULE: np.dtype[np.void]
 LOSS: np.dtype[np.void]
 COUNTS: np.dtype[np.void]
 
+@final
 class Rows:
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Rows:
     ) -> None: ...
     def __len__(self) -> int: ...
 
+@final
 class Context:
     key: int
     most_rows: int
@@ -75,6 +77,7 @@ class Context:
     def set_gradient(self, gradient: _Array) -> None: ...
     def set_steps(self, steps: _Table) -> None: ...
 
+@final
 class Snapshot:
     def __init__(
         self, parameters: _Array, slots: _Array, counts: _Table, numbers: _Array

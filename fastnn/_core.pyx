@@ -15,6 +15,7 @@ not depend on the number of threads. A narrow network is too little work to shar
 does it all.
 """
 
+cimport cython
 from cpython.buffer cimport (
     Py_buffer, PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBUF_WRITABLE,
     PyBuffer_Release, PyObject_GetBuffer,
@@ -119,6 +120,7 @@ cdef object ARRAY = np.ndarray, SCALAR = np.generic
 cdef int type_of_letter[128]
 for letter in range(128):
     type_of_letter[letter] = NUMBER_TYPES.get(chr(letter), -1)
+del letter
 
 
 cdef int letter_type(const Py_buffer* view) noexcept:
@@ -154,6 +156,7 @@ cdef int point_features(const Py_buffer* view, Features* rows) except -1:
     return 0
 
 
+@cython.final
 cdef class Rows:
     """Rows of X with their targets and sample weights, pointed at where they lie.
 
@@ -212,6 +215,7 @@ cdef enum:
 
 # ---- the context -------------------------------------------------------------------------------
 
+@cython.final
 cdef class Context:
     """All that a pass through a network needs beside its rows: made once for a fit, or a thread.
 
@@ -751,6 +755,7 @@ cdef bint take_number(Context context, double value, real* place) noexcept:
 # Weights, what the optimiser keeps for them and its counts are copied, or restored, in one call,
 # which no interrupt of Python can divide.
 
+@cython.final
 cdef class Snapshot:
     """A copy of parameters, slots and counts, made by `keep_state`, and those themselves.
 
