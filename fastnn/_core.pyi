@@ -7,7 +7,7 @@ without them the caller is alone.
 """
 
 from threading import Lock
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +55,8 @@ class Context:
     highest_target: float
     whole_targets: bool
     targets_add_up: bool
-    def __init__(
-        self,
+    def __new__(
+        cls,
         layers: _Table,
         layer_rules: _Table,
         parameters: _Array,
@@ -64,7 +64,7 @@ class Context:
         block: int,
         scratch: _Array,
         quick: bool = ...,
-    ) -> None: ...
+    ) -> Self: ...
     def set_loss(self, loss: _Table) -> None: ...
     def set_rule(
         self,
@@ -79,9 +79,9 @@ class Context:
 
 @final
 class Snapshot:
-    def __init__(
-        self, parameters: _Array, slots: _Array, counts: _Table, numbers: _Array
-    ) -> None: ...
+    def __new__(
+        cls, parameters: _Array, slots: _Array, counts: _Table, numbers: _Array
+    ) -> Self: ...
     @property
     def steps(self) -> int: ...
     @property

@@ -257,9 +257,11 @@ cdef class Context:
     cdef public double lowest_target, highest_target
     cdef public bint whole_targets, targets_add_up  # up to 1
 
-    def __init__(
-        self, const Layer[::1] layers, const LayerRule[::1] layer_rules, parameters,
-        const double[:, ::1] normalization, Py_ssize_t block, scratch, bint quick=False,
+    @cython.boundscheck(True)
+    def __cinit__(
+        self, const Layer[::1] layers not None, const LayerRule[::1] layer_rules not None,
+        parameters, const double[:, ::1] normalization not None, Py_ssize_t block, scratch,
+        bint quick=False,
     ):
         refuse_owners(parameters, scratch)
         self.layers, self.layer_rules = layers, layer_rules
@@ -284,7 +286,8 @@ cdef class Context:
             &self.layers[0], self.layers.shape[0], block, stochastic
         )
 
-    def set_loss(self, const LossSettings[::1] loss):
+    @cython.boundscheck(True)
+    def set_loss(self, const LossSettings[::1] loss not None):
         """Take the settings of a loss."""
         cdef Loss* taken = &self.call.data.loss
         taken.kind, taken.setting = <LossKind>loss[0].kind, <real>loss[0].setting
@@ -293,34 +296,37 @@ cdef class Context:
         self.n_targets = 1 if taken.kind == LABEL_CROSSENTROPY else self.call.net.output.n_out
         self.call.data.by_weight = loss[0].by_weight != 0
 
+    @cython.boundscheck(True)
     def set_rule(
-        self, const Constants[::1] constants, const LayerRule[::1] layer_rules, slots,
-        Counts[::1] counts, path=None,
+        self, const Constants[::1] constants not None, const LayerRule[::1] layer_rules not None,
+        slots, Counts[::1] counts not None, path=None,
     ):
         """Take the rule of an optimiser and what it keeps, and for per-sample descent a path.
 
         slots has shape (n_slots, n_parameters); counts is one row; path is one of PATHS.
         """
         cdef Rule* rule = &self.call.rule
+        cdef const Constants* given = &constants[0]
+        cdef Counts* made = &counts[0]
+        cdef real[:, ::1] kept = slots
         refuse_owners(slots, ())
-        self.layer_rules, self.slots, self.counts = layer_rules, slots, counts
-        if self.slots.shape[0] and self.slots.shape[1] != self.parameters.shape[0]:
+        if kept.shape[0] and kept.shape[1] != self.parameters.shape[0]:
             raise ValueError("slots has other columns than there are parameters")
-        rule.method = <Method>constants[0].method
-        rule.first, rule.second = constants[0].first, constants[0].second
-        rule.nesterov, rule.epsilon = constants[0].nesterov != 0, constants[0].epsilon
-        rule.shrinks, rule.clip = constants[0].shrinks != 0, <Clip>constants[0].clip
-        rule.limit = constants[0].limit
+        if layer_rules.shape[0] not in (0, self.layers.shape[0]):
+            raise ValueError(f"layer_rules has {layer_rules.shape[0]} rows; expected one a layer")
+        self.layer_rules, self.slots, self.counts = layer_rules, kept, counts
+        rule.method, rule.clip = <Method>given.method, <Clip>given.clip
+        rule.first, rule.second = given.first, given.second
+        rule.nesterov, rule.epsilon = given.nesterov != 0, given.epsilon
+        rule.shrinks, rule.limit = given.shrinks != 0, given.limit
         rule.layers = &layer_rules[0] if layer_rules.shape[0] else NULL
-        rule.slots = rule.average = NULL
-        if self.slots.shape[0]:
-            rule.slots = &self.slots[0, 0]
-            if constants[0].averages:
-                rule.average = &self.slots[self.slots.shape[0] - 1, 0]
-        rule.n_parameters, rule.counts = self.parameters.shape[0], &counts[0]
-        self.stochastic = path is not None
-        if self.stochastic:
+        rule.slots = &kept[0, 0] if kept.shape[0] else NULL
+        rule.average = &kept[kept.shape[0] - 1, 0] if given.averages else NULL
+        rule.n_parameters, rule.counts = self.parameters.shape[0], made
+        self.stochastic = False
+        if path is not None:
             self.prepare_samples(PATHS[path])
+            self.stochastic = True
 
     cdef int prepare_samples(self, Path path) except -1:
         cdef const Network* net = &self.call.net
@@ -340,10 +346,11 @@ cdef class Context:
             raise ValueError("scratch has too few numbers for a gradient")
         self.gradient = gradient
 
-    def set_steps(self, const Step[::1] steps):
+    @cython.boundscheck(True)
+    def set_steps(self, const Step[::1] steps not None):
         """Take the steps that the next calls make, in order; a single one serves them all."""
-        self.steps = steps
         self.call.steps.values, self.call.steps.constant = &steps[0], steps.shape[0] == 1
+        self.steps = steps
 
 
 cdef int refuse_owners(first, second) except -1:
@@ -362,7 +369,8 @@ cdef Py_ssize_t parameters_length(const Layer* layers, Py_ssize_t n) noexcept no
     return whole_lines(max(last.W + last.n_in * last.stride, last.b + last.stride))
 
 
-def scratch_length(const Layer[::1] layers, Py_ssize_t block, bint stochastic):
+@cython.boundscheck(True)
+def scratch_length(const Layer[::1] layers not None, Py_ssize_t block, bint stochastic):
     """How many numbers of scratch memory blocks of `block` rows need."""
     return network_length(&layers[0], layers.shape[0], block, stochastic)
 
@@ -405,7 +413,8 @@ cdef int begin_call(
             data.order = <const long long*>visit.order.buf + start
         elif 0 <= start <= stop <= rows.n:
             data.X.X += start * data.X.stride
-            data.y = NULL if data.y == NULL else data.y + start * data.n_targets
+            if data.y != NULL:
+                data.y += start * data.n_targets
             if data.sample_weight != NULL:
                 data.sample_weight += start
         else:
@@ -767,7 +776,8 @@ cdef class Snapshot:
     cdef real[:, ::1] slots
     cdef Counts[::1] counts
 
-    def __init__(self, parameters, slots, Counts[::1] counts, numbers):
+    @cython.boundscheck(True)
+    def __cinit__(self, parameters, slots, Counts[::1] counts not None, numbers):
         cdef Kept* kept = &self.kept
         refuse_owners(parameters, slots)
         refuse_owners(numbers, slots)

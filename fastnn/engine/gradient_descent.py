@@ -88,13 +88,8 @@ class Descent:
             made.pop("_predictions", None)
         self._shape, self._table, self.keep_predictions = data.y.shape, table, keep
         self._given, self.data = data, network.apart(data)
-        self.rows = (
-            network.core.Rows(*self.data)
-            if not self.is_custom
-            else (
-                network.core.Rows(self.data.X)  # the core does not see targets of a custom loss
-            )
-        )
+        seen = Rows(self.data.X) if self.is_custom else self.data  # not a custom loss's targets
+        self.rows = network.core.Rows(*seen)
 
     def release(self) -> None:
         """Let go of the rows; the memory for as many others stays."""

@@ -201,9 +201,8 @@ class Network:
             row["factor"], penalty = layer.rate_factor, layer.kernel_regularizer
             if isinstance(penalty, Regularizer):
                 row["l1"], row["decay"], row["alpha"] = penalty.l1, 2 * penalty.l2, penalty.alpha
-        plain = np.zeros(1, LAYER_RULE)
-        plain["factor"] = 1
-        return rules if (rules != plain).any() else rules[:0]
+        own = (rules["factor"] != 1) | (rules["l1"] + rules["decay"] + rules["alpha"] > 0)
+        return rules if own.any() else rules[:0]
 
     def _has_penalty(self) -> bool:
         """Whether regularisers add to the loss."""
@@ -376,11 +375,8 @@ class Network:
 
     def gradient(self, data: Rows, loss: Loss, team: Team = ALONE) -> Array:
         """The flat gradient of the loss over all rows, and of the penalty; moves nothing."""
-        gradient, context, rows = (
-            self.new_gradient(),
-            self.context(data.n_rows),
-            self.core.Rows(*data),
-        )
+        gradient, context = self.new_gradient(), self.context(data.n_rows)
+        rows = self.core.Rows(*data)
         context.set_loss(settings_of(loss, data.y.shape[1], self.dtype))
         context.set_gradient(gradient)
         share = inverse(loss.divisor(data.sample_weight, data.n_rows))

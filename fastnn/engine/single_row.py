@@ -30,11 +30,8 @@ class OneRow:
         self.watch, self.loss, self.network = watch, loss, watch.network
         self.optimizer, self._snapshot = watch.optimizer, watch.snapshot
         core = self.network.core
-        self._few_rows, self._stochastic, self._settle = (
-            core.few_rows,
-            core.stochastic,
-            core.settle_step,
-        )
+        self._few_rows, self._stochastic = core.few_rows, core.stochastic
+        self._settle = core.settle_step
         self._penalty = core.penalty if self.network.has_penalty else None
         self._is_standardised = self.network.is_standardised
         self._prepare()

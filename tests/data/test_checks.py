@@ -631,7 +631,7 @@ BAD_LOSSES = table(
                 "logits",
                 {"from_logits": True},
                 ValueError,
-                rf"{activation} on twice.*Dense\([12], '{activation}'\).*loss={loss.__name__}\(\)",
+                rf"second {activation} .*Dense\([12], '{activation}'\).*loss={loss.__name__}\(\)",
             ),
         )
     ),
@@ -878,7 +878,7 @@ BAD_MAKES = table(
         "Normalization second",
         lambda: Sequential([Dense(1), Normalization()]),
         ValueError,
-        r"layers\[1\] is a Normalization; only the first",
+        r"layers\[1\] is a Normalization; it can only come first",
     ),
     ("dtype int", lambda: Sequential([Dense(1)], dtype="int32"), ValueError, "dtype=int32: "),
     ("dtype half", lambda: Sequential([Dense(1)], dtype=np.float16), ValueError, "dtype=float16: "),

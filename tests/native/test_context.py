@@ -123,7 +123,7 @@ def test_arrays_cannot_be_resized_while_the_core_points_at_them(build):
 @each_build
 def test_arrays_that_could_be_resized_are_refused(build):
     network = make_network(build, [5, 9, 2], ["tanh", "linear"])
-    core, table = network.core, network.context  # noqa: F841
+    core = network.core
     layers, n = layout.layer_table(5, network.layers, [0.0, 0.0], narrow=False)
     scratch = core.aligned_zeros(core.scratch_length(layers, 16, False))
     rules, nothing = network.layer_rules, np.empty((0, 0))
@@ -154,6 +154,9 @@ def test_arrays_of_wrong_length_are_refused(build):
     with pytest.raises(ValueError, match="slots"):
         slots = parameters[:-1].reshape(1, -1)
         context.set_rule(np.zeros(1, core.RULE), rules, slots, np.zeros(1, core.COUNTS))
+    with pytest.raises(ValueError, match="layer_rules"):
+        wrong, counts = np.zeros(3, core.LAYER_RULE), np.zeros(1, core.COUNTS)
+        context.set_rule(np.zeros(1, core.RULE), wrong, parameters[:0].reshape(0, n), counts)
     rows = core.Rows(np.ones((4, 5), dtype))
     for start, stop in ((0, 5), (-1, 3), (3, 2)):
         with pytest.raises(ValueError, match="rows"):
@@ -185,6 +188,31 @@ def test_arrays_of_wrong_length_are_refused(build):
     with pytest.raises(ValueError, match="no targets"):
         core.gradient(context, rows, None, 0, 4, None, 0.0, 1.0)
     core.evaluate(context, rows, None, 0, 4, None)  # what was refused has left it usable
+
+
+@each_build
+def test_nothing_is_computed_with_what_was_never_made(build):
+    """No object without its arrays comes to be, and no table without a row is read."""
+    network = make_network(build, [5, 9, 2], ["tanh", "linear"])
+    core, context = network.core, network.context(3)
+    for kind in (core.Context, core.Snapshot):
+        with pytest.raises(TypeError):
+            kind.__new__(kind)
+    with pytest.raises(ValueError, match="columns"):
+        core.evaluate(context, core.Rows.__new__(core.Rows), None, 0, 1, None)
+    for take in (context.set_loss, context.set_steps):
+        with pytest.raises(TypeError):
+            take(None)
+    for take, table in ((context.set_loss, core.LOSS), (context.set_steps, core.STEP)):
+        with pytest.raises(IndexError):
+            take(np.zeros(0, table))
+    with pytest.raises(KeyError):
+        descent = (core.RULE, core.LAYER_RULE, network.dtype, core.COUNTS)
+        rule, layer_rules, slots, counts = (np.zeros(1, table) for table in descent)
+        context.set_rule(rule, layer_rules[:0], slots[:0].reshape(0, 1), counts, "of no name")
+    labelled = core.Rows(np.ones((4, 5), network.dtype), np.ones((4, 2), network.dtype))
+    with pytest.raises(ValueError, match="path"):
+        core.stochastic(context, labelled, None, 0, 4, None)
 
 
 @each_build
