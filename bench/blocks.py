@@ -42,7 +42,7 @@ Rates = dict[str, list[float]]  # samples a second of each round
 
 
 class BlockPeer(FastnnPeer):
-    """fastnn in blocks of so many rows, whatever the rule says."""
+    """fastnn in blocks of n rows, whatever the rule says."""
 
     def __init__(self, net: Net, block: int) -> None:
         super().__init__(net, STOCHASTIC)
@@ -126,7 +126,7 @@ def draw_net(axes, net: Net, rates: Rates) -> None:
 
 
 def note(axes, text: str, at: tuple[float, float], up: float, color: str, ha="left") -> None:
-    """A label of so many points above a place."""
+    """A label some points above a place."""
     settings = {"textcoords": "offset points", "va": "center", "fontsize": 9}
     axes.annotate(text, at, xytext=(0, up), color=color, ha=ha, annotation_clip=False, **settings)
 

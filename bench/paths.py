@@ -23,6 +23,7 @@ import fastnn.engine.gradient_descent as gradient_descent
 from bench.report import Rows, aligned, samples
 from fastnn.engine.gradient_descent import new_state
 from fastnn.engine.per_sample import BLOCK, Path, path_for
+from fastnn.models import learner_of
 
 ROUNDS = 5
 SECONDS = 0.05  # of a round
@@ -106,7 +107,7 @@ def chosen(widths: Sequence[int], density: float, momentum: float = 0.0) -> str:
     layers = [fastnn.Dense(n) for n in widths[1:]]
     network = fastnn.Sequential(layers, seed=0)
     network.build(widths[0])
-    optimizer, built = fastnn.SGD(momentum=momentum), network._learner.built()
+    optimizer, built = fastnn.SGD(momentum=momentum), learner_of(network).built()
     rule = optimizer.rule(built.layer_rules, new_state(built, optimizer))
     return path_for(built, density, rule).name
 

@@ -49,7 +49,7 @@ def train_part(peer: Peer, digits: Digits, k: int, seed: int) -> float:
     """Seconds to train the k-th part from the weights as they are."""
     weights = [w.copy() for w in peer.weights()]
     peer.load_data(*digits.part(k, seed))
-    peer.load_weights(weights)  # some libraries start anew with their data
+    peer.load_weights(weights)  # some libraries start again with their data
     start = process_time()
     peer.train_epoch()
     return process_time() - start

@@ -1,4 +1,4 @@
-"""Two threads against one, four on fewer CPUs, and two beside a process that wants a CPU."""
+"""Two threads against one, four on fewer CPUs, and two beside a process that needs a CPU."""
 
 import subprocess
 import sys

@@ -17,8 +17,10 @@ _Table = npt.NDArray[np.void]
 _Order = npt.NDArray[np.int64] | None
 
 ACTIVATIONS: dict[str, int]
+FROM_Z: frozenset[str]
 LOSSES: dict[str, int]
 METHODS: dict[str, int]
+SLOTS: dict[str, int]
 CLIPS: dict[str, int]
 PATHS: dict[str, int]
 NUMBER_TYPES: dict[str, int]
@@ -39,12 +41,12 @@ COUNTS: np.dtype[np.void]
 
 @final
 class Rows:
-    def __init__(
-        self,
-        X: npt.NDArray[Any],
+    def __new__(
+        cls,
+        X: npt.NDArray[Any] | None = ...,
         y: _Array | None = ...,
         sample_weight: _Array | None = ...,
-    ) -> None: ...
+    ) -> Self: ...
     def __len__(self) -> int: ...
 
 @final
@@ -65,6 +67,8 @@ class Context:
         scratch: _Array,
         quick: bool = ...,
     ) -> Self: ...
+    @property
+    def n_bytes(self) -> int: ...
     def set_loss(self, loss: _Table) -> None: ...
     def set_rule(
         self,

@@ -28,7 +28,7 @@ import numpy as np
 
 from fastnn.native.formulas.activations cimport (
     ELU, EXPONENTIAL, GELU, LEAKY_RELU, LINEAR, RELU, SELU, SIGMOID, SILU, SOFTMAX, SOFTPLUS, TANH,
-    elu, gelu, gelu_slope, place_of_largest, selu, silu, silu_slope,
+    elu, gelu, gelu_slope, needs_z, place_of_largest, selu, silu, silu_slope,
 )
 from fastnn.native.formulas.losses cimport (
     ABSOLUTE_ERROR, BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, HINGE, HUBER,
@@ -37,10 +37,10 @@ from fastnn.native.formulas.losses cimport (
 )
 from fastnn.native.formulas.update cimport (
     ADAGRAD, ADAM, AMSGRAD, BY_GLOBAL_NORM, BY_NORM, BY_VALUE, MOMENTUM, PLAIN, RMSPROP,
-    RMSPROP_MOMENTUM, Clip, Constants, Counts, LayerRule, Method, Rule, Step,
+    RMSPROP_MOMENTUM, Clip, Constants, Counts, LayerRule, Method, Rule, Step, slots_of_method,
 )
 from fastnn.native.per_sample.tiny cimport OCTET
-from fastnn.native.products.dense cimport Layer
+from fastnn.native.products.dense cimport LINE, Layer
 from fastnn.native.products.rows cimport (
     FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, Features,
     NumberType, is_finite, nonfinite_in_row, number_at,
@@ -49,6 +49,7 @@ from fastnn.native.simd.elementary cimport exp, log, sigmoid, softplus, sweep, t
 from fastnn.native.simd.simd cimport (
     COMPILER, WIDTH, cpu_isa_level, float_mode, flush_subnormals, real, restore_float_mode,
 )
+from fastnn.native.products.tiles cimport ADD
 from fastnn.native.simd.team cimport ABORTED, PLACES, Member, begin, exchange, wait
 
 include "fastnn/native/loops/layout.pxi"
@@ -69,6 +70,7 @@ ACTIVATIONS = {
     "leaky_relu": LEAKY_RELU, "elu": ELU, "selu": SELU, "softplus": SOFTPLUS, "gelu": GELU,
     "silu": SILU, "exponential": EXPONENTIAL,
 }
+FROM_Z = frozenset(name for name, code in ACTIVATIONS.items() if needs_z(code))
 LOSSES = {
     "squared error": SQUARED_ERROR, "absolute error": ABSOLUTE_ERROR, "huber": HUBER,
     "binary crossentropy": BINARY_CROSSENTROPY,
@@ -80,6 +82,7 @@ METHODS = {
     "plain": PLAIN, "momentum": MOMENTUM, "adam": ADAM, "amsgrad": AMSGRAD, "rmsprop": RMSPROP,
     "rmsprop with momentum": RMSPROP_MOMENTUM, "adagrad": ADAGRAD,
 }
+SLOTS = {name: slots_of_method(code) for name, code in METHODS.items()}  # numbers per weight
 CLIPS = {"clipvalue": BY_VALUE, "clipnorm": BY_NORM, "global_clipnorm": BY_GLOBAL_NORM}
 PATHS = {"listed": LISTED, "swept": SWEPT, "blocked": BLOCKED, "tiny": TINY, "fused": FUSED}
 ELEMENTWISE = (
@@ -172,7 +175,9 @@ cdef class Rows:
     cdef real own_targets[16]  # of a single row; more of them are allocated
     cdef real* allocated
 
-    def __init__(self, X, y=None, sample_weight=None):
+    def __cinit__(self, X=None, y=None, sample_weight=None):
+        if X is None:
+            return
         self.take_X(X)
         if y is not None and len(y):
             take_numbers(&self.y_view, y, self.n, 2)
@@ -280,6 +285,11 @@ cdef class Context:
             self.call.data.X.mean = &normalization[0, 0]
             self.call.data.X.scale = &normalization[1, 0]
 
+    @property
+    def n_bytes(self):
+        """The size of its scratch memory."""
+        return self.scratch.shape[0] * sizeof(real)
+
     cdef bint has_room(self, Py_ssize_t block, bint stochastic) noexcept:
         """Whether scratch is long enough for per-sample descent, or for all else."""
         return self.scratch.shape[0] >= network_length(
@@ -290,6 +300,7 @@ cdef class Context:
     def set_loss(self, const LossSettings[::1] loss not None):
         """Take the settings of a loss."""
         cdef Loss* taken = &self.call.data.loss
+        self.refuse_busy()
         taken.kind, taken.setting = <LossKind>loss[0].kind, <real>loss[0].setting
         taken.share, taken.slope_share = loss[0].share, loss[0].slope_share
         taken.limit = <real>loss[0].limit
@@ -309,8 +320,12 @@ cdef class Context:
         cdef const Constants* given = &constants[0]
         cdef Counts* made = &counts[0]
         cdef real[:, ::1] kept = slots
+        cdef Py_ssize_t n_slots = slots_of_method(<Method>given.method) + (given.averages != 0)
+        self.refuse_busy()
         refuse_owners(slots, ())
-        if kept.shape[0] and kept.shape[1] != self.parameters.shape[0]:
+        if kept.shape[0] != n_slots:
+            raise ValueError(f"slots has {kept.shape[0]} rows, but the method keeps {n_slots}")
+        if n_slots and kept.shape[1] != self.parameters.shape[0]:
             raise ValueError("slots has other columns than there are parameters")
         if layer_rules.shape[0] not in (0, self.layers.shape[0]):
             raise ValueError(f"layer_rules has {layer_rules.shape[0]} rows; expected one a layer")
@@ -320,8 +335,8 @@ cdef class Context:
         rule.nesterov, rule.epsilon = given.nesterov != 0, given.epsilon
         rule.shrinks, rule.limit = given.shrinks != 0, given.limit
         rule.layers = &layer_rules[0] if layer_rules.shape[0] else NULL
-        rule.slots = &kept[0, 0] if kept.shape[0] else NULL
-        rule.average = &kept[kept.shape[0] - 1, 0] if given.averages else NULL
+        rule.slots = &kept[0, 0] if n_slots else NULL
+        rule.average = &kept[n_slots - 1, 0] if given.averages else NULL
         rule.n_parameters, rule.counts = self.parameters.shape[0], made
         self.stochastic = False
         if path is not None:
@@ -339,6 +354,7 @@ cdef class Context:
 
     def set_gradient(self, gradient):
         """Take memory for a gradient, of n_parameters numbers."""
+        self.refuse_busy()
         refuse_owners(gradient, ())
         if len(gradient) != self.parameters.shape[0]:
             raise ValueError("gradient has another length than the parameters")
@@ -348,9 +364,26 @@ cdef class Context:
 
     @cython.boundscheck(True)
     def set_steps(self, const Step[::1] steps not None):
-        """Take the steps that the next calls make, in order; a single one serves them all."""
+        """Take the steps that a call makes, in order; a single one serves them all."""
+        self.refuse_busy()
         self.call.steps.values, self.call.steps.constant = &steps[0], steps.shape[0] == 1
         self.steps = steps
+
+    cdef int refuse_busy(self) except -1:
+        if self.busy:
+            raise RuntimeError(TAKEN)
+        return 0
+
+    cdef int require_steps(self, Py_ssize_t n) except -1:
+        """Raise if there is no rule, or too few steps for n updates."""
+        if self.call.rule.counts == NULL:
+            raise ValueError("the context has no rule")
+        if not self.call.steps.constant and self.steps.shape[0] < n:
+            raise ValueError(f"the context has too few steps for {n} updates")
+        return 0
+
+
+cdef str TAKEN = "another thread is computing with this context; each thread needs one of its own"
 
 
 cdef int refuse_owners(first, second) except -1:
@@ -389,9 +422,7 @@ cdef int begin_call(
     memset(visit, 0, sizeof(Visit))
     visit.n = stop - start
     if me.number == 0 and exchange(&context.busy, 1):
-        raise RuntimeError(
-            "another thread is computing with this context; each thread needs one of its own"
-        )
+        raise RuntimeError(TAKEN)
     try:
         call[0] = context.call
         call.net.me = me
@@ -517,8 +548,13 @@ cdef double visit_rows(
         if not context.stochastic:
             raise ValueError("the context has no path for per-sample descent")
         samples = context.samples
+        context.require_steps(stop - start)
+    if kind == MINIBATCH:
+        if batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}")
+        context.require_steps((stop - start + batch_size - 1) // batch_size)
     if kind == GRADIENT or kind == MINIBATCH:
-        if context.gradient is None or context.gradient.shape[0] == 0:
+        if context.gradient.shape[0] == 0:
             raise ValueError("the context has no room for a gradient")
         gradient = &context.gradient[0]
     begin_call(context, rows, order, start, stop, predictions, me, &call, &visit)
@@ -615,7 +651,7 @@ def backward(
     if gradient.shape[0] != net.n_parameters:
         raise ValueError("gradient has another length than the parameters")
     if exchange(&context.busy, 1):
-        raise RuntimeError("another thread is computing with this context")
+        raise RuntimeError(TAKEN)
     with nogil:
         mode_before = flush_subnormals()
         data.key, data.position = context.key, context.position
@@ -636,10 +672,11 @@ def update(Context context not None, real[::1] gradient):
     """
     cdef float_mode mode_before
     cdef Call* call = &context.call
-    if context.steps is None or gradient.shape[0] != call.net.n_parameters:
-        raise ValueError("the context has no step, or the gradient another length")
+    context.require_steps(1)
+    if gradient.shape[0] != call.net.n_parameters:
+        raise ValueError("gradient has another length than the parameters")
     if exchange(&context.busy, 1):
-        raise RuntimeError("another thread is computing with this context")
+        raise RuntimeError(TAKEN)
     with nogil:
         mode_before = flush_subnormals()
         descend(
@@ -723,7 +760,7 @@ cdef bint take_target(Context context, Rows rows, y) except -1:
 
 
 cdef bint take_numbers_of_row(Context context, Rows rows, const Py_buffer* view) except -1:
-    """The same for an array of shape (1, n_targets), or of a single number"""
+    """Whether an array, of shape (1, n_targets) or of a single number, is a target; copies it"""
     cdef Features numbers
     cdef real* place = rows.own_targets
     cdef double value, total = 0

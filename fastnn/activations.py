@@ -19,11 +19,10 @@ ActivationName = Literal[
 class Activation:
     """Base class of the activations: a = f(z) is applied to each unit of a layer.
 
-    The kernels compute the derivative da/dz from a, or from z if `from_z` is true.
+    The kernels compute the derivative da/dz from a or, for those of the core's FROM_Z, from z.
     """
 
     name: ClassVar[str]
-    from_z: ClassVar[bool] = False
 
 
 class Linear(Activation):
@@ -94,7 +93,7 @@ class Gelu(Activation):
     z = -0.75.
     """
 
-    name, from_z = "gelu", True
+    name = "gelu"
 
 
 class Silu(Activation):
@@ -103,7 +102,7 @@ class Silu(Activation):
     The minimum of a is -0.28, at z = -1.28.
     """
 
-    name, from_z = "silu", True
+    name = "silu"
 
 
 class Exponential(Activation):

@@ -347,7 +347,6 @@ class Sequential:
             On Ctrl-C, within a second. The model keeps the weights of the last finished slice of
             the epoch, and `model.history` the finished epochs.
         """
-        self._learner.refuse_within_fit("fit", "its weights are at work")
         plan = checked_plan(
             epochs=epochs,
             mode="batch" if y is None and mode is None and batch_size is None else mode,

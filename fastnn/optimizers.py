@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastnn._core import CLIPS, COUNTS, METHODS, RULE, STEP
+from fastnn._core import CLIPS, COUNTS, METHODS, RULE, SLOTS, STEP
 from fastnn.data.checks import flag, lookup, real_number, shown, whole_number
 from fastnn.data.rows import Array
 from fastnn.schedules import Schedule
@@ -27,16 +27,6 @@ OptimizerName = Literal[
 BELOW_1 = math.nextafter(1, 0)
 SMALLEST_EPSILON = 1e-35
 MOST_GRADIENTS = 1000  # for L-BFGS: SciPy's memory grows with the square of their number
-
-SLOTS = {  # how many numbers each method keeps per weight
-    "plain": 0,
-    "momentum": 1,
-    "adam": 2,
-    "amsgrad": 3,
-    "rmsprop": 1,
-    "rmsprop with momentum": 2,
-    "adagrad": 1,
-}
 
 # The cost of a step per number read or written, as the floating-point operations of a matrix
 # product that take the same time; clipping reads the gradient as often as two more arrays.

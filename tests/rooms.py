@@ -86,8 +86,8 @@ ROOMS = [
     ("_pyinstaller", "for frozen programs", "__init__ hook-fastnn"),
 ]
 PLACE = {
-    f"{room}/{name}" if room else name: (floor, place)
-    for floor, (room, _, names) in enumerate(ROOMS)
+    f"{room}/{name}" if room else name: (level, place)
+    for level, (room, _, names) in enumerate(ROOMS)
     for place, name in enumerate(names.split())
 }
 # `files` and `inspection` lie side by side.

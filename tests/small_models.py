@@ -97,7 +97,7 @@ def assert_close(actual, expected, tolerance):
 
 
 class Recorder(Callback):
-    """Writes down which hook was called with what; raises or stops where it is told to."""
+    """Writes down which hook was called with what; raises or stops where it is asked to."""
 
     def __init__(self, raise_in=None, error=RuntimeError, calls=None):
         self.calls = [] if calls is None else calls
@@ -106,7 +106,7 @@ class Recorder(Callback):
     def note(self, hook, *arguments):
         self.calls.append((hook, *arguments))
         if hook == self.raise_in:
-            raise self.error("as told")
+            raise self.error("on purpose")
 
     def on_train_begin(self, logs):
         self.note("train begin")

@@ -195,6 +195,31 @@ def test_a_part_of_the_loops_uses_only_parts_before_it():
         assert [other for other in used if order[other] > order[name]] == []
 
 
+CYTHON_FILES = [path for path in FILES if path.suffix in CYTHON]
+PARTS = [PACKAGE / "_core.pyx", *(rooms.LOOPS / f"{name}.pxi" for name in rooms.LOOP_FILES)]
+
+
+def cimported(path):
+    """The names that a file cimports from the package, and its code below."""
+    code = rooms.code_of(path.read_text("utf-8"))
+    found = {name for _, module, listed in FROM_LINE.findall(code) for name in names(listed)}
+    return found, FROM_LINE.sub("", code)
+
+
+def uses_name(code, name):
+    return re.search(rf"(?<![.\w]){name}\b", re.sub(r'"[^"\n]*"', "", code)) is not None
+
+
+@pytest.mark.parametrize("path", CYTHON_FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_cimports_what_it_uses_and_no_more(path):
+    """The parts of the core are compiled as one text, where a name of another part is known."""
+    own, code = cimported(path)
+    assert [name for name in sorted(own) if not uses_name(code, name)] == []
+    if path in PARTS:
+        others = set().union(*(cimported(part)[0] for part in PARTS)) - own
+        assert [name for name in sorted(others) if uses_name(code, name)] == []
+
+
 def test_the_use_of_other_parts_is_found(monkeypatch, tmp_path):
     """The checker itself: a use that no head says."""
     monkeypatch.setattr(rooms, "LOOPS", tmp_path)

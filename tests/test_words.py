@@ -18,7 +18,7 @@ RETIRED = {
     r"(?:lie|lies|lay|laid|lying) across": "one row per lane, by lane",
     r"go(?:es)? singly": "as single rows",
     r"fore(?:see|sees|seen)": "known ahead, predicted",
-    r"hand(?:s|ed|ing)? (?:down|out|over)": "pass, return",
+    r"hand(?:s|ed|ing)?(?: \w+)?(?: \w+)? (?:down|out|over)": "pass, return",
     r"turn(?:s|ed)? over": "swap",
     r"told": "given, asked, reported",
     r"as (?:asked|said above)": "as the parameters say",
@@ -34,10 +34,11 @@ RETIRED = {
     r"whose ever|whosever": "of either kind",
 }
 SUFFIXES = (".py", ".pyi", ".pyx", ".pxi", ".pxd", ".h", ".md")
-FOLDERS = ("fastnn", "docs")
+FOLDERS = ("fastnn", "docs", "bench", "tests", "examples")
 PAGES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
 PAGES = [path for path in PAGES if path.suffix in SUFFIXES and "_build" not in path.parts]
 PAGES += [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES.remove(Path(__file__).resolve())  # it names them
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -63,7 +64,14 @@ def test_a_pattern_is_a_pattern(pattern):
 
 
 CAUGHT = ["the Door", "cdef bint lies_across(x)", "rows that lie\n    # across the lanes"]
-CAUGHT += ["class OwnLoss:", "own_loss(f)", "def turn_over(s):", "begin_foreseen", "it is TOLD"]
+CAUGHT += [
+    "hands the gradient down",
+    "class OwnLoss:",
+    "own_loss(f)",
+    "def turn_over(s):",
+    "begin_foreseen",
+    "it is TOLD",
+]
 PASSED = ["np.floor(x)", "an indoor scene", "the known loss", "turn each over"]
 
 

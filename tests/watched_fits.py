@@ -5,6 +5,7 @@ import pytest
 
 from fastnn import SGD, Callback, Dense, LambdaCallback, Sequential
 from fastnn.callbacks.base import HOOKS
+from fastnn.models import learner_of
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)
@@ -24,7 +25,7 @@ def model_for(rate=0.1, seed=5, metrics=None, **settings):
 def in_slices(model):
     """The model, which now returns to Python after 16 rows: with X, four times."""
     model.build(4)
-    model._learner.network.slice_rows = model._learner.network.block = 16
+    learner_of(model).network.slice_rows = learner_of(model).network.block = 16
     return model
 
 
@@ -37,7 +38,7 @@ def bits(model):
 
 
 def recorder(calls, logs=None):
-    """Notes every hook with the number that it is told, and in `logs` what else."""
+    """Notes every hook with the number that it is given, and in `logs` what else."""
 
     def noting(name):
         def note(*arguments):

@@ -59,7 +59,7 @@ class TorchModulePeer(TorchPeer):
     """``nn.Module``, autograd and ``torch.optim``."""
 
     optimizers = ("sgd", "adam")
-    implementation: ClassVar[dict[str, bool]] = {}  # of the optimiser: a loop unless told otherwise
+    implementation: ClassVar[dict[str, bool]] = {}  # of the optimiser: a loop unless set otherwise
 
     def load_weights(self, weights: Sequence[Array]) -> None:
         layers: list[torch.nn.Module] = []

@@ -32,8 +32,9 @@ class ModelCheckpoint(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; in `fit`, before it begins, if its history has no such
-        number, though `save_best_only` asks for it, or the path names what some epochs do not have.
+        If `filepath` is no name of an .npz file or an argument is of another type; in `fit`, before
+        it begins, if its history has no number `monitor`, though `save_best_only` needs it, or
+        `filepath` names a number that some epochs do not have.
     OSError
         In `fit` if the file cannot be written.
 

@@ -26,8 +26,8 @@ class CSVLogger(Callback):
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; in `fit`, before anything is written, if the file to
-        append to has other columns.
+        If `separator` is not a single character that can part numbers; in `fit`, before anything
+        is written, if the file to append to has other columns.
     OSError
         In `fit` if the file cannot be read or written.
 
@@ -61,7 +61,7 @@ class CSVLogger(Callback):
         self._names, self._goes_on = found or names, found is not None
 
     def _columns_of_the_file(self) -> list[str] | None:
-        """Those of the file to append to; None if there is none, or nothing in it."""
+        """The columns of the file to append to; None if there is none, or nothing in it."""
         if not self.append or not os.path.isfile(self.filename):
             return None
         try:

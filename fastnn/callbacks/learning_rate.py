@@ -91,8 +91,8 @@ class ReduceLROnPlateau(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; in `fit` if the history has no such number, or the
-        learning rate is not a number.
+        If `factor` is not below 1 or another argument is no number from its range; in `fit` if the
+        history has no number `monitor`, or the learning rate is not a number.
 
     Examples
     --------

@@ -104,7 +104,8 @@ class EarlyStopping(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument does not fit; in `fit` if its history has no such number.
+        If `patience`, `min_delta` or another argument is no number from its range, or `mode` is
+        none of the three; in `fit` if its history has no number `monitor`.
 
     Examples
     --------

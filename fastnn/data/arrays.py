@@ -128,9 +128,10 @@ def features(X: object, dtype: str, *, n_features: int | None = None, name: str 
 
 
 def checked_features(array: Array, dtype: str) -> Rows:
-    """Rows of an array of `dtype` that is known to be finite; any other is checked."""
-    known = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
-    return Rows(array) if known else features(array, dtype)
+    """Rows of an array that is known to be finite; of another type they are checked as `dtype`."""
+    if array.dtype == dtype:
+        return Rows(np.require(array, requirements=["C", "ALIGNED"]))
+    return features(array, dtype)
 
 
 def _refuse_nonfinite(name: str, array: Array, dtype: str) -> None:

@@ -27,6 +27,11 @@ class Pass:
         self._table = network.normalization_table
         self.outputs = np.empty((0, network.n_outputs), network.dtype)
 
+    @property
+    def n_bytes(self) -> int:
+        """The size of what it keeps."""
+        return self._context.n_bytes + self.outputs.nbytes
+
     def forward(
         self, rows: object, order: Array | None, start: int, stop: int, key: int = 0
     ) -> Array:

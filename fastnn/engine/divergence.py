@@ -14,7 +14,7 @@ from fastnn._core import Context
 from fastnn.engine.network import Network
 from fastnn.optimizers import Optimizer, State, remedy
 
-KEPT_EVERY = 64  # steps of `train_on_batch` and `apply`; in native/loops/per_sample/epoch.pxi, too
+KEPT_EVERY = 64  # steps of `train_on_batch` and `apply`
 # Floating-point operations after which the copy of a number is a hundredth of the time at most:
 # it takes some 1 ns, the operations 0.01 ns each.
 COPY_WORK = 10_000
@@ -60,6 +60,7 @@ class DivergenceWatch:
         self._core = network.core
         self._n_numbers = (1 + len(state.slots)) * len(network.parameters)
         memory = network.core.aligned_empty(self._n_numbers)
+        self.n_bytes = int(memory.nbytes)
         self.snapshot = network.core.Snapshot(network.parameters, state.slots, state.counts, memory)
         self._rows_of_a_copy = COPY_WORK * self._n_numbers / network.row_work
         self.begin()

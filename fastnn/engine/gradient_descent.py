@@ -51,9 +51,7 @@ class Descent:
         Laid out as the parameters.
     """
 
-    def __init__(
-        self, network: Network, optimizer: Optimizer, state: State, loss: Loss, data: Rows = NO_ROWS
-    ) -> None:
+    def __init__(self, network: Network, optimizer: Optimizer, state: State, loss: Loss) -> None:
         self.network, self.optimizer, self.state, self.loss = network, optimizer, state, loss
         self.keep_predictions = self.batch_by_batch = False
         self.seed, self.team, self.total = 0, ALONE, 0.0
@@ -68,13 +66,10 @@ class Descent:
         self._table = network.normalization_table
         self.data = self._given = NO_ROWS
         self.rows: object = None  # the rows as the core sees them
-        if data is not NO_ROWS:
-            self.take(data)
 
-    def take(self, data: Rows, *, keep_predictions: bool | None = None) -> None:
+    def take(self, data: Rows, *, keep_predictions: bool = False) -> None:
         """Go on with these rows; memory that was made for as many others is used again."""
-        keep = self.keep_predictions if keep_predictions is None else keep_predictions
-        network, made = self.network, self.__dict__
+        keep, network, made = keep_predictions, self.network, self.__dict__
         table = network.normalization_table if network.is_standardised else self._table
         if data is self._given and keep == self.keep_predictions and table is self._table:
             return
@@ -97,6 +92,14 @@ class Descent:
             self.__dict__.pop(name, None)
         self.data = self._given = NO_ROWS
         self.rows = None
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of what stays after `release`."""
+        made = (self.gradient, self.__dict__.get("_predictions"))
+        kept = (self.__dict__.get("batches"), self._pass)
+        n_bytes = sum(array.nbytes for array in made if array is not None)
+        return n_bytes + sum(part.n_bytes for part in kept if part is not None)
 
     @cached_property
     def _predictions(self) -> Array | None:
@@ -244,7 +247,7 @@ class Descent:
 
 
 def new_state(network: Network, optimizer: Optimizer) -> State:
-    """That of an optimiser that has made no step; its padding is zero, as that of the weights."""
+    """The state of an optimiser that has made no step; padding is zero, as in the weights."""
     slots = network.new_slots(optimizer.n_slots)
     initial = optimizer.initial
     if initial:

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fastnn._core import ACTIVATIONS, LAYER, LINE_LENGTH
-from fastnn.activations import ACTIVATIONS as ACTIVATION_KINDS
+from fastnn._core import ACTIVATIONS, FROM_Z, LAYER, LINE_LENGTH
 from fastnn.data.rows import Array
 from fastnn.layers import Dense
 
@@ -68,12 +67,12 @@ def layer_table(
         if layer.use_bias:
             row["b"] = position
             position += stride + -stride % LINE_LENGTH
-        activation = ACTIVATION_KINDS[layer.activation or "linear"]
-        row["activation"] = ACTIVATIONS[activation.name]
+        activation = layer.activation or "linear"
+        row["activation"] = ACTIVATIONS[activation]
         row["drop"], row["narrow"] = round(rate * 2**32), narrow
         if row["drop"] and number:
             x, top = top, top + in_stride
-        kept, z = top, top + (stride if activation.from_z else 0)
+        kept, z = top, top + (stride if activation in FROM_Z else 0)
         row["x"], row["z"], row["kept"] = x, z, kept
         n_in, in_stride, x, top = layer.units, stride, z, z + stride
     return table, position

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn import activations, initializers
+from fastnn import initializers
 from fastnn._core import (
     ACTIVATIONS,
+    FROM_Z,
     LAYER,
     LAYER_RULE,
     LINE_LENGTH,
@@ -64,11 +65,6 @@ class Slice(NamedTuple):
     predictions: Array  # the rows' outputs, valid until the next slice; no rows if not kept
     targets: Array  # the same for their targets
     moved: bool = False  # whether weights moved
-
-
-def _sum_of_squares(W: Array) -> float:
-    # Not np.dot, whose bits depend on the number of BLAS's threads.
-    return float(np.einsum("ij,ij->", W, W, dtype=np.float64))
 
 
 def team_of(threads: int | None, work: float) -> Team:
@@ -277,14 +273,14 @@ class Network:
 
     @property
     def normalization_table(self) -> Array:
-        """Mean and 1 / deviation of each column, or no rows; ever the same object if it is so."""
+        """Mean and 1 / deviation of each column, or no rows; one object as long as it holds."""
         layer = self._normalization
         return NOT_STANDARDISED if layer is None else layer.table_for(self.n_features)
 
     @property
     def is_tiny(self) -> bool:
         """Whether per-sample descent can keep all weights at hand, and nothing else is needed."""
-        from_outputs = not any(activations.get(layer.activation).from_z for layer in self.layers)
+        from_outputs = not any(layer.activation in FROM_Z for layer in self.layers)
         return self._is_narrow and from_outputs and len(self.layers) <= MOST_TINY_LAYERS
 
     def context(
@@ -301,7 +297,7 @@ class Network:
         return self._context(layers, block, stochastic, quick)
 
     def open_context(self, n_rows: int, *, drop: bool) -> Context:
-        """The same for n_rows in one block, forward and backward in two calls."""
+        """A context for n_rows in one block, forward and backward in two calls."""
         layers = self._training_table if drop and self.has_dropout else self._open_table
         return self._context(layers, _whole_lines(n_rows))
 

@@ -4,7 +4,7 @@ Every path gives the weights of one update after every row, up to rounding. "lis
 weights of the features that are not zero, twice for each row; "swept" visits all of them once for
 each row; "blocked" twice for a block of rows, whose products with each other stand in for the steps
 in between; "tiny" keeps the few weights of a narrow network at hand; "fused" moves all weights at
-every row, as momentum, L2 and Adam do, in the pass that hands the gradient down. With dropout,
+every row, as momentum, L2 and Adam do, in the pass that computes dx. With dropout,
 clipped gradients or averaged weights the loop of the minibatches takes one row as a batch,
 "general". The number of threads has no say. The kernels are in `fastnn/native/per_sample`,
 the algebra is in `docs/per_sample.md`.

@@ -299,7 +299,8 @@ class BaseMLP(Parameters):
         """
         loss = self._loss_for(rows.y)
         n_outputs, activation = self._n_outputs(rows.y, loss), self._output_activation(loss)
-        layers, dtype = self._layers(n_outputs, activation), rows.X.dtype.name
+        layers = self._layers(n_outputs, activation)
+        dtype = self.model_.dtype if with_state and not first else rows.X.dtype.name
         learner, n_features = Learner(layers, dtype), rows.X.shape[1]
         learner.compile(self._new_optimizer(), loss)
         if first:

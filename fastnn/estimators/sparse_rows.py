@@ -1,4 +1,4 @@
-"""Rows as scikit-learn hands them over, and as the engine takes them: sparse ones made dense."""
+"""Rows as scikit-learn has checked them, and as the engine takes them: sparse ones made dense."""
 
 import functools
 from dataclasses import dataclass, replace

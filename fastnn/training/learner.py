@@ -1,7 +1,7 @@
 """The learner: a network with its loss, optimiser and metrics, and all that can be done with them.
 
-`Sequential` and the scikit-learn estimators are two spellings of it. The learner knows neither
-history nor seed nor metadata: these belong to the model, which says them where they matter.
+`Sequential` and the scikit-learn estimators are two spellings of it. History, seed and metadata
+belong to the model, which passes itself where callbacks need to see it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,19 @@ from fastnn.training.plan import Plan, mode_of
 from fastnn.training.row_checks import GivenRows, Prepared, Requirements
 
 LARGEST_MEMORY = 2**47  # bytes that a program can address
+MOST_KEPT = 2**20  # bytes that a fit leaves prepared for the next call
 CUSTOM_LOSS_NEEDS_BATCHES = (
     "a custom loss takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
 )
+
+# Attributes of a learner that hold as long as its network, loss and optimiser stay.
+NOTHING_PREPARED: dict[str, Any] = {
+    "_descent": None,
+    "_watch": None,
+    "_is_watched": False,
+    "_one_row": None,
+    "_pass": None,
+}
 
 
 class _Running:
@@ -87,8 +97,9 @@ class Learner:
         self.metrics: list[Metric] = []
         self.state: State | None = None
         self.names: tuple[str, ...] | None = None
+        self._training = threading.RLock()  # held by the thread that moves the weights
         self._running: weakref.ref[_Running] | None = None  # the `fit` that is at work
-        # What is prepared for the next call, as long as network, loss and optimiser stay:
+        # What is prepared for the next call, as in NOTHING_PREPARED:
         self._descent: Descent | None = None
         self._watch: DivergenceWatch | None = None
         self._is_watched = False  # whether the watch has a copy of the present weights
@@ -101,9 +112,7 @@ class Learner:
 
         All in one call, so that no interrupt leaves the old ones beside the new.
         """
-        vars(self).update(
-            _descent=None, _watch=None, _is_watched=False, _one_row=None, _pass=None, **parts
-        )
+        vars(self).update(NOTHING_PREPARED, **parts)
 
     def _weights_change(self) -> None:
         """Note that the weights are about to change in another way than by single steps."""
@@ -229,8 +238,13 @@ class Learner:
         return found
 
     def adopt_optimizer(self, other: Learner) -> None:
-        """Continue with another learner's optimiser and what it keeps; the weights are as many."""
-        self._replace(optimizer=other.optimizer, state=other.state)
+        """Continue with another learner's optimiser and what it keeps, for as many weights."""
+        state = other.state
+        if state is not None:
+            slots = self.built().new_slots(len(state.slots))
+            slots[...] = state.slots
+            state = State(slots, state.rate, state.counts.copy())
+        self._replace(optimizer=optimizers.get(other.optimizer), state=state)
 
     def restore(self, network: Network | None, state: State | None) -> None:
         """Take a network and an optimiser's state from a file."""
@@ -244,8 +258,7 @@ class Learner:
         network = self.network
         if network is not None:
             network = self.fresh_network(network.n_features, seed)
-        own = dict.fromkeys(("_descent", "_watch", "_one_row", "_pass", "state"))
-        own |= {"network": network, "_is_watched": False}
+        own = NOTHING_PREPARED | {"network": network, "state": None}
         deque(map(dict.update, (vars(self), vars(model)), (own, parts)), maxlen=0)
 
     def optimizer_state(self, network: Network) -> State:
@@ -261,6 +274,14 @@ class Learner:
     def is_fitting(self) -> bool:
         """Whether a call of `fit` is at work."""
         return self._running is not None and self._running() is not None
+
+    def _claim_training(self) -> None:
+        """Hold `_training`, or raise if another thread does."""
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError(
+                "another thread is training this model, and two would undo each other's steps; "
+                "train a copy instead: copy.deepcopy(model)"
+            )
 
     def refuse_within_fit(self, method: str, why: str) -> None:
         """Raise if a call of `fit` is at work."""
@@ -286,6 +307,16 @@ class Learner:
 
         `model` is what callbacks see; it gets the history and the count of epochs.
         """
+        self._claim_training()
+        try:
+            self.refuse_within_fit("fit", "its weights are at work")
+            return self._fit(model, plan, given, callbacks)
+        finally:
+            self._training.release()
+
+    def _fit(
+        self, model: Model, plan: Plan, given: GivenRows | Prepared, callbacks: list[Callback]
+    ) -> History:
         running, optimizer = _Running(), self.optimizer
         self._running = weakref.ref(running)
         try:
@@ -323,14 +354,17 @@ class Learner:
             self._descent = descent
         finally:
             self._running = None
-            self._weights_change()  # a callback may have made single steps within the fit
+            kept = [part.n_bytes for part in (self._descent, self._watch) if part is not None]
+            if sum(kept) > MOST_KEPT:
+                self._replace()
+            else:
+                self._weights_change()  # a callback may have made single steps within the fit
         return history
 
     def _descent_for(self, data: Rows, batch_size: int, threads: int | None, seed: int) -> Descent:
         """Gradient descent over these rows, with the memory of the last call if that is free.
 
-        It is taken away while it is in use: another thread, or a call within the call, makes its
-        own.
+        It is taken away while it is in use, so that a call within the call makes its own.
         """
         descent, self._descent = self._descent, None
         if descent is None or descent.state is not self.state:
@@ -417,6 +451,15 @@ class Learner:
         self, X: object, y: object, sample_weight: object, seed: int
     ) -> dict[str, float]:
         """One update with the rows of X as one batch; loss and metrics before it."""
+        self._claim_training()
+        try:
+            return self._train_batch(X, y, sample_weight, seed)
+        finally:
+            self._training.release()
+
+    def _train_batch(
+        self, X: object, y: object, sample_weight: object, seed: int
+    ) -> dict[str, float]:
         asked = self.requirements()
         rows = asked.rows(X, np.atleast_1d(y), sample_weight)  # type: ignore[call-overload]
         if self.optimizer.needs_all_rows:
@@ -445,11 +488,15 @@ class Learner:
             one = self._one_row = self._new_one_row()
             if one is None:
                 return None
-        if not self._is_watched:
-            self._current_watch()
-        if self._pass is not None:  # to ask is faster than to set
-            self._pass = None
-        return one.learn(X, y, is_row)
+        self._claim_training()
+        try:
+            if not self._is_watched:
+                self._current_watch()
+            if self._pass is not None:  # to ask is faster than to set
+                self._pass = None
+            return one.learn(X, y, is_row)
+        finally:
+            self._training.release()
 
     def _new_one_row(self) -> OneRow | None:
         """What is prepared for single rows; None if loss or optimiser need the ordinary way."""
@@ -597,8 +644,12 @@ class Learner:
                     f"gradient has no {key!r}; expected {', '.join(named_gradient(network, flat))}"
                 )
             view[...] = layer_weights(key, gradient[key], view.shape, self.dtype)
-        self._pass = None
-        apply_gradient(self._current_watch(), flat)
+        self._claim_training()
+        try:
+            self._pass = None
+            apply_gradient(self._current_watch(), flat)
+        finally:
+            self._training.release()
 
     # ---- weights ----------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ class Plan:
 
     @property
     def numbers(self) -> range:
-        """Those of the epochs."""
+        """The numbers of the epochs."""
         return range(self.initial_epoch, self.epochs)
 
     def size(self, n_rows: int) -> int:

@@ -50,7 +50,7 @@ def test_a_table_that_cannot_be_written_is_found_before_anything_moves(tmp_path)
     assert bits(model) == before
 
 
-def test_an_evaluate_within_a_fit_leaves_its_callbacks_what_the_fit_has_told_them(tmp_path):
+def test_an_evaluate_within_a_fit_leaves_its_callbacks_what_the_fit_has_given_them(tmp_path):
     class Evaluating(CSVLogger):
         def on_epoch_end(self, epoch, logs):
             self.model.evaluate(X, Y, callbacks=[self])

@@ -1,4 +1,4 @@
-"""The hooks of callbacks: their order, what they are told, and what they may do."""
+"""The hooks of callbacks: their order, what they are given, and what they may do."""
 
 import copy
 import warnings
@@ -36,6 +36,7 @@ from fastnn import (
     Sequential,
 )
 from fastnn.callbacks.base import HOOKS
+from fastnn.models import learner_of
 
 
 def batch_calls(kind, n_batches):
@@ -92,7 +93,7 @@ def test_batches_count_on_over_the_chunks_of_an_epoch():
 
 
 def named(name, calls, fails_in=None):
-    """Notes under a name how training begins and ends, and fails where it is told to."""
+    """Notes under a name how training begins and ends, and fails where it is asked to."""
 
     def noting(hook):
         def note(logs):
@@ -134,26 +135,26 @@ def test_evaluate_and_predict_call_hooks_of_their_own(n_batches):
     assert calls == pass_calls("predict", n_batches)
 
 
-def test_an_evaluation_is_told_the_means_so_far_and_in_the_end_the_scores():
+def test_an_evaluation_is_given_the_means_so_far_and_in_the_end_the_scores():
     model, logs = in_slices(model_for(metrics=["mae", "r2_score"])), {}
     scores = model.evaluate(X, Y, return_dict=True, callbacks=[recorder([], logs)])
     assert logs["on_test_begin"] == [{}]
     assert logs["on_test_batch_begin"] == [{}] * 4
     assert logs["on_test_end"] == [scores]
-    for stop, told in zip((16, 32, 48, 50), logs["on_test_batch_end"], strict=True):
+    for stop, reported in zip((16, 32, 48, 50), logs["on_test_batch_end"], strict=True):
         so_far = model.evaluate(X[:stop], Y[:stop], return_dict=True)
-        assert told == pytest.approx({name: so_far[name] for name in told})
-        assert {"loss", "mae"} <= told.keys()
+        assert reported == pytest.approx({name: so_far[name] for name in reported})
+        assert {"loss", "mae"} <= reported.keys()
     assert logs["on_test_batch_end"][-1]["loss"] == scores["loss"]
 
 
-def test_a_prediction_is_told_the_outputs_of_each_slice():
+def test_a_prediction_is_given_the_outputs_of_each_slice():
     model, logs = in_slices(model_for()), {}
     predictions = model.predict(X, callbacks=[recorder([], logs)])
     assert logs["on_predict_begin"] == logs["on_predict_end"] == [{}]
     assert logs["on_predict_batch_begin"] == [{}] * 4
-    assert [list(told) for told in logs["on_predict_batch_end"]] == [["outputs"]] * 4
-    outputs = [told["outputs"] for told in logs["on_predict_batch_end"]]
+    assert [list(reported) for reported in logs["on_predict_batch_end"]] == [["outputs"]] * 4
+    outputs = [reported["outputs"] for reported in logs["on_predict_batch_end"]]
     assert [len(output) for output in outputs] == [16, 16, 16, 2]
     np.testing.assert_array_equal(np.concatenate(outputs), predictions)
 
@@ -175,11 +176,11 @@ def test_a_fit_tells_each_hook_what_the_history_records(mode):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kind", ["one slice", "slices", "own loss"])
+@pytest.mark.parametrize("kind", ["one slice", "slices", "custom loss"])
 def test_hooks_leave_scores_and_predictions_as_they_are(kind, dtype):
     model = Sequential([Dense(9, "tanh"), Dense(2)], seed=5, dtype=dtype)
     targets = np.stack([Y, -Y], axis=1)
-    if kind == "own loss":
+    if kind == "custom loss":
         model.compile("SGD", lambda y_true, y_pred: ((y_pred**2).mean(), 2 * y_pred))
     else:
         model.compile("SGD", "mse", ["mae", "r2_score"])
@@ -268,7 +269,7 @@ WATCHED["all"] = tuple(
 
 @modes
 @pytest.mark.parametrize("how", WATCHED)
-def test_who_watches_leaves_no_trace_in_the_bits(how, mode, capfd):
+def test_who_watches_changes_no_bit(how, mode, capfd):
     compiled, options = WATCHED[how]
     models = [Sequential([Dense(9, "tanh"), Dropout(0.3), Dense(1)], seed=5) for _ in range(2)]
     models[0].compile(SGD(0.05, momentum=0.9), "mse")
@@ -279,7 +280,7 @@ def test_who_watches_leaves_no_trace_in_the_bits(how, mode, capfd):
     assert (watched["loss"] == plain["loss"]) == ("train_metrics" not in options)
 
 
-def test_a_batch_is_told_the_means_so_far():
+def test_a_batch_is_given_the_means_so_far():
     losses = []
     callback = LambdaCallback(on_train_batch_end=lambda batch, logs: losses.append(logs["loss"]))
     history = fit(model_for(), "minibatch", callbacks=[callback])
@@ -288,18 +289,18 @@ def test_a_batch_is_told_the_means_so_far():
     assert len(set(losses)) == 4
 
 
-def test_the_end_of_training_is_told_the_last_epoch():
-    told = []
-    history = fit(model_for(), epochs=3, callbacks=[LambdaCallback(on_train_end=told.append)])
-    assert told == [{name: values[-1] for name, values in history.items()}]
+def test_the_end_of_training_is_given_the_last_epoch():
+    reported = []
+    history = fit(model_for(), epochs=3, callbacks=[LambdaCallback(on_train_end=reported.append)])
+    assert reported == [{name: values[-1] for name, values in history.items()}]
 
 
-def test_the_end_of_training_is_told_nothing_of_earlier_validations():
-    told, options = [], {"validation_data": (X, Y), "validation_freq": 2}
+def test_the_end_of_training_brings_nothing_of_earlier_validations():
+    reported, options = [], {"validation_data": (X, Y), "validation_freq": 2}
     for epochs in (1, 3, 4):
-        callback = LambdaCallback(on_train_end=told.append)
+        callback = LambdaCallback(on_train_end=reported.append)
         fit(model_for(), epochs=epochs, callbacks=[callback], **options)
-    assert ["val_loss" in logs for logs in told] == [False, False, True]
+    assert ["val_loss" in logs for logs in reported] == [False, False, True]
 
 
 def test_an_error_in_a_callback_leaves_model_and_history_of_one_piece():
@@ -347,7 +348,7 @@ def test_a_callback_that_does_not_fit_is_refused_before_the_model_is_built(callb
     with pytest.raises(ValueError, match="'val_loss' is not among"):
         fit(model, callbacks=[first, callback])
     assert not model.built
-    assert model._learner.state is None
+    assert learner_of(model).state is None
     assert before == []
 
 
@@ -367,7 +368,7 @@ def test_a_fit_that_is_to_end_finishes_the_batch_first(batch_size):
     stop = LambdaCallback(on_slice_end=lambda n_rows, logs: setattr(model, "stop_training", True))
     options = {"batch_size": batch_size, "shuffle": False, "epochs": 3}
     history = model.fit(X, Y, callbacks=[stop, recorder(calls)], **options)
-    assert (history.epoch, model._learner.state.step) == ([0], 1)
+    assert (history.epoch, learner_of(model).state.step) == ([0], 1)
     assert bits(model) == bits(expected)
     batches = [call for call in calls if "batch" in call[0]]
     assert batches == [("on_train_batch_begin", 0), ("on_train_batch_end", 0)]
@@ -399,7 +400,7 @@ def test_logs_are_copies_for_whoever_looks():
     assert plain["val_loss"] == spoilt["val_loss"]
 
 
-def test_the_callbacks_of_a_clone_begin_anew(tmp_path):
+def test_the_callbacks_of_a_clone_begin_again(tmp_path):
     keep = ModelCheckpoint(tmp_path / "best.npz", "loss", save_best_only=True)
     stop = EarlyStopping("loss")
     estimator = MLPClassifier(max_iter=3, callbacks=[keep, stop], random_state=0)

@@ -23,6 +23,7 @@ from fastnn import (
     Sequential,
 )
 from fastnn.callbacks.progress import EpochLines, ProgressBar
+from fastnn.models import learner_of
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)
@@ -38,7 +39,7 @@ def model_for(optimizer=None, metrics=None):
     model = Sequential([Dense(9, "tanh"), Dense(1)], seed=5)
     model.compile(optimizer or SGD(0.1), "mse", metrics)
     model.build(4)
-    model._learner.network.slice_rows = model._learner.network.block = 16
+    learner_of(model).network.slice_rows = learner_of(model).network.block = 16
     return model
 
 
@@ -53,7 +54,7 @@ SHOWN = "loss", "val_loss", "mae", "val_mae"  # in this order
 def new_terminal(monkeypatch):
     """What standard error is connected to from now on.
 
-    No fixture: before a test begins pytest sets standard error anew.
+    No fixture: before a test begins pytest sets standard error again.
     """
     pytest.importorskip("tqdm")
     terminal = Terminal()
@@ -72,7 +73,7 @@ def clock(monkeypatch):
 
 
 def begun(callback, epochs, initial_epoch=0):
-    """A display that is told of a fit by hand."""
+    """A display that is given of a fit by hand."""
     callback.params = {"epochs": epochs, "initial_epoch": initial_epoch, "samples": N_ROWS}
     callback.on_train_begin({})
     return callback
@@ -146,7 +147,7 @@ def test_verbose_1_writes_about_ten_lines_where_there_is_no_terminal(epochs, n_l
         (5, 100, 95, [96, 97, 98, 99, 100]),
     ],
 )
-def test_about_so_many_lines_are_written(lines, epochs, initial_epoch, expected, capsys):
+def test_about_that_number_of_lines_are_written(lines, epochs, initial_epoch, expected, capsys):
     options = {"epochs": epochs, "initial_epoch": initial_epoch}
     model_for().fit(X, Y, callbacks=[Progress(lines)], **options)
     assert numbers(capsys.readouterr().out.splitlines()) == expected
@@ -342,7 +343,7 @@ def test_verbose_2_writes_lines_on_a_terminal_too(monkeypatch, capsys):
 
 
 @modes
-def test_a_bar_leaves_no_trace_in_the_bits(mode, monkeypatch):
+def test_a_bar_changes_no_bit(mode, monkeypatch):
     terminal = new_terminal(monkeypatch)
     plain, shown = model_for(), model_for()
     expected = plain.fit(X, Y, epochs=2, mode=mode).history["loss"]

@@ -7,6 +7,7 @@ import pytest
 from watched_fits import HALF, X, Y, bits, fit, in_slices, model_for, modes
 
 from fastnn import Callback, EarlyStopping, LambdaCallback, StopAt, TerminateOnNaN
+from fastnn.models import learner_of
 
 
 class Model:
@@ -126,7 +127,7 @@ def test_an_interrupt_while_weights_are_kept_leaves_number_and_weights_of_one_ep
     assert (callback.best, callback.best_epoch, callback.model.weights[0][0]) == (2.0, 0, 0.0)
 
 
-def test_early_stopping_begins_anew_with_every_fit():
+def test_early_stopping_begins_again_with_every_fit():
     model, stopping = model_for(), EarlyStopping("loss", patience=1, mode="max")
     for _ in range(2):
         assert len(fit(model, epochs=9, callbacks=[stopping])["loss"]) == 2
@@ -172,11 +173,11 @@ def test_a_fit_ends_at_a_loss():
     assert len(fit(model, epochs=20, callbacks=[StopAt(loss=target)])["loss"]) == 8
 
 
-def test_a_fit_ends_within_an_epoch_at_so_many_rows():
+def test_a_fit_ends_within_an_epoch_at_a_number_of_rows():
     model, twin, many = model_for(), model_for(), np.tile(X, (3000, 1))
     y = np.tile(Y, 3000)
     history = model.fit(many, y, epochs=3, shuffle=False, callbacks=[StopAt(samples=140_000)])
-    rows = model._learner.network.slice_rows
+    rows = learner_of(model).network.slice_rows
     assert rows < 140_000 < 150_000 <= 2 * rows
     assert history.epoch == [0]
     twin.fit(many, y, shuffle=False)

@@ -535,7 +535,7 @@ def test_the_same_seed_gives_the_same_file(fastnn_main, two_classes):
 
 @pytest.mark.parametrize("spelled", [";", "\\t", "tab", "\t"])
 def test_delimiters(fastnn_main, two_classes, spelled):
-    """The model remembers the delimiter, so that predict and evaluate need not be told."""
+    """The model remembers the delimiter, so that predict and evaluate need not be given it."""
     delimiter = ";" if spelled == ";" else "\t"
     two_classes.write_text(two_classes.read_text().replace(",", delimiter))
     arguments = ["train", two_classes, "--target", "y", "--epochs", "1", "--out", "model.npz"]
@@ -864,7 +864,7 @@ def test_matplotlib_missing(fastnn_main, two_classes, monkeypatch):
     assert "pip install matplotlib" in message
 
 
-def test_divergence_is_told_in_words_of_the_command_line(fastnn_main, numbers):
+def test_divergence_is_said_in_words_of_the_command_line(fastnn_main, numbers):
     message = refusal(
         fastnn_main,
         *("train", numbers, "--target", "y", "--task", "regression", "--learning-rate", "1e6"),

@@ -770,7 +770,7 @@ def test_normalization_that_does_not_fit_is_refused(layer, message, entrance):
 
 
 @pytest.mark.parametrize("entrance", ["fit", "evaluate", "gradient", "predict", "save"])
-def test_normalization_adapted_anew_to_another_width_is_refused(entrance, tmp_path):
+def test_normalization_adapted_again_to_another_width_is_refused(entrance, tmp_path):
     calls = X_ENTRANCES | {"save": lambda m, bad, y: m.save(tmp_path / "model.npz")}
     model = model_with(adapted_to(X))
     model.fit(X, Y["binary"])

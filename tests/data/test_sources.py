@@ -19,6 +19,7 @@ from fastnn import (
 )
 from fastnn.callbacks.base import HOOKS
 from fastnn.callbacks.progress import ProgressBar
+from fastnn.models import learner_of
 
 RNG = np.random.default_rng(0)
 SIZES = 23, 1, 36  # the first one is shorter than the last, the second a single row
@@ -32,7 +33,7 @@ modes = pytest.mark.parametrize("mode", BATCH_SIZES)
 
 
 def cut(*arrays, sizes=SIZES):
-    """Chunks of so many rows each."""
+    """Chunks of this number of rows each."""
     borders = np.cumsum(sizes)[:-1]
     return list(zip(*(np.split(array, borders) for array in arrays), strict=True))
 
@@ -53,7 +54,7 @@ def options_for(mode, **others):
 
 def state(model):
     """All that a fit leaves behind in weights and optimiser, as bits."""
-    weights, kept = [array.tobytes() for array in model.get_weights()], model._learner.state
+    weights, kept = [array.tobytes() for array in model.get_weights()], learner_of(model).state
     return weights, None if kept is None else (kept.step, kept.slots.tobytes())
 
 
@@ -91,13 +92,17 @@ MODELS = {
     "dropout": {"before": [Dropout(0.3)]},
     "dropout, adam": {"optimizer": "Adam", "before": [Dropout(0.3)]},
     "normalised": {"before": [Normalization(mean=[1.0, 0, 0, 0], variance=[2.0, 1, 1, 1])]},
-    "own loss": {"loss": square_loss, "metrics": ()},
+    "custom loss": {"loss": square_loss, "metrics": ()},
 }
 
 
 @pytest.mark.parametrize(
     ("settings", "mode"),
-    [pair for pair in itertools.product(MODELS, BATCH_SIZES) if pair != ("own loss", "stochastic")],
+    [
+        pair
+        for pair in itertools.product(MODELS, BATCH_SIZES)
+        if pair != ("custom loss", "stochastic")
+    ],
 )
 def test_chunks_are_trained_as_fits_one_after_the_other(settings, mode):
     in_chunks, in_arrays = model_for(**MODELS[settings]), model_for(**MODELS[settings])
@@ -175,7 +180,7 @@ def test_any_number_of_threads_gives_the_same_bits(mode):
 @modes
 @pytest.mark.parametrize("steps", [None, 1])
 def test_a_single_chunk_is_a_fit_on_its_arrays(mode, steps):
-    """Shuffled anew in every epoch, in a second fit too."""
+    """Shuffled again in every epoch, in a second fit too."""
     in_chunks, in_arrays = model_for("Adam"), model_for("Adam")
     options = options_for(mode, epochs=4, shuffle=True)
     for _ in range(2):
@@ -293,7 +298,7 @@ def test_validation_follows_every_epoch(mode):
 
 
 class Loader:
-    """Like a DataLoader: every loop begins anew; its chunks are lists."""
+    """Like a DataLoader: every loop begins again; its chunks are lists."""
 
     def __init__(self, chunks):
         self._chunks = chunks
@@ -427,14 +432,14 @@ def test_a_chunk_is_a_batch_unless_something_else_is_said():
     params = models[0].fit(CHUNKS).params
     models[1].fit(CHUNKS, mode="batch")
     assert state(models[0]) == state(models[1])
-    assert models[0]._learner.state.step == len(CHUNKS)
+    assert learner_of(models[0]).state.step == len(CHUNKS)
     assert (params["mode"], params["batch_size"]) == ("batch", None)
 
 
 def test_chunks_build_the_model_and_say_so_in_the_params():
     model = model_for()
     params = model.fit(CHUNKS, epochs=2, steps_per_epoch=2, batch_size=30).params
-    assert (model.built, model._learner.network.n_features) == (True, N_FEATURES)
+    assert (model.built, learner_of(model).network.n_features) == (True, N_FEATURES)
     assert params["steps"] == 2
     assert params["samples"] is None
     assert (params["mode"], params["batch_size"]) == ("minibatch", 30)
@@ -445,10 +450,12 @@ def test_chunks_build_the_model_and_say_so_in_the_params():
 
 
 def recorder(calls):
-    """Notes every hook, with the number that it is told."""
+    """Notes every hook, with the number that it is given."""
 
     def noting(name):
-        return lambda *told: calls.append((name, *(n for n in told if not isinstance(n, dict))))
+        return lambda *reported: calls.append(
+            (name, *(n for n in reported if not isinstance(n, dict)))
+        )
 
     return LambdaCallback(**{name: noting(name) for name in HOOKS if name != "on_slice_end"})
 
@@ -467,7 +474,7 @@ def test_batches_are_counted_on_from_chunk_to_chunk(mode, n_batches):
 
 
 @modes
-def test_callbacks_leave_no_trace_in_the_bits(mode):
+def test_callbacks_change_no_bit(mode):
     models = [model_for("Adam", before=[Dropout(0.2)]) for _ in range(2)]
     for model, callbacks in zip(models, ([], [recorder([])]), strict=True):
         options = options_for(mode, epochs=3, shuffle=True)
@@ -477,15 +484,15 @@ def test_callbacks_leave_no_trace_in_the_bits(mode):
         assert models[0].history.history[name] == models[1].history.history[name]
 
 
-def test_a_batch_is_told_the_means_so_far_of_all_chunks():
-    told = []
-    callback = LambdaCallback(on_train_batch_end=lambda batch, logs: told.append(logs))
+def test_a_batch_is_given_the_means_so_far_of_all_chunks():
+    reported = []
+    callback = LambdaCallback(on_train_batch_end=lambda batch, logs: reported.append(logs))
     history = model_for().fit(CHUNKS, mode="batch", callbacks=[callback], epochs=1).history
     losses = fit_one_after_the_other(model_for(), CHUNKS, mode="batch")
-    for n_chunks, logs in enumerate(told, 1):
+    for n_chunks, logs in enumerate(reported, 1):
         mean = np.average(losses[:n_chunks], weights=SIZES[:n_chunks])
         assert logs["loss"] == pytest.approx(mean)
-    assert told[-1] == {name: history[name][0] for name in ("loss", "accuracy")}
+    assert reported[-1] == {name: history[name][0] for name in ("loss", "accuracy")}
 
 
 @modes
@@ -635,7 +642,7 @@ def test_what_is_refused_at_once_leaves_the_model_as_it_was(case, built):
     if built:
         assert state(model) == state(twin)
     else:
-        assert model._learner.state is None
+        assert learner_of(model).state is None
         assert model.epochs_trained == 0
     for each in (model, twin):
         each.fit(CHUNKS, batch_size=8)
@@ -733,7 +740,7 @@ def test_an_error_on_the_way_leaves_what_was_learned_before(mode, case):
 
 
 def endless(n_good, error):
-    """So many good chunks, again and again the same three, then an error."""
+    """This number of good chunks, again and again the same three, then an error."""
     yield from itertools.islice(itertools.cycle(CHUNKS), n_good)
     raise error
 
@@ -781,7 +788,7 @@ class OnlyOnce:
     ("steps", "match"),
     [(None, "no chunks in epoch 2, though it did"), (3, "ended before chunk 1 of epoch 2")],
 )
-def test_an_iterable_that_does_not_begin_anew_is_found_out(steps, match):
+def test_an_iterable_that_does_not_begin_again_is_found_out(steps, match):
     model, expected = model_for(), model_for()
     with pytest.raises(ValueError, match=match):
         model.fit(OnlyOnce(), epochs=2, steps_per_epoch=steps)
@@ -840,7 +847,7 @@ def test_what_has_nothing_to_do_with_a_chunk_is_refused_before_one_is_asked_for(
     assert next(chunks) is CHUNKS[0]
 
 
-def test_a_single_row_first_does_not_let_a_stochastic_own_loss_in():
+def test_a_single_row_first_does_not_let_a_stochastic_custom_loss_in():
     def squares(y_true, y_pred):
         e = y_pred - y_true[:, None]
         return np.square(e).mean(), 2 * e / e.size

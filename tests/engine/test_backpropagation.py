@@ -29,6 +29,7 @@ from fastnn import (
 from fastnn.data.arrays import features
 from fastnn.engine.backpropagation import Pass
 from fastnn.engine.network import dropout_key
+from fastnn.models import learner_of
 from fastnn.schedules import ExponentialDecay
 
 RNG = np.random.default_rng(0)
@@ -54,7 +55,7 @@ def model_for(layers=None, optimizer="SGD", *, dtype="float64", loss="mse", seed
 
 def bits(model):
     """Weights, what the optimiser keeps, and its steps."""
-    state = model._learner.state
+    state = learner_of(model).state
     kept = (state.slots.tobytes(), state.step) if state else (b"", 0)
     return [weights.tobytes() for weights in model.get_weights()], kept
 
@@ -215,7 +216,7 @@ def test_training_drops_the_same_units_in_both_passes(name, dtype):
     model = model_for(layers, dtype=dtype)
     weights, activations = (
         model.get_weights(),
-        [layer.activation for layer in model._learner.dense_layers],
+        [layer.activation for layer in learner_of(model).dense_layers],
     )
     rows, scale = X, 1.0
     if name == "standardised":
@@ -225,7 +226,7 @@ def test_training_drops_the_same_units_in_both_passes(name, dtype):
         masks = [
             reference.dropout_mask(key, range(N_ROWS), k, len(W), rate) if rate else 1.0
             for k, (W, rate) in enumerate(
-                zip(weights[::2], model._learner.dropout_rates, strict=True)
+                zip(weights[::2], learner_of(model).dropout_rates, strict=True)
             )
         ]
         outputs, expected = oracle(weights, activations, rows, DL_DY, masks)
@@ -346,7 +347,7 @@ def test_a_step_out_of_the_finite_numbers_leads_back(name):
     optimizer, size = HUGE[name]
     model = model_for(optimizer=optimizer, dtype="float32")
     gradient = {name: 1e-9 * g for name, g in model.gradient(X, Y).items()}
-    model._learner.optimizer_state(model._learner.network)
+    learner_of(model).optimizer_state(learner_of(model).network)
     seen = [bits(model)]
     model.apply(gradient)
     seen.append(bits(model))

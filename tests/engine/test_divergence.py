@@ -15,6 +15,7 @@ from small_models import (
 )
 
 from fastnn import SGD, Callback, Dense, Sequential
+from fastnn.models import learner_of
 
 
 class KeepBits(Callback):
@@ -72,7 +73,7 @@ def test_divergence_never_takes_back_a_finished_epoch(monkeypatch):
     with pytest.raises(FloatingPointError, match="epoch 3:"):
         model.fit(rows, labels, epochs=5, mode="batch", callbacks=[keep, Explode(2)])
     assert bits(model) == keep.last
-    assert (model.epochs_trained, model._learner.state.step) == (2, 2)
+    assert (model.epochs_trained, learner_of(model).state.step) == (2, 2)
 
 
 class Explode(Callback):

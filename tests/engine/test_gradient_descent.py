@@ -130,7 +130,7 @@ def test_a_minibatch_of_one_row_is_stochastic_mode_within_rounding(build):
 @each_build
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 130, 1000])
 @pytest.mark.parametrize("sizes", [(4, 9, 3), (4, 9, 1), (4, 8, 3)])
-def test_slices_leave_no_trace_in_the_bits(build, batch_size, sizes):
+def test_slices_change_no_bit(build, batch_size, sizes):
     order = np.random.default_rng(0).permutation(1000)
     results = []
     for slice_rows in (64, 192, 100_000):
@@ -148,7 +148,7 @@ def test_slices_leave_no_trace_in_the_bits(build, batch_size, sizes):
 
 
 @each_build
-def test_slices_hand_out_the_rows_they_visited(build):
+def test_slices_return_the_rows_they_visited(build):
     order = np.random.default_rng(0).permutation(300)
     network, X, y, descent = start(build, n_rows=300)
     network.slice_rows = network.block = 64

@@ -92,7 +92,7 @@ def test_every_path_takes_every_loss(build, path, loss, output, hidden):
 
 @each_build
 @each_path
-def test_more_outputs_than_are_laid_across(build, path):
+def test_more_outputs_than_are_laid_by_lane(build, path):
     assert_textbook(path, build, (6, 20, 21), ["relu", "softmax"], "categorical_crossentropy")
 
 
@@ -203,7 +203,7 @@ def test_momentum_and_decay_with_weights_and_sparse_rows(build, path, optimizer,
 
 @each_build
 @each_moving
-def test_threads_leave_no_trace_with_momentum_and_decay(build, optimizer, l2):
+def test_threads_change_no_bit_with_momentum_and_decay(build, optimizer, l2):
     def trained(size):
         sizes, activations = (90, 100, 10), ["relu", "softmax"]
         *_, descent = descent_on(
@@ -220,7 +220,7 @@ def test_threads_leave_no_trace_with_momentum_and_decay(build, optimizer, l2):
 
 @each_build
 @pytest.mark.parametrize("path", PATHS)
-def test_slices_of_whole_blocks_leave_no_trace_in_the_bits(build, path):
+def test_slices_of_whole_blocks_change_no_bit(build, path):
     results = []
     for slice_rows in (BLOCK, 2 * BLOCK, 1000):
         *_, descent = descent_on(path, build, (6, 8, 3), ["relu", "linear"], "mean_squared_error")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn import SGD, Adam, Dense, Diverged, MLPClassifier, MLPRegressor, Sequential
+from fastnn.models import learner_of
 
 DRAWN = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 N = 3  # columns of X
@@ -107,7 +108,7 @@ def outcome(model, call):
             said = call()
     except Exception as error:
         said = type(error), str(error)
-    state = model._learner.optimizer_state(model._learner.network)
+    state = learner_of(model).optimizer_state(learner_of(model).network)
     weights = [W.tobytes() for W in model.get_weights()]
     return said, weights, state.step, state.slots.tobytes()
 

@@ -9,6 +9,7 @@ import pytest
 
 from fastnn import L1, L2, SGD, Adam, Dense, Normalization, RMSprop, Sequential, SharedL2
 from fastnn.engine.divergence import KEPT_EVERY
+from fastnn.models import learner_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6)).astype(np.float32)
@@ -46,7 +47,7 @@ def test_row_after_row_is_fit_with_each_row(kind, width, optimizer):
         loss = online.train_on_batch(X[i : i + 1], y[i : i + 1])
         history = fitted.fit(X[i : i + 1], y[i : i + 1], mode="stochastic")
         assert loss == history.history["loss"][0]
-    assert online._learner._one_row is not None
+    assert learner_of(online)._one_row is not None
     assert bits(online) == bits(fitted)
 
 
@@ -124,7 +125,7 @@ def test_rows_of_regularised_models_go_the_short_way_too(regularizer, optimizer)
         assert loss == pytest.approx(before, rel=1e-6)
         history = fitted.fit(X[i : i + 1], y[i : i + 1], mode="stochastic")
         assert history.history["loss"] == [pytest.approx(loss, rel=1e-12)]
-    assert online._learner._one_row is not None
+    assert learner_of(online)._one_row is not None
     assert bits(online) == bits(fitted)
 
 
@@ -177,7 +178,7 @@ def test_labels_that_are_no_class_are_refused():
 @pytest.mark.parametrize("n_rows", [1, 3, 100])
 def test_a_row_that_overflows_leads_back_to_finite_weights(momentum, n_rows):
     model = model_for("numbers", optimizer=SGD(0.01, momentum))
-    slots = model._learner.optimizer_state(model._learner.network).slots
+    slots = learner_of(model).optimizer_state(learner_of(model).network).slots
     seen = [(bits(model), slots.tobytes())]
     for _ in range(n_rows):
         model.train_on_batch(X[:1], 1.0)
@@ -227,8 +228,8 @@ def test_one_target_of_any_kind_takes_the_short_way(y):
     model = model_for()
     model.train_on_batch(X[:1], 0)
     for row in (X[:1], X[:1].astype(np.float64), X[:1].astype(np.int8), X[::7][:1]):
-        assert model._learner._one_row.learn(row, y) is not None
-    assert model._learner.state.step == 5
+        assert learner_of(model)._one_row.learn(row, y) is not None
+    assert learner_of(model).state.step == 5
 
 
 def test_an_uncompiled_model_says_so():
@@ -250,7 +251,7 @@ def predictor(widths="classes", *, first=(), dtype="float32"):
 
 
 def short_way(model):
-    return getattr(model._learner._by_thread, "few_rows", None)
+    return getattr(learner_of(model)._by_thread, "few_rows", None)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -306,7 +307,7 @@ def test_each_prediction_is_an_array_of_its_own():
         (X[:1].astype(complex), TypeError, "X has dtype"),
     ],
 )
-def test_a_bad_row_is_told_what_is_wrong(row, error, message):
+def test_a_bad_row_gets_an_error_that_says_so(row, error, message):
     with pytest.raises(error, match=message):
         predictor().predict(row)
 

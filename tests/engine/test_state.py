@@ -29,6 +29,7 @@ from fastnn import (
 )
 from fastnn.engine import gradient_descent
 from fastnn.engine.divergence import KEPT_EVERY
+from fastnn.models import learner_of
 from fastnn.schedules import Schedule
 
 PACKAGE = str(Path(fastnn.__file__).parent)
@@ -51,12 +52,12 @@ def model_for(optimizer, **settings):
 
 
 def state_of(model):
-    kept = model._learner.optimizer_state(model._learner.network).slots.tobytes()
+    kept = learner_of(model).optimizer_state(learner_of(model).network).slots.tobytes()
     return b"".join(W.tobytes() for W in model.get_weights()), kept
 
 
 def step_of(model):
-    return 0 if model._learner.state is None else model._learner.state.step
+    return 0 if learner_of(model).state is None else learner_of(model).state.step
 
 
 class Interrupt(BaseException):
@@ -108,7 +109,7 @@ def fit(model):
 
 
 def fit_rows(model):
-    model._learner.network.slice_rows = 16
+    learner_of(model).network.slice_rows = 16
     model.fit(X, Y, epochs=2, mode="stochastic")
 
 
@@ -136,7 +137,7 @@ def test_an_interrupt_anywhere_leaves_weights_and_count_of_one_piece(way, optimi
         known.setdefault(step_of(watched), set()).add(state_of(watched))
 
     remember()
-    watched._learner.network.core = Watched(watched._learner.network.core, remember)
+    learner_of(watched).network.core = Watched(learner_of(watched).network.core, remember)
     way(watched)
     remember()
     line, n_seen = 1, 0
@@ -237,7 +238,7 @@ def test_compile_and_reset_are_done_or_not():
             model.fit(X, Y)
             if not interrupted(lambda: change(model), line):  # noqa: B023
                 break
-            state, optimizer = model._learner.state, model.optimizer
+            state, optimizer = learner_of(model).state, model.optimizer
             assert state is None or len(state.slots) == optimizer.n_slots
             model.fit(X, Y)
             line += 1
@@ -260,7 +261,7 @@ def test_many_weights_are_seldom_copied(way, width):
             model.apply(model.backward(model.forward(X[rows]) - Y[rows, None]))
         else:
             model.train_on_batch(X[rows], Y[rows])
-        copied_at.add(model._learner._watch.snapshot.steps)
+        copied_at.add(learner_of(model)._watch.snapshot.steps)
     assert len(copied_at) == (n_calls if width == 9 else 3)
 
 
@@ -299,7 +300,7 @@ def test_what_the_optimiser_keeps_is_never_left_infinite(optimizer, n_rows):
     model.build(5)
     with pytest.raises(fastnn.Diverged):
         model.train_on_batch(X[:n_rows] * np.float32(1e11), Y[:n_rows])
-    assert np.isfinite(model._learner.optimizer_state(model._learner.network).slots).all()
+    assert np.isfinite(learner_of(model).optimizer_state(learner_of(model).network).slots).all()
 
 
 # ---- what single steps keep between calls -------------------------------------------------------
@@ -349,7 +350,7 @@ def test_statistics_that_are_adapted_again_count_at_once(loss):
         model.train_on_batch(X[:16], Y[:16])
         layer.adapt(X * 3 + 1)
         if not keeps:
-            model._learner._descent = None
+            learner_of(model)._descent = None
         model.train_on_batch(X[:16], Y[:16])
         steps.append(state_of(model))
     assert steps[0] == steps[1]
@@ -361,7 +362,7 @@ def test_rows_and_targets_that_are_views_of_weights_are_copied():
         model = Sequential([Dense(8), Dense(8, use_bias=False)], seed=0)
         model.compile(SGD(0.05, 0.9), "mse")
         model.build(8)
-        W = model._learner.weight_views()[0]
+        W = learner_of(model).weight_views()[0]
         for mode in ("stochastic", "minibatch", "batch"):
             rows, targets = (W, W) if views else (W.copy(), W.copy())
             model.fit(
@@ -376,7 +377,7 @@ def test_weights_may_be_set_from_views_of_each_other():
     model = Sequential([Dense(8, use_bias=False), Dense(8, use_bias=False)], seed=0)
     model.build(8)
     first, second = model.get_weights()
-    model.set_weights(model._learner.weight_views()[::-1])
+    model.set_weights(learner_of(model).weight_views()[::-1])
     assert [W.tobytes() for W in model.get_weights()] == [second.tobytes(), first.tobytes()]
 
 
@@ -384,11 +385,11 @@ def test_weights_may_be_set_from_views_of_each_other():
 
 
 def assert_padding_is_zero(model):
-    if model._learner.network is not None:
-        flats = [model._learner.network.parameters]
-        flats += [] if model._learner.state is None else list(model._learner.state.slots)
+    if learner_of(model).network is not None:
+        flats = [learner_of(model).network.parameters]
+        flats += [] if learner_of(model).state is None else list(learner_of(model).state.slots)
         for flat in flats:
-            assert not padding_of(model._learner.network, flat).any()
+            assert not padding_of(learner_of(model).network, flat).any()
 
 
 def calls(model, rng, folder):
@@ -485,8 +486,10 @@ def test_a_slice_is_a_bounded_amount_of_work(shape, dtype):
     model.compile("sgd", "mse")
     network = fastnn.engine.network.Network(shape[0], model.layers, dtype)
     few = 3
-    data = model._learner.requirements().rows(
-        np.ones((few, shape[0])), np.ones((few, shape[-1])), None
+    data = (
+        learner_of(model)
+        .requirements()
+        .rows(np.ones((few, shape[0])), np.ones((few, shape[-1])), None)
     )
     moved = [  # arrays that a step reads and writes, roots and norms as further ones
         (SGD(0.1), 0),
@@ -497,7 +500,8 @@ def test_a_slice_is_a_bounded_amount_of_work(shape, dtype):
     ]
     for optimizer, arrays in moved:
         state = gradient_descent.new_state(network, optimizer)
-        descent = gradient_descent.Descent(network, optimizer, state, model._learner.loss, data)
+        descent = gradient_descent.Descent(network, optimizer, state, learner_of(model).loss)
+        descent.take(data)
         rows = descent.path.whole(descent.slice_rows(1))
         work = network.row_work + 15 * arrays * len(network.parameters)
         most = 6e9 if dtype == "float32" else 3e9

@@ -468,7 +468,7 @@ def test_a_warm_start_does_all_its_epochs(made, solver):
 
 
 @both
-def test_without_warm_start_a_fit_begins_anew(made):
+def test_without_warm_start_a_fit_begins_again(made):
     estimator = made(hidden_layer_sizes=3, random_state=0, max_iter=3)
     first = bits(estimator.fit(X, targets_for(made)))
     assert bits(estimator.fit(X, targets_for(made))) == first
@@ -732,7 +732,7 @@ def test_from_a_file_it_learns_on(made, tmp_path):
     assert bits(loaded) == bits(estimator)
     assert loaded.loss_curve_ == estimator.loss_curve_
     np.testing.assert_array_equal(loaded.predict(X), estimator.predict(X))
-    # with Adam's moments, too; the orders are drawn from the seed anew
+    # with Adam's moments, too; the orders are drawn from the seed again
     assert bits(loaded.partial_fit(X, y)) == bits(estimator.partial_fit(X, y))
     target = 1 if made is MLPClassifier else 7.0
     for _ in range(300):

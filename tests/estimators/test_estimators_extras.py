@@ -753,9 +753,9 @@ def test_what_to_install_is_said(missing):
         except ModuleNotFoundError as error:
             print(error)
     """
-    told = run_python(code).splitlines()
+    reported = run_python(code).splitlines()
     expected = "needs scikit-learn: pip install scikit-learn"
-    assert told == [f"MLPClassifier {expected}", f"MLPRegressor {expected}"]
+    assert reported == [f"MLPClassifier {expected}", f"MLPRegressor {expected}"]
 
 
 # ---- together with scikit-learn -----------------------------------------------------------------
@@ -984,7 +984,7 @@ def test_words_that_do_not_go_together(made, words, match):
         made(**SHORT | words).fit(X, targets_for(made))
 
 
-def test_one_label_a_row_and_several_are_told_apart():
+def test_one_label_a_row_and_several_are_distinguished():
     one = MLPClassifier(**SHORT).partial_fit(X, CLASSES, classes=[0, 1, 2])
     with pytest.raises(ValueError, match="fitted with one label a row"):
         one.partial_fit(X, SEVERAL)

@@ -502,10 +502,10 @@ def test_metadata_at_the_limits_come_along(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["model", "model.h5", "model.npz.txt"])
-@pytest.mark.parametrize("door", ["save", "load"])
-def test_a_name_that_is_not_npz_is_refused(tmp_path, name, door):
+@pytest.mark.parametrize("method", ["save", "load"])
+def test_a_name_that_is_not_npz_is_refused(tmp_path, name, method):
     model = fitted_model()
-    call = model.save if door == "save" else fastnn.load
+    call = model.save if method == "save" else fastnn.load
     with pytest.raises(ValueError, match=r"models are \.npz files, e\.g\. 'model\.npz'"):
         call(tmp_path / name)
     assert not list(tmp_path.iterdir())

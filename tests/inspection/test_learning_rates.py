@@ -26,6 +26,7 @@ from fastnn import (
     schedules,
 )
 from fastnn.engine.network import Network
+from fastnn.models import learner_of
 from fastnn.schedules import (
     CosineDecay,
     ExponentialDecay,
@@ -101,23 +102,23 @@ class SetRate(Callback):
 @pytest.mark.parametrize("optimizer", [SGD, RMSprop, Adagrad], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
 def test_a_schedule_is_what_a_callback_does_epoch_by_epoch(optimizer, schedule):
-    scheduled, told = model_for(optimizer(schedule)), model_for(optimizer(1.0))
+    scheduled, lowered = model_for(optimizer(schedule)), model_for(optimizer(1.0))
     one = fit(scheduled, "batch", epochs=8)
-    other = fit(told, "batch", epochs=8, callbacks=[SetRate([schedule(e) for e in range(8)])])
-    assert bits(scheduled) == bits(told)
+    other = fit(lowered, "batch", epochs=8, callbacks=[SetRate([schedule(e) for e in range(8)])])
+    assert bits(scheduled) == bits(lowered)
     assert one["learning_rate"] == other["learning_rate"]
     assert one["loss"] == other["loss"]
 
 
 @modes
 def test_a_callback_may_set_the_rate_between_epochs(mode):
-    told, stopped = model_for(SGD(0.1)), model_for(SGD(0.1))
-    history = fit(told, mode, epochs=3, callbacks=[SetRate([0.1, 0.02, 0.005])])
+    lowered, stopped = model_for(SGD(0.1)), model_for(SGD(0.1))
+    history = fit(lowered, mode, epochs=3, callbacks=[SetRate([0.1, 0.02, 0.005])])
     assert history["learning_rate"] == [0.1, 0.02, 0.005]
     for rate in history["learning_rate"]:
         stopped.optimizer.learning_rate = rate
         fit(stopped, mode)
-    assert bits(told) == bits(stopped)
+    assert bits(lowered) == bits(stopped)
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)], ids=repr)
@@ -126,14 +127,17 @@ def test_a_rate_set_within_an_epoch_holds_from_the_next_slice_on(optimizer):
         def on_slice_end(self, n_rows, logs):
             self.model.optimizer.learning_rate = 0.01
 
-    told, scheduled = model_for(optimizer, dtype="float64"), model_for(optimizer, dtype="float64")
+    lowered, scheduled = (
+        model_for(optimizer, dtype="float64"),
+        model_for(optimizer, dtype="float64"),
+    )
     scheduled.optimizer.learning_rate = PiecewiseConstantDecay([1], [0.1, 0.01])
-    for model in (told, scheduled):
+    for model in (lowered, scheduled):
         model.build(4)
-        model._learner.network.slice_rows = 32
-    history = fit(told, "minibatch", callbacks=[Lower()])
+        learner_of(model).network.slice_rows = 32
+    history = fit(lowered, "minibatch", callbacks=[Lower()])
     fit(scheduled, "minibatch")
-    for actual, expected in zip(told.get_weights(), scheduled.get_weights(), strict=True):
+    for actual, expected in zip(lowered.get_weights(), scheduled.get_weights(), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
     assert history["learning_rate"] == [0.01]
 
@@ -285,7 +289,7 @@ def test_a_plateau_lowers_the_rate_of_a_fit():
     assert rates == [0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025]
     assert model.optimizer.learning_rate == 0.0125
     rates = fit(model, "minibatch", epochs=3, callbacks=[callback])["learning_rate"]
-    assert rates == [0.0125] * 3  # a new fit counts anew
+    assert rates == [0.0125] * 3  # a new fit counts again
 
 
 @pytest.mark.parametrize("factor", [0.0, 1e-10])
@@ -547,7 +551,7 @@ def test_an_interrupt_in_a_trial_leaves_the_last_accepted_weights(monkeypatch, t
     with pytest.raises(KeyboardInterrupt):
         fit(model, "batch", epochs=100, callbacks=[Keep()])
     assert bits(model) == accepted[-1]
-    assert model._learner.network.parameters.tobytes() != trials[-1]
+    assert learner_of(model).network.parameters.tobytes() != trials[-1]
     assert len(model.history.epoch) == len(accepted)
     monkeypatch.undo()
     assert fit(model, "batch", epochs=2)["loss"][1] > 0
@@ -563,8 +567,8 @@ def test_auto_names_a_remedy_that_has_a_number_in_it():
 
 
 def everything(model):
-    arrays = {name: array.tobytes() for name, array in model._learner.arrays().items()}
-    return model._config(), arrays, model.history, repr(model.optimizer)
+    arrays = {name: array.tobytes() for name, array in learner_of(model).arrays().items()}
+    return model.__getstate__()["config"], arrays, model.history, repr(model.optimizer)
 
 
 @modes

@@ -1,6 +1,7 @@
 """summary says what is known, before build and after."""
 
 from fastnn import Adam, Dense, Normalization, Sequential
+from fastnn.models import learner_of
 
 
 def summary_lines(model, capsys):
@@ -26,7 +27,7 @@ def test_summary_of_a_compiled_model_says_what_training_takes(capsys):
     optimizer, path, batches = summary_lines(model, capsys)[-3:]
     assert optimizer == "optimizer Adam(learning_rate=0.1), loss mean_squared_error"
     assert path == "stochastic mode: fused"
-    n = len(model._learner.network.parameters)
+    n = len(learner_of(model).network.parameters)
     expected = f"weights {8 * n / 1e3:,.1f} kB, optimizer {16 * n / 1e3:,.1f} kB, activations"
     assert expected in batches
 

@@ -32,7 +32,7 @@ class Struck(Exception):
 
 
 class Storm:
-    """So many strikes are left; a fit that takes none more is over."""
+    """The number of strikes left; a fit that takes none more is over."""
 
     def __init__(self, seed):
         self.rng = random.Random(seed)

@@ -80,8 +80,8 @@ def test_import_needs_numpy_alone():
     result = run_python(code)
     assert result.returncode == 0, result.stderr
     assert "fastnn.models" in result.stdout.split()
-    top_floor = {"fastnn.tables", "fastnn.inspection.plots", "fastnn.commands", "fastnn.cli"}
-    assert not top_floor & set(result.stdout.split())
+    last_rooms = {"fastnn.tables", "fastnn.inspection.plots", "fastnn.commands", "fastnn.cli"}
+    assert not last_rooms & set(result.stdout.split())
 
 
 def test_a_missing_core_says_what_to_do():

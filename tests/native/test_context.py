@@ -16,7 +16,7 @@ from fastnn.activations import ACTIVATIONS
 from fastnn.engine import layout, per_sample
 from fastnn.engine.gradient_descent import new_state
 from fastnn.losses import LOSSES
-from fastnn.optimizers import OPTIMIZERS, SLOTS, Optimizer
+from fastnn.optimizers import OPTIMIZERS, Optimizer
 
 each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
 STUB = ast.parse(Path(fastnn.__file__).with_name("_core.pyi").read_text(encoding="utf-8"))
@@ -40,7 +40,8 @@ def test_every_code_has_a_word_and_every_word_a_code():
     codes = {loss.code for loss in LOSSES.values()}
     codes |= {loss.labels_code for loss in LOSSES.values() if hasattr(loss, "labels_code")}
     assert codes == set(_core.LOSSES.values())
-    assert set(SLOTS) == set(_core.METHODS)
+    assert set(_core.SLOTS) == set(_core.METHODS)
+    assert set(_core.FROM_Z) < set(_core.ACTIVATIONS)
     methods = {kind().method for kind in OPTIMIZERS.values() if kind().has_rate}
     assert methods <= set(_core.METHODS)
     assert set(_core.CLIPS) <= set(Optimizer.__dataclass_fields__)
@@ -170,6 +171,11 @@ def test_arrays_of_wrong_length_are_refused(build):
     with pytest.raises(ValueError, match="no targets"):
         core.minibatch(context, rows, None, 0, 4, None, 0.0, 2)
     labelled = core.Rows(np.ones((4, 5), dtype), np.ones((4, 2), dtype))
+    with pytest.raises(ValueError, match="no rule"):
+        core.minibatch(context, labelled, None, 0, 4, None, 0.0, 2)
+    none = parameters[:0].reshape(0, n)
+    context.set_rule(np.zeros(1, core.RULE), rules, none, np.zeros(1, core.COUNTS))
+    context.set_steps(np.zeros(1, core.STEP))
     with pytest.raises(ValueError, match="gradient"):
         core.minibatch(context, labelled, None, 0, 4, None, 0.0, 2)
     with pytest.raises(ValueError, match="path"):
@@ -216,6 +222,66 @@ def test_nothing_is_computed_with_what_was_never_made(build):
 
 
 @each_build
+def test_no_step_is_made_without_a_rule_and_as_many_steps_as_it_takes(build):
+    network = make_network(build, [5, 9, 2], ["tanh", "linear"])
+    core, context, dtype = network.core, network.context(4, stochastic=True), network.dtype
+    rows = core.Rows(np.ones((4, 5), dtype), np.ones((4, 2), dtype))
+    context.set_loss(LOSSES["mean_squared_error"]().settings(2, dtype))
+    gradient, rule = (
+        network.new_gradient(),
+        SGD().rule(network.layer_rules, new_state(network, SGD())),
+    )
+    batches = network.context(4, training=True)
+    batches.set_gradient(gradient)
+    batches.set_loss(LOSSES["mean_squared_error"]().settings(2, dtype))
+
+    def calls():
+        return [
+            lambda: core.stochastic(context, rows, None, 0, 4, None),
+            lambda: core.minibatch(batches, rows, None, 0, 4, None, 0.0, 1),
+            lambda: core.update(batches, gradient),
+        ]
+
+    def refused(match):
+        before = network.parameters.copy()
+        for call in calls():
+            with pytest.raises(ValueError, match=match):
+                call()
+        np.testing.assert_array_equal(network.parameters, before)
+
+    refused("no rule|no path")
+    context.set_rule(*rule.for_core, "listed")
+    batches.set_rule(*rule.for_core)
+    refused("too few steps")
+    for one in (context, batches):
+        one.set_steps(np.zeros(3, core.STEP))
+    for call in calls()[:2]:
+        with pytest.raises(ValueError, match="too few steps for 4 updates"):
+            call()
+    with pytest.raises(ValueError, match="batch_size=0"):
+        core.minibatch(batches, rows, None, 0, 4, None, 0.0, 0)
+    for steps in (np.zeros(4, core.STEP), SGD().constant_step()):  # of one for all, too
+        for one in (context, batches):
+            one.set_steps(steps)
+        for call in calls():
+            call()
+
+
+@pytest.mark.parametrize("method", _core.METHODS)
+def test_a_rule_comes_with_what_its_method_keeps(method):
+    network = make_network(BUILDS[0], [5, 9, 2], ["tanh", "linear"])
+    core, context = network.core, network.context(4)
+    rule, counts = np.zeros(1, core.RULE), np.zeros(1, core.COUNTS)
+    rule["method"] = core.METHODS[method]
+    for averages in (0, 1):
+        rule["averages"], n_slots = averages, core.SLOTS[method] + averages
+        context.set_rule(rule, network.layer_rules, network.new_slots(n_slots), counts)
+        for wrong in {max(n_slots - 1, 0), n_slots + 1} - {n_slots}:
+            with pytest.raises(ValueError, match=f"keeps {n_slots}"):
+                context.set_rule(rule, network.layer_rules, network.new_slots(wrong), counts)
+
+
+@each_build
 def test_rows_are_refused_that_cannot_be_read_where_they_lie(build):
     core, dtype = core_of(*build), build[1]
     X = np.ones((4, 6), dtype)
@@ -249,12 +315,18 @@ def test_two_threads_cannot_compute_with_one_context(dtype):
         except RuntimeError as error:
             errors.append(str(error))
 
-    threads = [threading.Thread(target=compute) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(done) == 1 and "another thread" in errors[0]
+    thread = threading.Thread(target=compute)
+    thread.start()
+    while thread.is_alive() and not errors:
+        try:
+            core.evaluate(context, rows, None, 0, 1, None)  # until the thread has begun
+        except RuntimeError as error:
+            errors.append(str(error))
+    for change, table in ((context.set_loss, core.LOSS), (context.set_steps, core.STEP)):
+        with pytest.raises(RuntimeError, match="another thread"):
+            change(np.zeros(1, table))
+    thread.join()
+    assert len(done) == len(errors) == 1 and "another thread" in errors[0]
     core.evaluate(context, rows, None, 0, 10, None)
 
 

@@ -187,7 +187,7 @@ CORNERS = {  # loss: outputs, targets, dl/da of one output
 
 @each_build
 @pytest.mark.parametrize("loss", CORNERS)
-@pytest.mark.parametrize("width", [1, 2, 20])  # outputs that lie across, and that do not
+@pytest.mark.parametrize("width", [1, 2, 20])  # rows that lie one per lane, and that do not
 def test_slopes_at_corners_and_on_both_sides(build, loss, width):
     network = make_network(build, [1, width], ["linear"])
     network.parameters[:] = 0
@@ -210,7 +210,7 @@ def test_a_hinge_takes_0_for_minus_1(build, loss, sizes):
 
 @each_build
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
-def test_more_outputs_than_are_laid_across(build, loss, output):
+def test_more_outputs_than_are_laid_by_lane(build, loss, output):
     network = make_network(build, (6, 20, 21), ["tanh", output])
     X, y = make_rows(network, loss, 30)
     weights = np.random.default_rng(1).integers(0, 3, 30)
@@ -273,7 +273,7 @@ def test_binary_crossentropy_is_exact_for_large_z(build, z, y):
         np.testing.assert_allclose(loss, exact, rtol=3e-7, atol=1e-37)
 
 
-# Of 3 features and classes, where all rows lie across, and of 9: the six more change nothing.
+# Of 3 features and classes, where rows lie one per lane, and of 9: the six more change nothing.
 @pytest.fixture(params=[3, 9])
 def identity(request):
     """A network whose z is its row of X, and a function that fills rows up"""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Adam, Dense, Dropout, Normalization, Sequential, load
+from fastnn.models import learner_of
 
 N_ROWS = 60
 RNG = np.random.default_rng(0)
@@ -46,7 +47,7 @@ def bits(model):
 
 
 def transparent(rate, n_units, *, layer=1, seed=5, loss=None):
-    """A model that hands out what dropout makes of the inputs of its first or second layer."""
+    """A model that returns what dropout makes of the inputs of its first or second layer."""
     dense = [Dense(n_units, use_bias=False) for _ in range(layer)]
     model = Sequential([*dense[1:], Dropout(rate), dense[0]], seed=seed)
     model.compile("SGD", loss)
@@ -139,7 +140,7 @@ def test_the_masks_do_not_depend_on_the_batch_size():
     np.testing.assert_array_equal(masks(0.5, 300, 16), whole[0])
 
 
-def test_forward_draws_anew_after_a_step_only():
+def test_forward_draws_again_after_a_step_only():
     model, ones = transparent(0.5, 8), np.ones((50, 8))
     first = model.forward(ones, training=True)
     np.testing.assert_array_equal(model.forward(ones, training=True), first)
@@ -254,7 +255,7 @@ def test_it_goes_on_after_a_pause_bit_for_bit(mode, dtype, how, tmp_path):
 
 @modes
 @pytest.mark.parametrize("optimizer", [SGD(0.01), SGD(0.01, clipnorm=0.1)], ids=repr)
-def test_threads_leave_no_trace_in_the_bits(mode, optimizer):
+def test_threads_change_no_bit(mode, optimizer):
     layers = [Dropout(0.2), Dense(100, "relu"), Dropout(0.5), Dense(60, "softplus"), Dense(1)]
     models = [model_for(layers, optimizer) for _ in range(2)]
     rows, y = np.tile(X, (5, 1)), np.tile(Y, 5)
@@ -266,12 +267,12 @@ def test_threads_leave_no_trace_in_the_bits(mode, optimizer):
 
 @modes
 @pytest.mark.parametrize("units", [4, 20])
-def test_slices_leave_no_trace_in_the_bits(mode, units):
+def test_slices_change_no_bit(mode, units):
     layers = [Dropout(0.2), Dense(units, "relu"), Dropout(0.5), Dense(1)]
     rows, y, weights = np.tile(X, (5, 1)), np.tile(Y, 5), []
     for slice_rows in (64, 192, 1000):
         model = model_for(layers)
-        model._learner.network.slice_rows, model._learner.network.block = slice_rows, 64
+        learner_of(model).network.slice_rows, learner_of(model).network.block = slice_rows, 64
         size = {"stochastic": 1, "minibatch": 16, "batch": 300}[mode]
         model.fit(rows, y, epochs=2, batch_size=size)
         weights.append(bits(model))
@@ -367,7 +368,7 @@ def test_a_rate_too_small_to_count_drops_nothing():
     assert bits(models[0]) == bits(models[1])
 
 
-def test_weights_that_are_set_begin_the_average_anew():
+def test_weights_that_are_set_begin_the_average_again():
     model = linear(SGD(1e-9, use_ema=True))
     fit(model, "batch", epochs=3)
     model.set_weights([np.full((4, 1), 5.0)])
@@ -380,7 +381,7 @@ def test_the_average_is_at_hand_after_single_steps():
     model.adopt_average()  # none yet
     for _ in range(3):
         model.train_on_batch(X, Y)
-    average = model._learner.network.views(model._learner.state.slots[-1])["W1"].copy()
+    average = learner_of(model).network.views(learner_of(model).state.slots[-1])["W1"].copy()
     assert (model.get_weights()[0] != average).any()
     model.adopt_average()
     np.testing.assert_array_equal(model.get_weights()[0], average)

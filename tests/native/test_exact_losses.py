@@ -27,7 +27,7 @@ from fastnn import (
 )
 
 ULP = 8  # how many the error may have
-WIDTHS = [1, 3, 20, 300]  # of one unit, of few, whose rows lie across, and of several vectors
+WIDTHS = [1, 3, 20, 300]  # of one unit, of few, whose rows lie one per lane, and of several vectors
 
 each_build = pytest.mark.parametrize("build", BUILDS, ids="-".join)
 

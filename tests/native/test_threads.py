@@ -273,7 +273,7 @@ def test_an_interrupt_while_the_team_starts_works_or_ends(
 
 
 def test_a_helper_that_fails_ends_the_run_for_all(three_threads, monkeypatch):
-    def failing(door, *arguments):
+    def failing(function, *arguments):
         def job():
             raise MemoryError
 
@@ -354,7 +354,7 @@ class Struck(BaseException):
 
 
 def striking(gaps):
-    """A trace function that raises in the team's own functions, each time after so many steps.
+    """A trace function that raises in the team's own functions, each time after more steps.
 
     Not in `__enter__`, where the interpreter looks for signals only while `_open` runs. Also what
     is left of the gaps.
@@ -628,7 +628,7 @@ def test_a_wrong_variable_of_our_own_is_named(value, eight_cpus):
         _threads.default_threads()
 
 
-def test_a_wrong_variable_of_our_own_is_told_at_import():
+def test_a_wrong_variable_of_our_own_is_reported_at_import():
     result = run_python("import fastnn", FASTNN_NUM_THREADS="none")
     assert "ValueError: FASTNN_NUM_THREADS='none': expected" in result.stderr
 

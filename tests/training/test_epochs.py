@@ -29,7 +29,7 @@ def bits(model):
 
 
 @pytest.mark.parametrize(("every", "epochs"), [(1, range(7)), (2, [1, 3, 5]), (3, [2, 5]), (8, [])])
-def test_validation_runs_after_every_so_many_epochs(every, epochs):
+def test_validation_runs_after_every_few_epochs(every, epochs):
     sparse, full = compiled(), compiled()
     thin = sparse.fit(X, Y, epochs=7, validation_data=VALIDATION, validation_freq=every)
     whole = full.fit(X, Y, epochs=7, validation_data=VALIDATION).history

@@ -276,7 +276,7 @@ def test_initial_weights_of_both_dtypes_agree():
 
 
 @modes
-def test_metrics_and_callbacks_and_lines_leave_no_trace_in_the_bits(mode, capsys):
+def test_metrics_and_callbacks_and_lines_change_no_bit(mode, capsys):
     plain, watched = model_for(), model_for(metrics=["accuracy"])
     plain.fit(X, Y["binary"], epochs=2, mode=mode)
     watched.fit(X, Y["binary"], epochs=2, mode=mode, callbacks=[Callback()], verbose=2)

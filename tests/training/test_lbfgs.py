@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import L1, L2, LBFGS, Callback, Dense, Dropout, Sequential, load
+from fastnn.models import learner_of
 
 N_ROWS = 60
 RNG = np.random.default_rng(0)
@@ -32,7 +33,7 @@ def bits(model):
 
 
 class Recorder(Callback):
-    """Notes each hook, what it is told, and the weights of that moment."""
+    """Notes each hook, what it is given, and the weights of that moment."""
 
     def __init__(self, stop_in=None, error=None):
         self.calls, self.stop_in, self.error = [], stop_in, error
@@ -239,7 +240,7 @@ def test_the_same_seed_gives_the_same_bits_with_any_number_of_threads(dtype):
 def test_many_slices_are_one_pass():
     whole, parts = model_for(), model_for()
     rows, y = np.tile(X, (20, 1)), np.tile(Y, 20)
-    parts._learner.network.slice_rows = 256
+    learner_of(parts).network.slice_rows = 256
     for model in (whole, parts):
         model.fit(rows, y, epochs=5, mode="batch")
     assert bits(whole) == bits(parts)
@@ -294,7 +295,7 @@ def test_it_ends_where_the_gradient_is_small():
     assert bits(model) == before
 
 
-def test_it_ends_after_so_many_passes():
+def test_it_ends_after_a_number_of_passes():
     found, history = record(model_for(optimizer=LBFGS(max_evaluations=7)))
     assert found["status"] == 1
     assert 7 <= found["nfev"] < 30  # a line search is not cut short
@@ -350,7 +351,7 @@ def test_an_interrupt_within_a_search_keeps_the_accepted_weights(monkeypatch):
     slices = lbfgs.gradient_slices
 
     def interrupted(*arguments):
-        passes.append(model._learner.network.parameters.tobytes())
+        passes.append(learner_of(model).network.parameters.tobytes())
         if len(passes) == 9:
             raise KeyboardInterrupt
         return slices(*arguments)
@@ -360,7 +361,7 @@ def test_an_interrupt_within_a_search_keeps_the_accepted_weights(monkeypatch):
         fit(model, callbacks=[recorder])
     ends = [call[3] for call in recorder.calls if call[0] == "epoch end"]
     assert bits(model) == ends[-1]
-    assert model._learner.network.parameters.tobytes() != passes[-1]
+    assert learner_of(model).network.parameters.tobytes() != passes[-1]
 
 
 @pytest.mark.parametrize("options", [{"mode": "stochastic"}, {"mode": "minibatch"}, {}])

@@ -2,17 +2,18 @@
 
 import ast
 import functools
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import SGD, Dense, Sequential
+from fastnn import SGD, Dense, LambdaCallback, Sequential
 from fastnn.models import learner_of, model_of
 from fastnn.training.learner import Learner
 
-PACKAGE = Path(fastnn.__file__).parent
+PACKAGE, ROOT = Path(fastnn.__file__).parent, Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4))
@@ -27,7 +28,13 @@ def private_names_of_models():
     return {name for name in names if name[0] == "_" and name[1] != "_"} | {"_learner"}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+SOURCES = [
+    *PACKAGE.rglob("*.py"),
+    *(path for name in ("bench", "tests") for path in (ROOT / name).rglob("*.py")),
+]
+
+
+@pytest.mark.parametrize("path", sorted(SOURCES), ids=lambda path: path.stem)
 def test_private_names_of_a_model_stay_in_its_file(path):
     if path.name == "models.py":
         return
@@ -115,8 +122,18 @@ def test_rows_are_checked_once_by_estimators(dtype, rows, monkeypatch):
     estimator = fastnn.MLPClassifier((5,), max_iter=2, batch_size=300)
     assert counter.of(lambda: estimator.fit(X.astype(dtype), Y)) == 0
     assert estimator.model_.dtype == dtype
+    fresh = fastnn.MLPClassifier((5,), max_iter=2, batch_size=300, random_state=0)
+    expected = fresh.fit(X.astype(dtype), Y).model_.get_weights()[0]
+    for arranged in (np.asfortranarray(X.astype(dtype)), frame_of(X.astype(dtype))):
+        assert counter.of(lambda rows=arranged: fresh.fit(rows, Y)) == 0
+        np.testing.assert_array_equal(fresh.model_.get_weights()[0], expected)
     assert counter.of(lambda: estimator.predict(given)) == 1
     assert counter.of(lambda: estimator.predict_proba(given)) == 1
+
+
+def frame_of(rows):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(rows, columns=list("abcd"))
 
 
 def test_a_second_fit_uses_the_memory_of_the_first():
@@ -129,6 +146,103 @@ def test_a_second_fit_uses_the_memory_of_the_first():
     model.compile(SGD(0.01), "mse")
     model.fit(X, Y, batch_size=50)
     assert learner_of(model)._descent is not descent
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", lambda y, p: (((p - y) ** 2).mean(), 2 * (p - y) / p.size)]
+)
+def test_a_large_fit_leaves_no_memory_behind(loss):
+    def fit(units, n_rows):
+        rows = np.resize(X, (n_rows, 4))
+        model = Sequential([Dense(units, "relu"), Dense(units, "relu"), Dense(1)], seed=0)
+        model.compile(SGD(1e-4), loss)
+        model.fit(rows, rows[:, 0], batch_size=n_rows)
+        return model
+
+    learner = learner_of(fit(3, 300))
+    assert learner._descent is not None and learner._watch is not None
+    for units, n_rows in ((3, 100_000), (600, 300)) if callable(loss) else ((600, 300),):
+        model = fit(units, n_rows)
+        learner = learner_of(model)
+        assert learner._descent is None and learner._watch is None
+        model.train_on_batch(X, X[:, 0])
+        assert learner._descent is not None
+
+
+# ---- one thread trains ----
+
+
+def within(model, train):
+    """What another thread gets that calls `train` within a fit of the model."""
+    errors = []
+
+    def run():
+        try:
+            train()
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    def in_a_thread(epoch, logs):
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+
+    callback = LambdaCallback(on_epoch_end=in_a_thread)
+    history = model.fit(X, Y, epochs=2, batch_size=300, callbacks=[callback])
+    assert len(history.epoch) == 2
+    return errors
+
+
+def test_another_thread_cannot_train_the_same_model():
+    model = Sequential([Dense(3, "relu"), Dense(1, "sigmoid")], seed=0)
+    model.compile("SGD", "binary_crossentropy")
+    model.build(4)
+    gradient = model.gradient(X, Y)
+    for train in (
+        lambda: model.train_on_batch(X, Y),
+        lambda: model.train_on_batch(X[:1].astype("f"), Y[:1]),
+        lambda: model.fit(X, Y),
+        lambda: model.apply(gradient),
+    ):
+        errors = within(model, train)
+        assert len(errors) == 2 and "another thread is training this model" in errors[0]
+        train()  # and afterwards it can
+    predicted = []
+    assert within(model, lambda: predicted.append(model.predict(X))) == []
+    assert len(predicted) == 2
+
+
+def test_a_fit_within_a_fit_is_refused_to_estimators_too():
+    pytest.importorskip("sklearn")
+    model = Sequential([Dense(3, "relu"), Dense(1, "sigmoid")], seed=0)
+    model.compile("SGD", "binary_crossentropy")
+    model.build(4)
+    estimator = model.as_estimator(classes=[0, 1])
+
+    def train(epoch, logs):
+        with pytest.raises(RuntimeError, match="fit within a fit of the same model"):
+            estimator.partial_fit(X, Y)
+        with pytest.raises(RuntimeError, match="compile within a fit"):
+            model.compile("Adam", "mse")
+
+    callbacks = [LambdaCallback(on_epoch_end=train)]
+    assert len(model.fit(X, Y, epochs=2, callbacks=callbacks).epoch) == 2
+
+
+def test_a_model_of_other_hyperparameters_goes_on_with_a_copy_of_what_adam_keeps():
+    """In the type of the first rows, and without a trace in the model before it."""
+    pytest.importorskip("sklearn")
+    estimator = fastnn.MLPClassifier((5,), alpha=0.0, random_state=0)
+    estimator.partial_fit(X.astype("f"), Y, classes=[0, 1])
+    before = learner_of(estimator.model_)
+    step, slots = before.state.step, before.state.slots.copy()
+    estimator.set_params(alpha=0.1).partial_fit(X, Y)
+    after = learner_of(estimator.model_)
+    assert after is not before and after.dtype == "float32"
+    assert after.state.step == 2 * step
+    assert before.state.step == step
+    np.testing.assert_array_equal(before.state.slots, slots)
+    assert after.optimizer is not before.optimizer
 
 
 LIMITS = {  # how many earlier calls, functions of fastnn, files

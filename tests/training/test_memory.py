@@ -1,4 +1,4 @@
-"""Memory, of processes of their own: rows on disk or made as asked for cost none, short fits leave
+"""Memory, of processes of their own: rows on disk or made when needed cost none, short fits leave
 none behind.
 
 A fit reads a memory map in place, and keeps nothing of a chunk: a process trains on a few rows,

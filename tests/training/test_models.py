@@ -25,6 +25,7 @@ from small_models import (
 
 from fastnn import Callback, Dense, Normalization, Sequential
 from fastnn.data.arrays import features
+from fastnn.models import learner_of
 
 # ---- weights, gradient, predict -----------------------------------------------------------------
 
@@ -166,7 +167,7 @@ def test_before_output_is_the_last_z_of_the_same_weights(widths, output, dtype):
     model = Sequential([*layers, Dense(widths[1], output)], dtype=dtype, seed=1)
     model.compile()
     model.build(5)
-    before = model._learner.network.before_output
+    before = learner_of(model).network.before_output
     for _ in range(2):
         W1, b1, W2, b2 = model.get_weights()
         z, a = reference.forward([W1, b1, W2, b2], ["tanh", output], X - np.arange(5.0))
@@ -174,7 +175,7 @@ def test_before_output_is_the_last_z_of_the_same_weights(widths, output, dtype):
         np.testing.assert_allclose(found, z[-1], atol=50 * TOLERANCE[dtype])
         np.testing.assert_allclose(model.predict(X), a[-1], rtol=1e-3, atol=50 * TOLERANCE[dtype])
         model.set_weights([W1 + 0.1, b1 + 1, W2 * 0.9, b2 - 1])  # the twin follows
-    assert model._learner.network.before_output is before
+    assert learner_of(model).network.before_output is before
 
 
 # ---- copies, threads ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 
 from fastnn import L1, L2, SGD, Adam, Callback, Dense, Dropout, Sequential, load
 from fastnn.custom import check_loss
+from fastnn.models import learner_of
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)
@@ -137,7 +138,7 @@ def test_evaluate_gradient_and_train_on_batch_are_those_of_the_built_in_loss():
 def test_evaluate_over_many_slices_is_the_mean_over_all_rows():
     rows = RNG.normal(size=(1000, 5))
     model = model_for(own_mse)
-    model._learner.network.slice_rows = 256
+    learner_of(model).network.slice_rows = 256
     expected, _ = own_mse(1.0, model.predict(rows))
     assert model.evaluate(rows, np.ones((1000, 2))) == pytest.approx(expected, rel=1e-12)
 

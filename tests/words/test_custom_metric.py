@@ -9,6 +9,7 @@ import pytest
 
 from fastnn import LBFGS, SGD, Callback, Dense, EarlyStopping, LambdaCallback, Sequential, load
 from fastnn.custom import CustomMetric
+from fastnn.models import learner_of
 
 N_ROWS = 50
 RNG = np.random.default_rng(0)
@@ -79,7 +80,7 @@ def test_it_gets_all_rows_in_the_shapes_of_scikit_learn(kind, dtype, weighted):
     seen = Seen()
     lists = {"weighted": [seen]} if weighted else {"metrics": [seen]}
     model, y = model_for(kind, dtype=dtype, **lists), KINDS[kind][2]
-    model._learner.network.slice_rows = model._learner.network.block = 16
+    learner_of(model).network.slice_rows = learner_of(model).network.block = 16
     model.evaluate(X, y)
     (y_true, y_pred, weights), predictions = seen.calls[0], model.predict(X)
     assert weights is None
@@ -144,7 +145,7 @@ def test_it_is_called_once_an_epoch_for_training_and_for_validation(mode):
     """Callbacks after each batch still get the other metrics."""
     seen, reported = Seen(), []
     model = model_for(metrics=[seen, "mae"])
-    model._learner.network.slice_rows = model._learner.network.block = 16
+    learner_of(model).network.slice_rows = learner_of(model).network.block = 16
     hook = LambdaCallback(
         on_train_batch_end=lambda batch, logs: reported.append(set(logs)),
         on_test_batch_end=lambda batch, logs: reported.append(set(logs)),

@@ -21,7 +21,7 @@ from fastnn.initializers import (
     Zeros,
 )
 
-N = 400  # W is (N, N): the mean of so many numbers strays by 0.25 % of their deviation
+N = 400  # W is (N, N): the mean of its numbers strays by 0.25 % of their deviation
 # The standard deviation of a standard normal distribution between -2 and 2, worked out with
 # var = 1 - 2 * 2 phi(2) / (Phi(2) - Phi(-2)).
 CUT = np.sqrt(1 - 4 * np.exp(-2) / np.sqrt(2 * np.pi) / 0.9544997361036416)

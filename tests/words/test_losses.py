@@ -34,6 +34,7 @@ from fastnn import (
     Sequential,
 )
 from fastnn.losses import LOSSES
+from fastnn.models import learner_of
 
 CASES = {  # loss, output
     "huber": (Huber(0.3), "linear"),
@@ -252,7 +253,7 @@ def test_a_single_row_uses_the_settings_of_the_loss(loss):
     for i in range(10):
         before = online.train_on_batch(X[i : i + 1], y[i])
         assert fitted.fit(X[i : i + 1], y[i : i + 1]).history["loss"] == [before]
-    assert online._learner._one_row is not None
+    assert learner_of(online)._one_row is not None
     for one, other in zip(online.get_weights(), fitted.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -10,6 +10,7 @@ import pytest
 import fastnn
 from fastnn import SGD, Dense, ReduceLROnPlateau, Sequential, metrics
 from fastnn.metrics import METRICS, BinaryAccuracy, R2Score, TopKAccuracy, get
+from fastnn.models import learner_of
 
 RNG = np.random.default_rng(0)
 N_ROWS = 700
@@ -98,7 +99,7 @@ def test_a_metric_over_many_slices_is_its_formula(monkeypatch, kind, metric, for
     y = KINDS[kind][2]
     model = model_for(kind, metric, dtype=dtype)
     model.build(X.shape[1])
-    model._learner.network.slice_rows = model._learner.network.block = 64
+    learner_of(model).network.slice_rows = learner_of(model).network.block = 64
     found = model.evaluate(X, y)[1]
     predictions = model.predict(X).astype(np.float64).reshape(y.shape if kind != "labels" else -1)
     if kind == "labels":
@@ -112,7 +113,7 @@ def test_a_fit_reports_what_the_rows_had_before_their_updates(batch_size):
     names = ["mae", "rmse", "r2_score"]
     model = model_for("numbers", *names, dtype="float64", rate=1e-300)
     model.build(X.shape[1])
-    model._learner.network.slice_rows = model._learner.network.block = 64
+    learner_of(model).network.slice_rows = learner_of(model).network.block = 64
     history = model.fit(
         X, NUMBERS, epochs=1, batch_size=batch_size, validation_data=(X[:9], NUMBERS[:9])
     )
@@ -189,7 +190,7 @@ def weighted_model(kind, *wanted, dtype="float64", rate=1e-300):
     model = Sequential([Dense(8, "tanh"), output], seed=1, dtype=dtype)
     model.compile(SGD(rate), loss, weighted_metrics=wanted)
     model.build(X.shape[1])
-    model._learner.network.slice_rows = model._learner.network.block = 64
+    learner_of(model).network.slice_rows = learner_of(model).network.block = 64
     return model
 
 

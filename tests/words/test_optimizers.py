@@ -18,6 +18,7 @@ from fastnn import SGD, Adagrad, Adam, AdamW, Dense, RMSprop, Sequential, load
 from fastnn.engine.gradient_descent import adopt_average
 from fastnn.engine.network import dropout_key
 from fastnn.losses import LOSSES
+from fastnn.models import learner_of
 from fastnn.native.team import Team
 from fastnn.schedules import ExponentialDecay
 
@@ -300,7 +301,7 @@ def test_steps_are_those_of_keras(optimizer, expected):
 
 def test_the_average_is_that_of_keras():
     model = stepped(SGD(0.1, use_ema=True, ema_momentum=0.5))
-    average = model._learner.network.views(model._learner.state.slots[-1]).values()
+    average = learner_of(model).network.views(learner_of(model).state.slots[-1]).values()
     average = np.concatenate([array.ravel() for array in average])
     np.testing.assert_allclose(average, KERAS_AVERAGE, rtol=0, atol=2e-12)
 

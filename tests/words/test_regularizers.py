@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastnn import L1, L1L2, L2, SGD, Dense, Sequential, load
+from fastnn.models import learner_of
 
 X = np.random.default_rng(0).normal(size=(60, 4))
 Y = X[:, 0] * X[:, 1] > 0
@@ -48,7 +49,7 @@ def test_a_copy_trains_on_with_the_same_momentum(copied, tmp_path):
         "file": lambda m: saved(m, tmp_path),
     }[copied](model)
     assert twin.layers == model.layers
-    assert twin._learner.state.step == model._learner.state.step == 4
+    assert learner_of(twin).state.step == learner_of(model).state.step == 4
     for one in (model, twin):
         one.fit(X, Y, epochs=2)
     assert bits(model) == bits(twin)
@@ -100,7 +101,7 @@ def test_a_fit_that_diverges_goes_back_to_its_last_weights_and_momentum(mode):
     with pytest.raises(FloatingPointError, match="last finite weights"):
         model.fit(X, Y, epochs=2, mode=mode, sample_weight=np.full(60, 2e34))
     for one in (model, twin):
-        assert one._learner.state.step == {"stochastic": 120, "minibatch": 4}[mode]
+        assert learner_of(one).state.step == {"stochastic": 120, "minibatch": 4}[mode]
         one.fit(X, Y, epochs=2, mode=mode, seed=3)
     assert bits(model) == bits(twin)
 

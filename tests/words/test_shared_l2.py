@@ -37,6 +37,7 @@ from fastnn.engine.gradient_descent import adopt_average
 from fastnn.engine.network import dropout_key
 from fastnn.files.config import from_config, to_config
 from fastnn.losses import LOSSES
+from fastnn.models import learner_of
 from fastnn.native.team import Team
 
 BY_WEIGHT = "mean_with_sample_weight"
@@ -312,7 +313,7 @@ def test_rows_without_weight_train_as_if_they_were_not_there(optimizer, idle):
     options = {"batch_size": 20, "shuffle": False, "epochs": 3}
     model.fit(X, Y, sample_weight=rows * 1.0, **options)
     fewer.fit(X[rows], Y[rows], **options)
-    assert model._learner.state.step == fewer._learner.state.step == 6
+    assert learner_of(model).state.step == learner_of(fewer).state.step == 6
     for one, other in zip(model.get_weights(), fewer.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
@@ -356,7 +357,7 @@ def test_copies_and_files_keep_reduction_and_alpha(copied, tmp_path):
     }[copied]()
     assert twin.layers == model.layers
     assert twin.layers[0].alpha == 0.5
-    assert twin._learner.loss == LOSS != MeanSquaredError()
+    assert learner_of(twin).loss == LOSS != MeanSquaredError()
     histories = [one.fit(X, Y, sample_weight=W, epochs=2).history["loss"] for one in (model, twin)]
     assert histories[0] == histories[1]
     assert bits(model) == bits(twin)

@@ -29,6 +29,12 @@ cdef enum Activation:
     SILU = 10
     EXPONENTIAL = 11
 
+
+cdef inline bint needs_z(Activation f) noexcept nogil:
+    """Whether its derivative is taken from z, which is then kept beside a = f(z)"""
+    return f == GELU or f == SILU
+
+
 ctypedef vec (*Derivative)(vec kept, vec da) noexcept nogil
 
 

@@ -277,7 +277,7 @@ cdef inline vec smoothed(vec y, real smoothing, Py_ssize_t n_classes) noexcept n
 
 
 cdef inline real smoothed_target(real y, real smoothing, Py_ssize_t n_classes) noexcept nogil:
-    """The same of one number"""
+    """`smoothed` of one number"""
     return y * (1 - smoothing) + smoothing / n_classes
 
 

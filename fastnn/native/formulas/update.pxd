@@ -79,6 +79,15 @@ cdef struct Motion:  # one step of a rule over one array
     Py_ssize_t pitch  # from one slot to the next
 
 
+cdef inline int slots_of_method(Method method) noexcept nogil:
+    """How many numbers it keeps for every weight"""
+    if method == PLAIN:
+        return 0
+    if method == AMSGRAD:
+        return 3
+    return 2 if method == ADAM or method == RMSPROP_MOMENTUM else 1
+
+
 cdef inline bint is_plain(const Rule* rule) noexcept nogil:
     """w := w - rate * dw and no more"""
     return rule.method == PLAIN and rule.layers == NULL and not rule.shrinks and is_simple(rule)

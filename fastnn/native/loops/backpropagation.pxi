@@ -5,30 +5,23 @@ epilogue of its tiles, to the weights themselves. `first` and `last` are rows of
 begins with the k-th row to visit.
 """
 
-# from layout.pxi: Data, LINE, Network, ROWS, activations, delta, inputs, is_by_lane, is_relu, kept,
-#     run, visited
+# from layout.pxi: Data, Network, ROWS, activations, delta, inputs, is_by_lane, is_relu, kept, run,
+#     visited
 # from narrow.pxi: backpropagate_by_lane, gradients_by_lane
 # from forward.pxi: add_losses, drop_rows, evaluate_share
 
-from libc.string cimport memcpy
-
-from fastnn.native.formulas.by_lane cimport (
-    activate_by_lane, activate_backward_by_lane, deltas_by_lane, losses_by_lane,
-)
-from fastnn.native.formulas.activations cimport Activation, activate_backward, activate_block
+from fastnn.native.formulas.by_lane cimport activate_backward_by_lane, deltas_by_lane
+from fastnn.native.formulas.activations cimport Activation, activate_backward
 from fastnn.native.products.dense cimport (
-    Layer, bias_gradient, columns, forward, input_gradient, input_gradient_transposed, transpose,
+    LINE, Layer, bias_gradient, columns, input_gradient, input_gradient_transposed, transpose,
     weight_gradient,
 )
-from fastnn.native.formulas.dropout cimport drop, row_key
-from fastnn.native.formulas.losses cimport is_fused, loss_delta, loss_value
+from fastnn.native.formulas.losses cimport is_fused, loss_delta
 from fastnn.native.products.narrow cimport whole_vectors
-from fastnn.native.products.rows cimport gather
 from fastnn.native.simd.simd cimport WIDTH, real
-from fastnn.native.per_sample.one_row cimport forward_single, quicker_row_by_row
 from fastnn.native.simd.team cimport share_begin, share_end, wait
 from fastnn.native.products.tiles cimport ADD, Epilogue, Product
-from fastnn.native.products.one_unit cimport forward_unit, weight_gradient_unit
+from fastnn.native.products.one_unit cimport weight_gradient_unit
 
 cdef void output_delta(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
@@ -135,7 +128,7 @@ cdef inline bint keeps_weights(
 
 
 cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
-    """W^T of every layer that hands a gradient down, as far as blocks of up to m rows need it
+    """W^T of every layer with one below it, as far as blocks of up to m rows need it
 
     This member's rows of W.
     """
@@ -203,7 +196,7 @@ cdef void delta_below_transposed(
     const Network* net, const Layer* layer, real* scratch, Py_ssize_t first, Py_ssize_t last,
     Py_ssize_t m,
 ) noexcept nogil:
-    """The same to the last bit as (W dz^T)^T: few rows, so W stays as it is"""
+    """The same bits as `delta_below`, as (W dz^T)^T: few rows, so W stays as it is"""
     cdef Py_ssize_t stride = panel(net, m)
     cdef real* dz_transposed = scratch + net.me.number * stride * (layer.n_in + layer.n_out)
     cdef real* dx_transposed = dz_transposed + layer.n_out * stride

@@ -9,23 +9,17 @@
 
 from libc.string cimport memcpy
 
-from fastnn.native.formulas.by_lane cimport (
-    activate_by_lane, activate_backward_by_lane, deltas_by_lane, losses_by_lane,
-)
-from fastnn.native.formulas.activations cimport Activation, activate_backward, activate_block
-from fastnn.native.products.dense cimport (
-    Layer, bias_gradient, columns, forward, input_gradient, input_gradient_transposed, transpose,
-    weight_gradient,
-)
+from fastnn.native.formulas.by_lane cimport activate_by_lane, losses_by_lane
+from fastnn.native.formulas.activations cimport Activation, activate_block
+from fastnn.native.products.dense cimport Layer, columns, forward, transpose
 from fastnn.native.formulas.dropout cimport drop, row_key
-from fastnn.native.formulas.losses cimport is_fused, loss_delta, loss_value
-from fastnn.native.products.narrow cimport whole_vectors
+from fastnn.native.formulas.losses cimport loss_value
 from fastnn.native.products.rows cimport gather
-from fastnn.native.simd.simd cimport WIDTH, real
+from fastnn.native.simd.simd cimport real
 from fastnn.native.per_sample.one_row cimport forward_single, quicker_row_by_row
 from fastnn.native.simd.team cimport share_begin, share_end, wait
-from fastnn.native.products.tiles cimport ADD, Epilogue, Product
-from fastnn.native.products.one_unit cimport forward_unit, weight_gradient_unit
+from fastnn.native.products.tiles cimport Product
+from fastnn.native.products.one_unit cimport forward_unit
 
 cdef void load_rows(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
@@ -109,7 +103,7 @@ cdef inline void forward_hidden(
 
 
 cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """The same of the output layer, whose z is kept"""
+    """z := a W + b, a := f(z) of the output layer, whose z is kept"""
     cdef const Layer* layer = net.output
     cdef const real* x = inputs(net, layer) + first * layer.in_stride
     cdef real* z = net.output_z + first * layer.stride

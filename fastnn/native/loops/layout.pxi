@@ -10,7 +10,7 @@ several rows; the targets and weights of the block lie behind the z.
 from libc.string cimport memcpy
 
 from fastnn.native.formulas.activations cimport RELU, Activation
-from fastnn.native.products.dense cimport Layer
+from fastnn.native.products.dense cimport LINE, Layer
 from fastnn.native.formulas.losses cimport Loss
 from fastnn.native.products.rows cimport Features
 from fastnn.native.simd.simd cimport real
@@ -38,7 +38,6 @@ cdef struct Network:
 cdef enum:  # shares begin at multiples of these; not to be seen in the bits
     ROWS = 4  # of X: short, for batches are, and for 16 rows full tiles enough
     BY_LANE = 16  # the widest output layer whose softmax and losses take one row per lane
-    LINE = 16  # rows of W, and parameters: columns of W^T then begin at a border of the cache
 
 cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
 

@@ -1,13 +1,13 @@
 """Gradient descent by minibatches: W := W - learning_rate * dL/dW, or what a rule makes of it."""
 
-# from layout.pxi: Data, LINE, Network, Steps, step_at, visited, whole_lines
+# from layout.pxi: Data, Network, Steps, step_at, visited, whole_lines
 # from forward.pxi: add_losses
 # from backpropagation.pxi: add_gradient, backpropagate_share, transpose_weights, weight_gradients
 
 from libc.math cimport sqrt
 from libc.string cimport memset
 
-from fastnn.native.products.dense cimport Layer
+from fastnn.native.products.dense cimport LINE, Layer
 from fastnn.native.simd.simd cimport real
 from fastnn.native.simd.team cimport share_begin, share_end, wait
 from fastnn.native.products.tiles cimport DESCEND
@@ -187,7 +187,7 @@ cdef void add_penalties(
 cdef double global_norm(
     const Network* net, const Rule* rule, const real* gradient
 ) noexcept nogil:
-    """That of all that move"""
+    """The norm of the gradient of all layers that move"""
     cdef const Layer* layer = net.layers
     cdef double squares = 0
     while True:

@@ -1,8 +1,8 @@
 """One row at a time: the dense layer in per-sample descent.
 
 W is input-major, so a unit of x that is 0 leaves its row of W alone in the forward pass, in dx and
-in the update: the rows to visit are given as a list of units and their values. A layer hands dx
-down and takes its step in the same pass over those rows, for it needs W as it was for the one and
+in the update: the rows to visit are given as a list of units and their values. A layer computes
+dx and takes its step in the same pass over those rows, for it needs W as it was for the one and
 is at hand for the other.
 
 Shapes are those of `dense.pxd` with one row. `n_columns` is n_out with the padding that a row of W
@@ -36,7 +36,7 @@ cdef inline Py_ssize_t list_units(
 cdef inline Py_ssize_t list_relu(
     real* z, Py_ssize_t n, int* units, real* values
 ) noexcept nogil:
-    """The same of a := relu(z)"""
+    """a := relu(z), and the list of the units where it is above 0"""
     cdef Py_ssize_t i = 0, count = 0
     cdef vec a
     while i < n:
@@ -198,7 +198,7 @@ cdef inline void descend_list(
     real* W, Py_ssize_t stride, const int* units, const real* values, Py_ssize_t n,
     const real* dz, real scale, const Py_ssize_t n_columns, real* dx,
 ) noexcept nogil:
-    """The same in one pass, the columns as a constant if there are few; four rows at a time"""
+    """Step and dx in one pass, the columns as a constant if there are few; four rows at a time"""
     cdef vec sums[16]
     cdef Py_ssize_t i = 0, r, m
     for r in range(WIDTH):

@@ -78,7 +78,7 @@ cdef inline void descend_held_step(
     real* W_t, Py_ssize_t ld, const real* x, const real* dz, real scale, real* dx,
     const Py_ssize_t left, Py_ssize_t n_out,
 ) noexcept nogil:
-    """The same of the next vector of units"""
+    """The step of one vector of units, and their dx"""
     cdef vec w, x_i = spread(scale) * load_first(x, left, 0), even = spread(0), odd = spread(0)
     cdef Py_ssize_t u = 0
     while u + 2 <= n_out:

@@ -13,6 +13,9 @@ from fastnn.native.products.tiles cimport (
     DESCEND, PUT, PUT_BIASED, PUT_BIASED_RELU, PUT_MASKED, Epilogue, Product,
 )
 
+cdef enum:  # longer rows are padded to a multiple of it, and W and b begin at one
+    LINE = 16  # the columns of W^T then begin at a border of the cache
+
 cdef struct Layer:  # one row of the layer table, which is int64 on every machine
     long long n_in, in_stride, n_out, stride
     long long W, b  # where they begin in the parameters; b is -1 in a layer without bias
@@ -27,7 +30,7 @@ cdef struct Layer:  # one row of the layer table, which is int64 on every machin
 
 cdef inline Py_ssize_t columns(Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
     """n with its padding up to a line: what a product computes of a row of `stride` numbers"""
-    return min((n + 15) // 16 * 16, stride)
+    return min((n + LINE - 1) // LINE * LINE, stride)
 
 
 cdef inline Product forward(

@@ -94,7 +94,7 @@ cdef inline void finish_tile(
 cdef inline void finish(
     const Product* p, const vec* ab, Py_ssize_t i, Py_ssize_t j, const int rows, const int vectors
 ) noexcept nogil:
-    """The same with the epilogue as a constant"""
+    """`finish_tile` with the epilogue as a constant"""
     if p.epilogue == PUT:
         finish_tile(p, ab, i, j, rows, vectors, PUT)
     elif p.epilogue == PUT_BIASED:

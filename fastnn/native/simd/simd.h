@@ -261,7 +261,7 @@ INLINE vec lane_sums(const vec *rows)
 }
 
 /* Eight numbers, whatever the width of a vector: a row of a tiny network. GCC warns that functions
- * would hand them over in another way in other builds; these are all inlined. */
+ * would pass them in another way in other builds; these are all inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 typedef real octet __attribute__((vector_size(8 * sizeof(real))));
 typedef octet unaligned_octet __attribute__((aligned(sizeof(real)), may_alias));

@@ -1,12 +1,14 @@
 """Per-sample descent: the paths through the first layer."""
 
-# from layout.pxi: Data, LINE, Network, activations, delta, run, visited
+# from layout.pxi: Data, Network, activations, delta, run, visited
 # from per_sample/layout.pxi: BLOCKED, FUSED, LISTED, SWEPT, Samples, bias_of, gram_stride, row_of
 # from per_sample/upper_layers.pxi: activate_sample, move_bias, move_layer
 
 from libc.string cimport memset
 
-from fastnn.native.products.dense cimport Layer, bias_gradient, columns, forward, weight_gradient
+from fastnn.native.products.dense cimport (
+    LINE, Layer, bias_gradient, columns, forward, weight_gradient,
+)
 from fastnn.native.products.rows cimport gather
 from fastnn.native.per_sample.active_rows cimport (
     add_rows, add_scaled, list_units, move_rows, scale_row, whole_chains,

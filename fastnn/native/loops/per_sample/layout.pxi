@@ -11,12 +11,12 @@ The length of the scratch memory is computed here, too, where the lengths of all
 known.
 """
 
-# from layout.pxi: BY_LANE, LINE, LOSS_LENGTH, Network, activations, is_by_lane, kept,
-#     transposed_length, whole_lines
+# from layout.pxi: BY_LANE, LOSS_LENGTH, Network, activations, is_by_lane, kept, transposed_length,
+#     whole_lines
 
 from libc.string cimport memcpy, memset
 
-from fastnn.native.products.dense cimport Layer, columns, transpose
+from fastnn.native.products.dense cimport LINE, Layer, columns, transpose
 from fastnn.native.simd.simd cimport real
 from fastnn.native.per_sample.tiny cimport TinyLayer, load_tiny, store_tiny
 from fastnn.native.formulas.update cimport Rule, is_plain
