@@ -96,10 +96,12 @@ class Descent:
     @property
     def n_bytes(self) -> int:
         """The size of what stays after `release`."""
-        made = (self.gradient, self.__dict__.get("_predictions"))
-        kept = (self.__dict__.get("batches"), self._pass)
-        n_bytes = sum(array.nbytes for array in made if array is not None)
-        return n_bytes + sum(part.n_bytes for part in kept if part is not None)
+        n_bytes, made = self.gradient.nbytes, self.__dict__
+        if (kept := made.get("_predictions")) is not None:
+            n_bytes += kept.nbytes
+        if (context := made.get("batches")) is not None:
+            n_bytes += context.n_bytes
+        return n_bytes if self._pass is None else n_bytes + self._pass.n_bytes
 
     @cached_property
     def _predictions(self) -> Array | None:

@@ -114,6 +114,13 @@ class Learner:
         """
         vars(self).update(NOTHING_PREPARED, **parts)
 
+    def _prepared_bytes(self) -> int:
+        """The size of what is prepared for the next call, but for single rows."""
+        n_bytes = 0
+        for part in (self._descent, self._watch):
+            n_bytes += 0 if part is None else part.n_bytes
+        return n_bytes
+
     def _weights_change(self) -> None:
         """Note that the weights are about to change in another way than by single steps."""
         vars(self).update(_is_watched=False, _pass=None)
@@ -275,13 +282,14 @@ class Learner:
         """Whether a call of `fit` is at work."""
         return self._running is not None and self._running() is not None
 
-    def _claim_training(self) -> None:
-        """Hold `_training`, or raise if another thread does."""
-        if not self._training.acquire(blocking=False):
+    def _wait_to_train(self) -> None:
+        """Let another thread finish its step, so that none is lost; a fit would take too long."""
+        if self.is_fitting:
             raise RuntimeError(
-                "another thread is training this model, and two would undo each other's steps; "
-                "train a copy instead: copy.deepcopy(model)"
+                "another thread is training this model, in a call of fit; wait for its end, or "
+                "train a copy: copy.deepcopy(model)"
             )
+        self._training.acquire()
 
     def refuse_within_fit(self, method: str, why: str) -> None:
         """Raise if a call of `fit` is at work."""
@@ -307,7 +315,8 @@ class Learner:
 
         `model` is what callbacks see; it gets the history and the count of epochs.
         """
-        self._claim_training()
+        if not self._training.acquire(blocking=False):
+            self._wait_to_train()
         try:
             self.refuse_within_fit("fit", "its weights are at work")
             return self._fit(model, plan, given, callbacks)
@@ -354,8 +363,7 @@ class Learner:
             self._descent = descent
         finally:
             self._running = None
-            kept = [part.n_bytes for part in (self._descent, self._watch) if part is not None]
-            if sum(kept) > MOST_KEPT:
+            if self._prepared_bytes() > MOST_KEPT:
                 self._replace()
             else:
                 self._weights_change()  # a callback may have made single steps within the fit
@@ -451,31 +459,27 @@ class Learner:
         self, X: object, y: object, sample_weight: object, seed: int
     ) -> dict[str, float]:
         """One update with the rows of X as one batch; loss and metrics before it."""
-        self._claim_training()
+        if not self._training.acquire(blocking=False):
+            self._wait_to_train()
         try:
-            return self._train_batch(X, y, sample_weight, seed)
+            asked = self.requirements()
+            rows = asked.rows(X, np.atleast_1d(y), sample_weight)  # type: ignore[call-overload]
+            if self.optimizer.needs_all_rows:
+                self.check_optimizer("minibatch")
+            if self.network is None:
+                self.build(rows.n_features, seed)
+            if asked.names is not None:
+                self.keep_names(asked.names)
+            self._pass = None
+            descent = self._descent_for(rows, len(rows.X), None, seed)
+            try:
+                scores = train_batch(descent, self._current_watch(), self.metrics)
+            finally:
+                descent.release()
+            self._descent = descent
+            return scores
         finally:
             self._training.release()
-
-    def _train_batch(
-        self, X: object, y: object, sample_weight: object, seed: int
-    ) -> dict[str, float]:
-        asked = self.requirements()
-        rows = asked.rows(X, np.atleast_1d(y), sample_weight)  # type: ignore[call-overload]
-        if self.optimizer.needs_all_rows:
-            self.check_optimizer("minibatch")
-        if self.network is None:
-            self.build(rows.n_features, seed)
-        if asked.names is not None:
-            self.keep_names(asked.names)
-        self._pass = None
-        descent = self._descent_for(rows, len(rows.X), None, seed)
-        try:
-            scores = train_batch(descent, self._current_watch(), self.metrics)
-        finally:
-            descent.release()
-        self._descent = descent
-        return scores
 
     def learn_row(self, X: object, y: object, is_row: bool = False) -> float | None:
         """One update with a single row, shape (1, n_features) or, with `is_row`, (n_features,).
@@ -488,7 +492,8 @@ class Learner:
             one = self._one_row = self._new_one_row()
             if one is None:
                 return None
-        self._claim_training()
+        if not self._training.acquire(blocking=False):
+            self._wait_to_train()
         try:
             if not self._is_watched:
                 self._current_watch()
@@ -644,7 +649,8 @@ class Learner:
                     f"gradient has no {key!r}; expected {', '.join(named_gradient(network, flat))}"
                 )
             view[...] = layer_weights(key, gradient[key], view.shape, self.dtype)
-        self._claim_training()
+        if not self._training.acquire(blocking=False):
+            self._wait_to_train()
         try:
             self._pass = None
             apply_gradient(self._current_watch(), flat)

@@ -306,7 +306,7 @@ def test_what_the_optimiser_keeps_is_never_left_infinite(optimizer, n_rows):
 # ---- what single steps keep between calls -------------------------------------------------------
 
 
-def test_batches_from_several_threads_have_memory_of_their_own():
+def test_batches_from_several_threads_are_trained_one_after_the_other():
     model = Sequential([Dense(64, "relu"), Dense(1)], seed=0)
     model.compile(SGD(1e-4), "mse", metrics=["mae"])
     model.build(5)
@@ -318,6 +318,7 @@ def test_batches_from_several_threads_have_memory_of_their_own():
 
     with ThreadPoolExecutor(len(sizes)) as pool:
         list(pool.map(train, sizes))
+    assert step_of(model) == 240  # one after the other: none is lost
     assert all(np.isfinite(W).all() for W in model.get_weights())
 
 
