@@ -340,6 +340,8 @@ class Sequential:
             If an argument or the rows do not fit the model, which then is as it was. If a chunk
             does not, or the iterable itself raises, the model keeps what it has learned from the
             chunks before, and `model.history` the finished epochs.
+        RuntimeError
+            Within a `fit` of the same model, in a callback or in another thread.
         Diverged
             If training diverges; it is a FloatingPointError. The model keeps its last finite
             weights.
@@ -400,6 +402,8 @@ class Sequential:
         ------
         TypeError, ValueError
             If the model is not compiled, or X, y do not fit it. The model is then as it was.
+        RuntimeError
+            While another thread is in a `fit` of this model; for its single steps the call waits.
         Diverged
             A FloatingPointError, if the loss, weights, or what the optimiser keeps for them, are no
             longer finite. The model goes back to those before the call or, of single rows and large

@@ -7,6 +7,7 @@ belong to the model, which passes itself where callbacks need to see it.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import weakref
 from collections import deque
@@ -98,6 +99,7 @@ class Learner:
         self.state: State | None = None
         self.names: tuple[str, ...] | None = None
         self._training = threading.RLock()  # held by the thread that moves the weights
+        self._process = os.getpid()
         self._running: weakref.ref[_Running] | None = None  # the `fit` that is at work
         # What is prepared for the next call, as in NOTHING_PREPARED:
         self._descent: Descent | None = None
@@ -284,7 +286,10 @@ class Learner:
 
     def _wait_to_train(self) -> None:
         """Let another thread finish its step, so that none is lost; a fit would take too long."""
-        if self.is_fitting:
+        if os.getpid() != self._process:  # forked: the thread that trained is not here
+            self._process, self._training = os.getpid(), threading.RLock()
+            self._replace(_running=None)
+        elif self.is_fitting:
             raise RuntimeError(
                 "another thread is training this model, in a call of fit; wait for its end, or "
                 "train a copy: copy.deepcopy(model)"

@@ -11,7 +11,7 @@ import pytest
 from networks import BUILDS, core_of, make_data, make_network, make_rows
 
 import fastnn
-from fastnn import SGD, Adam, Dense, Sequential, _core
+from fastnn import SGD, Adam, Callback, Dense, Sequential, _core
 from fastnn.activations import ACTIVATIONS
 from fastnn.engine import layout, per_sample
 from fastnn.engine.gradient_descent import new_state
@@ -362,6 +362,38 @@ def test_what_was_prepared_serves_a_forked_process_too():
         fine = model.train_on_batch(X, 1.0) < loss and np.isfinite(model.predict(X)).all()
         os._exit(0 if fine else 1)
     _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_process_that_is_forked_while_a_thread_trains_can_train():
+    model = Sequential([Dense(300, "relu"), Dense(1)], seed=0)
+    model.compile(SGD(1e-4), "mse")
+    X = np.random.default_rng(0).normal(size=(5000, 50)).astype(np.float32)
+    begun = threading.Event()
+
+    def train():
+        model.fit(X, X[:, 0], epochs=10**6, callbacks=[Begun()])
+
+    class Begun(Callback):
+        def on_epoch_end(self, epoch, logs):
+            begun.set()
+            if epoch > 10 and ended:
+                self.model.stop_training = True
+
+    ended = []
+    thread = threading.Thread(target=train)
+    thread.start()
+    begun.wait()
+    child = os.fork()
+    if child == 0:
+        model.train_on_batch(X[:64], X[:64, 0])
+        fine = len(model.fit(X, X[:, 0]).epoch) == 1 and np.isfinite(model.predict(X)).all()
+        os._exit(0 if fine else 1)
+    _, status = os.waitpid(child, 0)
+    ended.append(True)
+    thread.join()
     assert os.waitstatus_to_exitcode(status) == 0
 
 
