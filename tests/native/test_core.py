@@ -441,7 +441,7 @@ def test_padding_stays_zero(build, sizes):
     constants["method"], constants["first"] = core.METHODS["momentum"], 0.5
     constants["nesterov"] = constants["shrinks"] = 1
     rules = np.array([(0.5, 0.1, 0.1, 0.1)] * (len(sizes) - 1), core.LAYER_RULE)
-    moving = constants, rules, slots, made
+    moving = constants, rules, slots[:1], made
     limited = constants.copy()
     limited["clip"], limited["limit"], limited["averages"] = core.CLIPS["clipnorm"], 0.1, 1
     clipping = limited, rules, slots, made
