@@ -35,8 +35,8 @@ TEAM_PLACES: int
 LAYER: np.dtype[np.void]
 LAYER_RULE: np.dtype[np.void]
 STEP: np.dtype[np.void]
-RULE: np.dtype[np.void]
-LOSS: np.dtype[np.void]
+CONSTANTS: np.dtype[np.void]
+LOSS_SETTINGS: np.dtype[np.void]
 COUNTS: np.dtype[np.void]
 
 @final

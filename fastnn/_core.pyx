@@ -62,6 +62,7 @@ include "fastnn/native/loops/per_sample/upper_layers.pxi"
 include "fastnn/native/loops/per_sample/first_layer.pxi"
 include "fastnn/native/loops/per_sample/tiny.pxi"
 include "fastnn/native/loops/per_sample/epoch.pxi"
+include "fastnn/native/loops/snapshot.pxi"
 
 # ---- what Python reads at import: codes, constants, and the fields of the tables ---------------
 
@@ -112,8 +113,8 @@ cdef Counts one_count
 LAYER = np.asarray(<Layer[:1]>&one_layer).dtype
 LAYER_RULE = np.asarray(<LayerRule[:1]>&one_layer_rule).dtype
 STEP = np.asarray(<Step[:1]>&one_step).dtype
-RULE = np.asarray(<Constants[:1]>&one_rule).dtype
-LOSS = np.asarray(<LossSettings[:1]>&one_loss).dtype
+CONSTANTS = np.asarray(<Constants[:1]>&one_rule).dtype
+LOSS_SETTINGS = np.asarray(<LossSettings[:1]>&one_loss).dtype
 COUNTS = np.asarray(<Counts[:1]>&one_count).dtype
 cdef object ARRAY = np.ndarray, SCALAR = np.generic
 
@@ -497,7 +498,7 @@ cdef Member join_team(int member, int size, int[::1] team) noexcept nogil:
 # first thing each does is to wait for all the others: a run begins with the whole team or, if that
 # cannot be, not at all. Subnormal numbers count as zero while a pass runs.
 
-cdef enum Pass:
+cdef enum Task:
     EVALUATE
     GRADIENT
     STOCHASTIC
@@ -505,7 +506,7 @@ cdef enum Pass:
 
 
 cdef double run_pass(
-    Pass kind, Call* call, Samples* samples, Py_ssize_t n, double total, double scale,
+    Task task, Call* call, Samples* samples, Py_ssize_t n, double total, double scale,
     Py_ssize_t batch_size, real* gradient,
 ) noexcept nogil:
     """One of the four passes over n rows; nothing if its team does not come together"""
@@ -513,13 +514,13 @@ cdef double run_pass(
     if begin(&call.net.me):
         return total
     mode_before = flush_subnormals()
-    if kind == EVALUATE:
+    if task == EVALUATE:
         total = evaluate_rows(&call.net, &call.data, n, total)
-    elif kind == GRADIENT:
+    elif task == GRADIENT:
         transpose_weights(&call.net, min(call.net.block_rows, n))
         if not wait(&call.net.me):
             total = add_gradient(&call.net, &call.data, 0, n, scale, gradient, total)
-    elif kind == STOCHASTIC:
+    elif task == STOCHASTIC:
         samples.net, samples.rule = &call.net, &call.rule
         total = stochastic_rows(samples, &call.data, n, &call.steps, total)
     else:
@@ -532,7 +533,7 @@ cdef double run_pass(
 
 
 cdef double visit_rows(
-    Pass kind, Context context, Rows rows, order, Py_ssize_t start, Py_ssize_t stop, predictions,
+    Task task, Context context, Rows rows, order, Py_ssize_t start, Py_ssize_t stop, predictions,
     double total, double scale, Py_ssize_t batch_size, Member me,
 ) except? -1:
     """What the four functions below have in common"""
@@ -542,30 +543,30 @@ cdef double visit_rows(
     cdef real* gradient = NULL
     if stop == start:
         return total
-    if kind != EVALUATE and rows.y == NULL:
+    if task != EVALUATE and rows.y == NULL:
         raise ValueError("the rows have no targets")
-    if kind == STOCHASTIC:
+    if task == STOCHASTIC:
         if not context.stochastic:
             raise ValueError("the context has no path for per-sample descent")
         samples = context.samples
         context.require_steps(stop - start)
-    if kind == MINIBATCH:
+    if task == MINIBATCH:
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}")
         context.require_steps((stop - start + batch_size - 1) // batch_size)
-    if kind == GRADIENT or kind == MINIBATCH:
+    if task == GRADIENT or task == MINIBATCH:
         if context.gradient.shape[0] == 0:
             raise ValueError("the context has no room for a gradient")
         gradient = &context.gradient[0]
     begin_call(context, rows, order, start, stop, predictions, me, &call, &visit)
     if context.quick:
         total = run_pass(
-            kind, &call, &samples, visit.n, total, scale, batch_size, gradient
+            task, &call, &samples, visit.n, total, scale, batch_size, gradient
         )
     else:
         with nogil:
             total = run_pass(
-                kind, &call, &samples, visit.n, total, scale, batch_size, gradient
+                task, &call, &samples, visit.n, total, scale, batch_size, gradient
             )
     end_call(context, &visit, me)
     return total

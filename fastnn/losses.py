@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from fastnn._core import LOSS
+from fastnn._core import LOSS_SETTINGS
 from fastnn._core import LOSSES as KERNELS
 from fastnn.data.arrays import TargetKind
 from fastnn.data.checks import flag, lookup, real_number, shown
@@ -83,8 +83,8 @@ class Loss:
         return 0.0
 
     def settings(self, n_targets: int, dtype: str) -> Array:
-        """Return the settings of the kernel, one record of LOSS; `settings_of` caches them."""
-        settings = np.zeros(1, LOSS)
+        """The settings of the kernel, one record of LOSS_SETTINGS; `settings_of` caches them."""
+        settings = np.zeros(1, LOSS_SETTINGS)
         settings["kind"], settings["setting"] = self.code, self.setting
         settings["share"], settings["slope_share"] = self.shares(n_targets)
         settings["by_weight"], settings["limit"] = self.by_weight, self.limit(np.dtype(dtype))

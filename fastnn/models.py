@@ -448,7 +448,7 @@ class Sequential:
         >>> model.test_on_batch([[1.0, 2.0]], 3.0)
         9.0
         """
-        y = np.atleast_1d(y)
+        y = y if y is None else np.atleast_1d(y)
         scores = self.evaluate(X, y, sample_weight=sample_weight, return_dict=True)
         return self._in_keras_form(scores, return_dict)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastnn._core import CLIPS, COUNTS, METHODS, RULE, SLOTS, STEP
+from fastnn._core import CLIPS, CONSTANTS, COUNTS, METHODS, SLOTS, STEP
 from fastnn.data.checks import flag, lookup, real_number, shown, whole_number
 from fastnn.data.rows import Array
 from fastnn.schedules import Schedule
@@ -37,7 +37,7 @@ ARRAY_WORK, CLIP_ARRAYS = 20.0, 2
 class Rule:
     """How the core makes a step: the optimiser's constants and arrays."""
 
-    constants: Array  # one record of RULE
+    constants: Array  # one record of CONSTANTS
     layers: Array  # rate factor and penalties of each layer, see `Network.layer_rules`
     slots: Array  # what the optimiser keeps for every parameter, (n_slots, n_parameters)
     counts: Array  # steps made and steps clipped, one record of COUNTS
@@ -242,7 +242,7 @@ class Optimizer:
         return limits != (None, None, None)
 
     def _constants(self, **numbers: float) -> Array:
-        constants = np.zeros(1, RULE)
+        constants = np.zeros(1, CONSTANTS)
         constants["method"] = METHODS[self.method]
         constants["shrinks"], constants["averages"] = self.weight_decay > 0, self.use_ema
         for name, code in CLIPS.items():
@@ -253,7 +253,7 @@ class Optimizer:
         return constants
 
     def constants(self) -> Array:
-        """The constants of the optimiser's rule, one record of RULE."""
+        """The constants of the optimiser's rule, one record of CONSTANTS."""
         return self._constants()
 
     @cached_property

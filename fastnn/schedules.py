@@ -42,7 +42,10 @@ class Schedule:
         steps : array of int64 or float64
             Step numbers >= 0, already checked.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no method of this name: def rates(self, steps), which "
+            f"returns the learning rates of an array of step numbers"
+        )
 
     def __call__(self, step: int) -> float:
         """Return the learning rate of one step, a whole number >= 0."""

@@ -40,7 +40,7 @@ ROOMS = [
         "native/loops",
         "the loops over rows, parts of `_core.pyx`",
         "layout narrow forward backpropagation minibatch per_sample/layout "
-        "per_sample/upper_layers per_sample/first_layer per_sample/tiny per_sample/epoch",
+        "per_sample/upper_layers per_sample/first_layer per_sample/tiny per_sample/epoch snapshot",
     ),
     ("", "the one extension, in several builds, and what it offers to Python", "_core"),
     ("", "what `setup.py` knows too", "_version"),

@@ -55,6 +55,7 @@ CASES = [
     ("SGD(None)", r"e\.g\. (learning_rate=.*)", "SGD({})"),
     ("Dropout(2)", r"e\.g\. (rate=.*)", "Dropout({})"),
     ("Dropout('a')", r"e\.g\. (rate=.*)", "Dropout({})"),
+    ("CSVLogger(None)", r"e\.g\. ('.*')", "CSVLogger({})"),
     ("initializers.Constant(np.inf)", r"e\.g\. (value=.*)", "initializers.Constant({})"),
     ("initializers.RandomUniform(1, 0)", r"e\.g\. (.*)", "initializers.RandomUniform({})"),
     ("Dense(1, 'rleu')", r"Did you mean ('relu')", "Dense(1, {})"),

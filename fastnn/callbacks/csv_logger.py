@@ -42,6 +42,10 @@ class CSVLogger(Callback):
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
+        if not isinstance(filename, str | os.PathLike):
+            raise TypeError(
+                f"filename={shown(filename)}: expected the name of a file, e.g. 'history.csv'"
+            )
         self.filename, self.separator = os.fspath(filename), separator
         if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             raise ValueError(
@@ -50,6 +54,9 @@ class CSVLogger(Callback):
         self.append = flag("append", append)
 
     def check(self) -> None:
+        folder = os.path.dirname(self.filename)
+        if folder and not os.path.isdir(folder):
+            raise FileNotFoundError(f"there is no folder {folder!r}; make it first")
         recorded = sorted(self.params["metrics"], key=lambda name: name.startswith("val_"))
         names, found = ["epoch", *recorded], self._columns_of_the_file()
         if found is not None and sorted(found) != sorted(names):

@@ -51,7 +51,10 @@ class Monitor(Callback):
         """What to do about a number that this fit does not record."""
         validated = any(name.startswith("val_") for name in known)
         if self.monitor.startswith("val_") and not validated:
-            return "; give fit validation data, e.g. validation_split=0.2"
+            return (
+                "; give fit validation data, e.g. validation_split=0.2, or fit of an estimator "
+                "X_val and y_val"
+            )
         begun = [name for name in known if self.monitor and name.startswith(self.monitor)]
         near = begun or difflib.get_close_matches(self.monitor, known, n=1, cutoff=0.7)
         if near:

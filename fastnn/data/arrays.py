@@ -39,6 +39,8 @@ def _numeric_array(name: str, values: object, remedy: str | Callable[[str], str]
         return values
     if not isinstance(remedy, str):
         remedy = remedy(name)
+    if values is None:
+        raise ValueError(f"{name} is None; expected an array of numbers")
     if hasattr(values, "toarray"):
         raise TypeError(
             f"{name} is sparse; expected a dense array, e.g. {variable(name)}.toarray()"
@@ -50,6 +52,11 @@ def _numeric_array(name: str, values: object, remedy: str | Callable[[str], str]
     except ValueError:
         raise ValueError(f"{name} has rows of different lengths; expected a rectangle") from None
     if array.dtype.kind == "O":
+        if array.ndim == 0:
+            raise TypeError(
+                f"{name} is a {type(values).__name__}; expected an array of numbers or a list of "
+                f"rows. Only fit takes chunks of rows: tuples (X, y), and then y is left out"
+            )
         array = _from_objects(name, array, remedy)
     if array.dtype.kind not in "fiub":
         if array.dtype.kind in "US":

@@ -1,7 +1,7 @@
-"""Gradient descent: the three ways of visiting the rows. The loops are in the core.
+"""Gradient descent: the ways of visiting the rows, and single steps. The loops are in the core.
 
-Each function trains for one epoch and yields after every slice of it. A slice covers a number of
-rows that follows from the network's shape, never from a clock, and ends where a batch (or, in a
+`Descent.epoch` chooses the way; each yields after every slice of the epoch. A slice covers a number
+of rows that follows from the network's shape, never from a clock, and ends where a batch (or, in a
 batch larger than a slice, a block) ends: results do not depend on the slices. Between two slices
 the weights are at a step's border, and Python may report, stop or be interrupted.
 """
@@ -40,7 +40,7 @@ class Descent:
     keep_predictions : bool
         Whether each slice brings the outputs and the targets of its rows.
     batch_by_batch : bool
-        Whether every batch ends a slice.
+        Whether every batch ends a slice; rows of the stochastic mode never do.
     seed : int
         For dropout.
     team : Team
@@ -154,11 +154,14 @@ class Descent:
     def epoch(self, order: Array | None, batch_size: int, total: float = 0.0) -> Iterator[Slice]:
         """Visit all rows once, in the mode that the batch size means, slice by slice.
 
+        One row: `stochastic`, which passes rows to `minibatch` if no path of its own takes them.
+        Fewer than all: `minibatch`, which passes them to `by_batches` if a batch needs several
+        slices or makes no step. All: one step. A custom loss: always `by_batches`.
         `total` is the sum of w_i l_i over earlier chunks of the epoch.
         """
         self.total, n_rows = total, len(self.data.X)
         if self.network.has_dropout:
-            self.begin_epoch(total)
+            self.begin_sum(total)
         if batch_size == 1 and not self.is_custom and not self.optimizer.needs_all_rows:
             return stochastic(self, order)
         if self.is_custom:
@@ -169,7 +172,7 @@ class Descent:
             return minibatch(self, None, n_rows)  # the same bits, without a gradient in memory
         return _one_step(self, None, 0, n_rows)
 
-    def begin_epoch(self, total: float = 0.0) -> None:
+    def begin_sum(self, total: float = 0.0) -> None:
         """Begin to add up losses, from `total` on; dropout draws again."""
         self.total = total
         if self.network.has_dropout:
@@ -195,7 +198,7 @@ class Descent:
         """L over all rows, with what regularisers add."""
         *_, last = evaluate_any(self.network, self.data, self.loss, self.team)
         share = inverse(self.weight())
-        return last.loss * share + self.network.penalty(share)
+        return last.total * share + self.network.penalty(share)
 
     def steps(self, n_steps: int) -> Array:
         """The next steps; the core counts them when it has made them."""
@@ -327,7 +330,7 @@ def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> I
             L = _loss_of_batch(descent, before, n_rows, weight)
             if weight:
                 move(descent, L, 1 / weight)
-            yield piece._replace(loss=descent.total, moved=True)
+            yield piece._replace(total=descent.total, moved=True)
 
 
 def _loss_of_batch(descent: Descent, before: float, n_rows: int, weight: float) -> float:

@@ -61,7 +61,7 @@ class Slice(NamedTuple):
 
     rows: Array | slice  # which rows
     n_rows: int
-    loss: float  # the sum of w_i l_i from the first row of the epoch on
+    total: float  # the sum of w_i l_i from the first row of the epoch on
     predictions: Array  # the rows' outputs, valid until the next slice; no rows if not kept
     targets: Array  # the same for their targets
     moved: bool = False  # whether weights moved

@@ -62,6 +62,17 @@ def _finite_or_nan(score: Callable[[], float]) -> float:
         return math.nan
 
 
+def _as_rows(x: Any) -> Array:
+    """A row of shape (n_features,), or (1, n_features), as an array of rows."""
+    row = np.asarray(x)
+    if row.ndim == 0 or row.size != row.shape[-1]:
+        raise ValueError(
+            f"x has shape {row.shape}; expected a single row of shape (n_features,). Several rows "
+            f"are for partial_fit and predict"
+        )
+    return row.reshape(1, -1)
+
+
 class WeightViews(list[Array]):
     """Views of a model's arrays; what is put in the place of one is copied into it."""
 
@@ -586,12 +597,13 @@ class BaseMLP(Parameters):
             check_is_fitted(self)
         target = self._single_target(y)
         if target is None:
-            self.partial_fit(np.reshape(x, (1, -1)), [y])
+            self._check_solver()
+            self.partial_fit(_as_rows(x), [y])
             return self
         learner = learner_of(self.model_)
         try:
             if learner.learn_row(x, target, True) is None:
-                learner.train_batch(np.reshape(x, (1, -1)), target, None, self.model_.seed)
+                learner.train_batch(_as_rows(x), target, None, self.model_.seed)
         except FloatingPointError as error:
             raise ValueError(f"{NOT_FINITE} {error}") from error
         self.t_ += 1
@@ -604,7 +616,7 @@ class BaseMLP(Parameters):
             outputs = learner_of(own["model_"]).predict_few(x, True)
             if outputs is not None and (outputs.size == 1 or not self._decides_by_z):
                 return self._decided_one(outputs)
-        return self.predict(np.reshape(x, (1, -1)))[0]
+        return self.predict(_as_rows(x))[0]
 
     @property
     def _takes_single_rows(self) -> bool:

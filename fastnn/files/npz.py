@@ -38,7 +38,12 @@ HEADER = re.compile(
 
 
 def _checked_path(path: str | os.PathLike[str]) -> Path:
-    checked = Path(path)
+    try:
+        checked = Path(path)
+    except TypeError:
+        raise TypeError(
+            f"path={path!r}: expected the name of a file as text or a Path, e.g. 'model.npz'"
+        ) from None
     if checked.suffix != ".npz":
         raise ValueError(f"path={str(path)!r}: models are .npz files, e.g. 'model.npz'")
     return checked

@@ -92,14 +92,14 @@ def _losses(descent: Descent, order: Array, batch_size: int, rates: Array) -> It
     tried, optimizer = 0, descent.optimizer
     optimizer.learning_rate = float(rates[0])
     while True:
-        descent.begin_epoch()
+        descent.begin_sum()
         before, n_rows = 0.0, 0
         for piece in by_batches(descent, order, batch_size):
             n_rows += piece.n_rows
             if not piece.moved or n_rows < min(ROWS, len(order)):
                 continue
-            yield (piece.loss - before) / n_rows + descent.network.penalty()
-            before, n_rows, tried = piece.loss, 0, tried + 1
+            yield (piece.total - before) / n_rows + descent.network.penalty()
+            before, n_rows, tried = piece.total, 0, tried + 1
             if tried == len(rates):
                 return
             optimizer.learning_rate = float(rates[tried])

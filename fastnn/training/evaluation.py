@@ -29,7 +29,7 @@ class RunningMeans:
     def add(self, piece: Slice, data: Rows) -> None:
         """Some more rows, a slice of `data`."""
         self.n_rows += piece.n_rows
-        self.total = piece.loss
+        self.total = piece.total
         for metric, running in self._metrics:
             weights = None
             if metric.weighted and len(data.sample_weight):

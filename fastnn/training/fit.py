@@ -92,8 +92,8 @@ class Fit:
         self._streamed = () if self.plan.measured_at_end else self.metrics
         self.descent.batch_by_batch = bool(self._see_batches)
 
-    def run(self, epochs: Callable[["Fit"], None]) -> None:
-        """Let `epochs` go through the epochs, by gradient descent as a rule."""
+    def run(self, train_epochs: Callable[["Fit"], None]) -> None:
+        """Train in the way of `train_epochs`, as a rule `descend_epochs`."""
         self.model.history = self.history
         with ExitStack() as stack:
             if self.callbacks:
@@ -102,7 +102,7 @@ class Fit:
             stack.callback(self._settle_history)
             if self.descent.team is not ALONE:
                 stack.enter_context(self.descent.team)
-            epochs(self)
+            train_epochs(self)
 
     def _settle_history(self) -> None:
         """Let history and count of epochs agree, even if an interrupt came in between."""
@@ -140,19 +140,20 @@ class Fit:
     ) -> int:
         """Train on all its rows, or up to the batch in which a callback ends the fit.
 
-        `batch` is the number of the first batch; returns that of the next.
+        `batch` is the number of the first batch; returns that of the next. In stochastic mode, and
+        if no callback looks at batches, a slice counts as one.
         """
         descent, watch, left = self.descent, self.watch, len(data.X)
         descent.take(data, keep_predictions=bool(self._streamed))
-        # Epochs count from the first fit on, so a fit that continues has orders of its own.
-        epoch = self._epochs_before + len(self.history.epoch)
+        # Counted from the first fit on, so that a fit that continues has orders of its own.
+        lifetime_epoch = self._epochs_before + len(self.history.epoch)
         size = self.plan.size(left)
-        order = self.plan.order(epoch, left, size, chunk)
+        order = self.plan.order(lifetime_epoch, left, size, chunk)
         if self._see_batches:
             notify(self._see_batches, "on_train_batch_begin", batch, {})
         for piece in descent.epoch(order, size, means.total):
             left -= piece.n_rows
-            watch.check(piece.loss, when, moved=piece.moved)
+            watch.check(piece.total, when, moved=piece.moved)
             if piece.moved:
                 watch.keep_after_rows(piece.n_rows, when)
             means.add(piece, data)
@@ -202,7 +203,7 @@ def drop_unfinished(history: History) -> None:
         del values[len(history.validated) if name.startswith("val_") else n_epochs :]
 
 
-def descend(fit: Fit) -> None:
+def descend_epochs(fit: Fit) -> None:
     """The epochs of a fit by gradient descent."""
     numbers = fit.plan.numbers
     for epoch in numbers:
@@ -225,7 +226,7 @@ def train_batch(
             if descent.team is not ALONE:
                 stack.enter_context(descent.team)
             for piece in descent.epoch(None, len(data.X)):
-                watch.check(piece.loss, when, moved=piece.moved)
+                watch.check(piece.total, when, moved=piece.moved)
                 means.add(piece, data)
         watch.keep_after_step(len(data.X), when)
     except BaseException:

@@ -53,7 +53,7 @@ class _Problem:
         if not self._begun:
             self._begin()
         network.parameters[:] = weights
-        descent.begin_epoch()
+        descent.begin_sum()
         share = inverse(descent.weight())
         for _ in gradient_slices(descent, None, 0, descent.data.n_rows, share):
             pass  # Python may be interrupted here

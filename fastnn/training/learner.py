@@ -39,7 +39,7 @@ from fastnn.losses import Loss
 from fastnn.metrics import Metric
 from fastnn.optimizers import Optimizer, State
 from fastnn.training import evaluation, lbfgs
-from fastnn.training.fit import Fit, descend, new_history, recorded, train_batch
+from fastnn.training.fit import Fit, descend_epochs, new_history, recorded, train_batch
 from fastnn.training.plan import Plan, mode_of
 from fastnn.training.row_checks import GivenRows, Prepared, Requirements
 
@@ -363,7 +363,7 @@ class Learner:
             fit = Fit(
                 model, descent, watch, source, plan, self.metrics, validation, callbacks, history
             )
-            fit.run(lbfgs.minimise if isinstance(optimizer, optimizers.LBFGS) else descend)
+            fit.run(lbfgs.minimise if isinstance(optimizer, optimizers.LBFGS) else descend_epochs)
             descent.release()
             self._descent = descent
         finally:
@@ -384,7 +384,7 @@ class Learner:
             network = self.built()
             state, loss = self.optimizer_state(network), self.compiled_loss()
             descent = Descent(network, self.optimizer, state, loss)
-        descent.take(data, keep_predictions=bool(self.metrics))
+        descent.take(data, keep_predictions=bool(self.metrics))  # the team depends on its path
         descent.seed, descent.batch_by_batch = seed, False
         descent.team = descent.team_for(threads, batch_size)
         return descent
@@ -468,7 +468,8 @@ class Learner:
             self._wait_to_train()
         try:
             asked = self.requirements()
-            rows = asked.rows(X, np.atleast_1d(y), sample_weight)  # type: ignore[call-overload]
+            y = y if y is None else np.atleast_1d(y)  # type: ignore[call-overload]
+            rows = asked.rows(X, y, sample_weight)
             if self.optimizer.needs_all_rows:
                 self.check_optimizer("minibatch")
             if self.network is None:

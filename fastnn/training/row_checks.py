@@ -77,8 +77,11 @@ class Requirements:
                 "training only"
             )
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+            found = type(given).__name__
+            if isinstance(given, tuple | list):
+                found = f"a {found} of {len(given)}"
             raise TypeError(
-                f"validation_data is {type(given).__name__}; expected a tuple (X, y) or "
+                f"validation_data is {found}; expected two or three arrays, (X, y) or "
                 f"(X, y, sample_weight), e.g. validation_data=(X, y)"
             )
         weight = given[2] if len(given) == 3 else None

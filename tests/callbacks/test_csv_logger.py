@@ -131,6 +131,13 @@ def test_a_table_of_other_columns_is_refused_before_anything_moves(
     assert path.read_bytes() == start
 
 
+def test_a_folder_that_is_not_there_is_found_before_anything_moves(tmp_path):
+    model = model_for()
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*nowhere'; make it first"):
+        fit(model, callbacks=[CSVLogger(tmp_path / "nowhere" / "log.csv")])
+    assert not model.built
+
+
 @pytest.mark.parametrize("separator", ["", ", ", "\n", '"', None, 3])
 def test_what_is_no_separator_is_refused_at_once(separator):
     with pytest.raises(ValueError, match="expected one character, e.g. separator=';'"):

@@ -143,7 +143,7 @@ BAD_X = table(
     ("one dimension", X[0], ValueError, r"X has shape \(3,\).*reshape\(1, -1\)"),
     ("three dimensions", X[None], ValueError, r"X has shape \(1, 8, 3\)"),
     ("a number", 3.0, ValueError, r"X has shape \(\)"),
-    ("nothing", None, ValueError, r"X has shape \(\)"),
+    ("nothing", None, ValueError, "X is None; expected an array"),
     ("text", X.astype(str), TypeError, "X has dtype <U.*Encode text"),
     ("text in a list", [["1", "2", "3"]] * N_ROWS, TypeError, "X has dtype <U1"),
     ("bytes", X.astype("S8"), TypeError, r"X has dtype \|S8"),
@@ -156,7 +156,8 @@ BAD_X = table(
     ),
     ("numeric text objects", np.array([["1"] * 3] * N_ROWS, object), TypeError, "X holds values"),
     ("lists as objects", np.array([[[1], [2], [3]]] * N_ROWS, object), ValueError, "X has shape"),
-    ("a dictionary", {"a": 1}, TypeError, "X holds values that are not numbers"),
+    ("a dictionary", {"a": 1}, TypeError, "X is a dict; expected an array"),
+    ("a function", print, TypeError, "X is a builtin_function_or_method; expected an array"),
     (
         "ragged",
         [[1, 2, 3]] * (N_ROWS - 1) + [[1, 2]],

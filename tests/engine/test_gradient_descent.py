@@ -52,7 +52,7 @@ def test_weights_and_running_loss_agree_with_the_oracle(build, mode, loss, outpu
         expected, L = reference.descend(
             expected, [hidden, output], loss, X, y, RATE, BATCH_SIZES[mode], visited
         )
-        assert_close(last.loss / len(X), L, network.dtype, factor=10)
+        assert_close(last.total / len(X), L, network.dtype, factor=10)
     assert_same_weights(network, expected, factor=10)
 
 
@@ -86,7 +86,7 @@ def test_sample_weights_agree_with_the_oracle_and_weight_zero_moves_nothing(buil
     )  # fmt: skip
     *_, last = descent.epoch(order, BATCH_SIZES[mode])
     assert_same_weights(network, expected, factor=10)
-    assert_close(last.loss / 50, L, network.dtype, factor=10)
+    assert_close(last.total / 50, L, network.dtype, factor=10)
 
 
 @each_build
@@ -114,7 +114,7 @@ def test_a_minibatch_of_all_rows_is_batch_mode_bit_for_bit(build, sizes, n_rows)
     other, _, _, other_descent = start(build, sizes, n_rows=n_rows)
     *_, other_last = minibatch(other_descent, None, n_rows)
     np.testing.assert_array_equal(network.parameters, other.parameters)
-    assert last.loss == other_last.loss
+    assert last.total == other_last.total
 
 
 @each_build
@@ -137,7 +137,7 @@ def test_slices_change_no_bit(build, batch_size, sizes):
         network, _, _, descent = start(build, sizes, n_rows=1000)
         network.slice_rows, network.block = slice_rows, 64
         pieces = descent.epoch(order, batch_size)
-        outputs = [(piece.loss, piece.predictions.copy()) for piece in pieces]
+        outputs = [(piece.total, piece.predictions.copy()) for piece in pieces]
         predictions = np.concatenate([output for _, output in outputs])
         assert len(predictions) == 1000
         loss = total_loss(network, descent.data, descent.loss)

@@ -67,7 +67,7 @@ def assert_textbook(path, build, sizes, activations, loss, *, weights=None, **se
         expected, L = reference.descend(
             expected, activations, loss, X, y, rate, 1, order, weights, rule
         )
-        np.testing.assert_allclose(last.loss / N_ROWS, L, rtol=bound * 10)
+        np.testing.assert_allclose(last.total / N_ROWS, L, rtol=bound * 10)
     for actual, wanted in zip(oracle_weights(network), expected, strict=True):
         error = np.linalg.norm(actual - wanted) / max(np.linalg.norm(wanted), 1)
         assert error < bound
@@ -213,7 +213,7 @@ def test_threads_change_no_bit_with_momentum_and_decay(build, optimizer, l2):
         with Team(size) as descent.team:
             *_, last = descent.epoch(np.arange(N_ROWS)[::-1].copy(), 1)
         slots = descent.state.slots.tobytes()
-        return descent.network.parameters.tobytes(), slots, last.loss
+        return descent.network.parameters.tobytes(), slots, last.total
 
     assert len({trained(size) for size in (1, 2, 3, 4, 7)}) == 1
 
@@ -225,7 +225,7 @@ def test_slices_of_whole_blocks_change_no_bit(build, path):
     for slice_rows in (BLOCK, 2 * BLOCK, 1000):
         *_, descent = descent_on(path, build, (6, 8, 3), ["relu", "linear"], "mean_squared_error")
         descent.network.slice_rows = slice_rows
-        losses = [piece.loss for piece in descent.epoch(None, 1)]
+        losses = [piece.total for piece in descent.epoch(None, 1)]
         results.append((descent.network.parameters, losses[-1]))
     for parameters, loss in results[1:]:
         np.testing.assert_array_equal(parameters, results[0][0])
@@ -240,7 +240,7 @@ def test_any_number_of_threads_gives_the_same_bits(build, path, sizes):
         *_, descent = descent_on(path, build, sizes, ["relu", "linear"], "mean_squared_error")
         with Team(size) as descent.team:
             *_, last = descent.epoch(None, 1)
-        return descent.network.parameters.tobytes(), last.loss
+        return descent.network.parameters.tobytes(), last.total
 
     alone = trained(1)
     for size in (2, 3, 4, 7):
@@ -254,7 +254,7 @@ def test_threads_share_a_wide_first_layer(build):
         *_, descent = descent_on("blocked", build, sizes, activations, "categorical_crossentropy")
         with Team(size) as descent.team:
             *_, last = descent.epoch(np.arange(N_ROWS)[::-1].copy(), 1)
-        return descent.network.parameters.tobytes(), last.loss
+        return descent.network.parameters.tobytes(), last.total
 
     assert len({trained(size) for size in (1, 2, 3, 4, 7)}) == 1
 

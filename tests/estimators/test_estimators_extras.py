@@ -925,8 +925,17 @@ def test_after_lbfgs_another_solver_takes_over():
     clf.set_params(solver="adam", batch_size=16).partial_fit(X, LABELS)
     assert type(clf.model_.optimizer).__name__ == "Adam"
     assert clf.score(X, LABELS) >= before - 0.1
-    with pytest.raises(AttributeError, match="has no attribute 'partial_fit'"):
+    with pytest.raises(AttributeError, match="partial_fit is only available for stochastic"):
         MLPClassifier(**SHORT | {"solver": "lbfgs"}).fit(X, LABELS).learn_one(X[0], LABELS[0])
+
+
+@pytest.mark.parametrize("wrong", [X[:2], None, 3.0, [[X[0]]] * 2])
+def test_a_single_row_is_one_row(wrong):
+    estimator = MLPRegressor(**SHORT).fit(X, X[:, 0])
+    for call in (estimator.predict_one, lambda x: estimator.learn_one(x, 1.0)):
+        with pytest.raises(ValueError, match=r"x has shape .*; expected a single row of shape"):
+            call(wrong)
+    assert estimator.predict_one(X[:1]) == estimator.predict_one(X[0])
 
 
 def test_learn_one_hears_of_new_weights_of_classes():

@@ -154,10 +154,10 @@ def test_arrays_of_wrong_length_are_refused(build):
         context.set_gradient(parameters[:-1])
     with pytest.raises(ValueError, match="slots"):
         slots = parameters[:-1].reshape(1, -1)
-        context.set_rule(np.zeros(1, core.RULE), rules, slots, np.zeros(1, core.COUNTS))
+        context.set_rule(np.zeros(1, core.CONSTANTS), rules, slots, np.zeros(1, core.COUNTS))
     with pytest.raises(ValueError, match="layer_rules"):
         wrong, counts = np.zeros(3, core.LAYER_RULE), np.zeros(1, core.COUNTS)
-        context.set_rule(np.zeros(1, core.RULE), wrong, parameters[:0].reshape(0, n), counts)
+        context.set_rule(np.zeros(1, core.CONSTANTS), wrong, parameters[:0].reshape(0, n), counts)
     rows = core.Rows(np.ones((4, 5), dtype))
     for start, stop in ((0, 5), (-1, 3), (3, 2)):
         with pytest.raises(ValueError, match="rows"):
@@ -174,7 +174,7 @@ def test_arrays_of_wrong_length_are_refused(build):
     with pytest.raises(ValueError, match="no rule"):
         core.minibatch(context, labelled, None, 0, 4, None, 0.0, 2)
     none = parameters[:0].reshape(0, n)
-    context.set_rule(np.zeros(1, core.RULE), rules, none, np.zeros(1, core.COUNTS))
+    context.set_rule(np.zeros(1, core.CONSTANTS), rules, none, np.zeros(1, core.COUNTS))
     context.set_steps(np.zeros(1, core.STEP))
     with pytest.raises(ValueError, match="gradient"):
         core.minibatch(context, labelled, None, 0, 4, None, 0.0, 2)
@@ -209,11 +209,11 @@ def test_nothing_is_computed_with_what_was_never_made(build):
     for take in (context.set_loss, context.set_steps):
         with pytest.raises(TypeError):
             take(None)
-    for take, table in ((context.set_loss, core.LOSS), (context.set_steps, core.STEP)):
+    for take, table in ((context.set_loss, core.LOSS_SETTINGS), (context.set_steps, core.STEP)):
         with pytest.raises(IndexError):
             take(np.zeros(0, table))
     with pytest.raises(KeyError):
-        descent = (core.RULE, core.LAYER_RULE, network.dtype, core.COUNTS)
+        descent = (core.CONSTANTS, core.LAYER_RULE, network.dtype, core.COUNTS)
         rule, layer_rules, slots, counts = (np.zeros(1, table) for table in descent)
         context.set_rule(rule, layer_rules[:0], slots[:0].reshape(0, 1), counts, "of no name")
     labelled = core.Rows(np.ones((4, 5), network.dtype), np.ones((4, 2), network.dtype))
@@ -271,7 +271,7 @@ def test_no_step_is_made_without_a_rule_and_as_many_steps_as_it_takes(build):
 def test_a_rule_comes_with_what_its_method_keeps(method):
     network = make_network(BUILDS[0], [5, 9, 2], ["tanh", "linear"])
     core, context = network.core, network.context(4)
-    rule, counts = np.zeros(1, core.RULE), np.zeros(1, core.COUNTS)
+    rule, counts = np.zeros(1, core.CONSTANTS), np.zeros(1, core.COUNTS)
     rule["method"] = core.METHODS[method]
     for averages in (0, 1):
         rule["averages"], n_slots = averages, core.SLOTS[method] + averages
@@ -322,7 +322,7 @@ def test_two_threads_cannot_compute_with_one_context(dtype):
             core.evaluate(context, rows, None, 0, 1, None)  # until the thread has begun
         except RuntimeError as error:
             errors.append(str(error))
-    for change, table in ((context.set_loss, core.LOSS), (context.set_steps, core.STEP)):
+    for change, table in ((context.set_loss, core.LOSS_SETTINGS), (context.set_steps, core.STEP)):
         with pytest.raises(RuntimeError, match="another thread"):
             change(np.zeros(1, table))
     thread.join()

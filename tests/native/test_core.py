@@ -172,7 +172,7 @@ def test_the_bits_of_a_row_do_not_depend_on_its_place(build, sizes, loss, output
         alone = make_data(network, loss, X[row : row + 1], y[row : row + 1])
         only = make_data(network, loss, X, y, np.eye(37)[row])
         [piece] = network.evaluate(alone, kernel)
-        assert piece.loss == total_loss(network, only, kernel)
+        assert piece.total == total_loss(network, only, kernel)
         np.testing.assert_array_equal(piece.predictions[0], predicted[row])
 
 
@@ -297,7 +297,7 @@ def test_categorical_crossentropy_is_exact_for_large_z(build, identity):
     X = fill([[500.0, 0.0, -500.0], [-1e4, 0.0, 1e4], [90.0, 90.0, 90.0]], -2e4)
     data = make_data(network, "categorical_crossentropy", X, [2, 1, 0])
     [piece] = network.evaluate(data, LOSSES["categorical_crossentropy"]())
-    np.testing.assert_allclose(piece.loss, 1000 + 1e4 + np.log(3), rtol=1e-6)
+    np.testing.assert_allclose(piece.total, 1000 + 1e4 + np.log(3), rtol=1e-6)
     np.testing.assert_allclose(piece.predictions[0, :3], [1, 0, 0], atol=1e-37)
 
 
@@ -386,7 +386,9 @@ def test_no_rows_are_no_work(build):
     core, gradient, dtype = network.core, network.new_gradient(), network.dtype
     rows = core.Rows(np.empty((0, 3), dtype))
     context = network.context(1)
-    context.set_rule(np.zeros(1, core.RULE), network.layer_rules, network.new_slots(0), counts())
+    context.set_rule(
+        np.zeros(1, core.CONSTANTS), network.layer_rules, network.new_slots(0), counts()
+    )
     context.set_gradient(gradient)
     samples = network.context(1, stochastic=True)
     samples.set_rule(*rule_of(network).for_core, "listed")
@@ -436,8 +438,8 @@ def test_padding_stays_zero(build, sizes):
         counts(),
     )
     steps = np.array([(0.1, 0.1, 0.5, 1.0)], core.STEP)
-    plain = np.zeros(1, core.RULE), np.empty(0, core.LAYER_RULE), network.new_slots(0), made
-    constants = np.zeros(1, core.RULE)
+    plain = np.zeros(1, core.CONSTANTS), np.empty(0, core.LAYER_RULE), network.new_slots(0), made
+    constants = np.zeros(1, core.CONSTANTS)
     constants["method"], constants["first"] = core.METHODS["momentum"], 0.5
     constants["nesterov"] = constants["shrinks"] = 1
     rules = np.array([(0.5, 0.1, 0.1, 0.1)] * (len(sizes) - 1), core.LAYER_RULE)

@@ -104,7 +104,7 @@ def test_all_modes_agree_with_the_oracle(build, case, sizes):
         expected, L = reference.descend(
             start, ["relu", output], loss, X, y, rate, batch_size, visited, weights
         )
-        assert_close(last.loss / 50, L, network.dtype, factor=10)
+        assert_close(last.total / 50, L, network.dtype, factor=10)
         assert_same_weights(network, expected, factor=10)
 
 

@@ -445,5 +445,5 @@ def test_a_custom_schedule_needs_only_the_method_rates():
             return 0.5 / (1 + steps)
 
     assert Halved()(1) == 0.25
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError, match=r"has no method of this name: def rates\("):
         Schedule()(0)

@@ -115,7 +115,7 @@ def test_weights_and_loss_agree_with_the_oracle(build, case, mode):
             rule, drop,
         )  # fmt: skip
         *_, last = descent.epoch(order, size)
-        assert_close(last.loss / N_ROWS, L, network.dtype, factor=20)
+        assert_close(last.total / N_ROWS, L, network.dtype, factor=20)
     assert_same_weights(network, expected, factor=20)
     if optimizer.use_ema:
         adopt_average(network, optimizer, descent.state)
@@ -136,7 +136,7 @@ def test_a_batch_without_weight_makes_no_step(build, mode):
             start_weights, ACTIVATIONS, LOSS, X, y, 0.01, size, range(N_ROWS), idle, rule
         )
         *_, last = descent.epoch(None, size)
-        assert_close(last.loss / N_ROWS, L, network.dtype, factor=20)
+        assert_close(last.total / N_ROWS, L, network.dtype, factor=20)
         assert_same_weights(network, expected, factor=20)
         assert descent.state.step == rule.t == (0 if not idle.any() else 1 if size > 16 else 3)
 
@@ -148,7 +148,7 @@ def test_without_weights_both_reductions_agree(build, mode):
     for loss in (LOSS, MeanSquaredError()):
         network, *_, descent = start(build, "momentum", mode, loss=loss)
         *_, last = descent.epoch(None, MODES[mode][0])
-        found.append((last.loss, network.parameters.tobytes()))
+        found.append((last.total, network.parameters.tobytes()))
     assert found[0] == found[1]
 
 
@@ -159,7 +159,7 @@ def test_twice_the_weights_are_the_same_weights_except_in_single_rows(build, mod
     for factor in (1, 2):
         network, *_, descent = start(build, "plain", mode, factor * weights)
         *_, last = descent.epoch(None, MODES[mode][0])
-        found.append((last.loss, network.parameters.tobytes()))
+        found.append((last.total, network.parameters.tobytes()))
     assert found[0] == found[1]
     network, *_, descent = start(build, "plain", "stochastic", 2 * weights)
     list(descent.epoch(None, 1))
@@ -179,7 +179,7 @@ def test_weights_are_bit_identical_on_any_number_of_threads(build, case, mode):
         descent.team = Team(threads)
         with descent.team:
             *_, last = descent.epoch(None, MODES[mode][0])
-        found.append((last.loss, network.parameters.tobytes(), descent.state.slots.tobytes()))
+        found.append((last.total, network.parameters.tobytes(), descent.state.slots.tobytes()))
     assert found[0] == found[1]
 
 

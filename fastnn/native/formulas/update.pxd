@@ -44,7 +44,7 @@ cdef struct Step:  # one row of a table
     double rate
     double shrink  # decoupled weight decay: this much of each w
     double keep  # how much of the running average of the weights stays
-    double share  # of what is divided among the rows of a batch
+    double share  # 1 / the weight of the batch; `minibatch_rows` sets it
 
 cdef struct Constants:  # what is the same for all steps of a fit
     long long method

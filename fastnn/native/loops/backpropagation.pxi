@@ -8,7 +8,7 @@ begins with the k-th row to visit.
 # from layout.pxi: Data, Network, ROWS, activations, delta, inputs, is_by_lane, is_relu, kept, run,
 #     visited
 # from narrow.pxi: backpropagate_by_lane, gradients_by_lane
-# from forward.pxi: add_losses, drop_rows, evaluate_share
+# from forward.pxi: add_losses, drop_rows, evaluate_part
 
 from fastnn.native.formulas.by_lane cimport activate_backward_by_lane, deltas_by_lane
 from fastnn.native.formulas.activations cimport Activation, activate_backward
@@ -19,7 +19,7 @@ from fastnn.native.products.dense cimport (
 from fastnn.native.formulas.losses cimport is_fused, loss_delta
 from fastnn.native.products.narrow cimport whole_vectors
 from fastnn.native.simd.simd cimport WIDTH, real
-from fastnn.native.simd.team cimport share_begin, share_end, wait
+from fastnn.native.simd.team cimport part_begin, part_end, wait
 from fastnn.native.products.tiles cimport ADD, Epilogue, Product
 from fastnn.native.products.one_unit cimport weight_gradient_unit
 
@@ -59,7 +59,7 @@ cdef inline void output_delta_by_lane(
     cdef real* row
     cdef Py_ssize_t j, r, whole = (last - first) // WIDTH * WIDTH
     deltas_by_lane(
-        data.loss, a, net.targets, net.weights, <real>scale, dz, layer.n_out, net.block, first,
+        data.loss, a, net.targets, net.row_weights, <real>scale, dz, layer.n_out, net.block, first,
         last,
     )
     if not is_fused(data.loss):
@@ -114,7 +114,7 @@ cdef void gradient_of_inputs(
 
 
 cdef inline Py_ssize_t panel(const Network* net, Py_ssize_t m) noexcept nogil:
-    """Room for a member's share of m rows, one row per lane, in vectors of its own"""
+    """Room for a member's part of m rows, one row per lane, in vectors of its own"""
     cdef Py_ssize_t units = (m + ROWS - 1) // ROWS
     return whole_vectors(min(m, (units + net.me.size - 1) // net.me.size * ROWS))
 
@@ -140,8 +140,8 @@ cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
     while layer != net.output:
         layer += 1
         if not keeps_weights(net, layer, m):
-            first = share_begin(&net.me, layer.n_in, LINE)
-            last = share_end(&net.me, layer.n_in, LINE)
+            first = part_begin(&net.me, layer.n_in, LINE)
+            last = part_end(&net.me, layer.n_in, LINE)
             transpose(
                 net.parameters + layer.W + first * layer.stride, layer.stride, last - first,
                 layer.n_out, transposed + first, layer.in_stride,
@@ -235,7 +235,7 @@ cdef void weight_gradients(
 ) noexcept nogil:
     """Of every layer: dL/dW and dL/db added to the gradient (ADD) or to the weights (DESCEND)
 
-    This member's rows of every dW; the first, whose share is the smallest, also computes db.
+    This member's rows of every dW; the first, whose part is the smallest, also computes db.
     """
     cdef const Layer* layer = net.layers
     cdef Py_ssize_t first, last
@@ -245,7 +245,7 @@ cdef void weight_gradients(
             gradients_by_lane(net, m, target, epilogue, rate)
         return
     while True:
-        first, last = share_begin(&net.me, layer.n_in, LINE), share_end(&net.me, layer.n_in, LINE)
+        first, last = part_begin(&net.me, layer.n_in, LINE), part_end(&net.me, layer.n_in, LINE)
         if layer.stride == 1:
             weight_gradient_unit(
                 layer, inputs(net, layer), delta(net, layer), m, target, epilogue, rate,
@@ -267,15 +267,15 @@ cdef void weight_gradients(
         layer += 1
 
 
-cdef void backpropagate_share(
+cdef void backpropagate_part(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, double scale
 ) noexcept nogil:
-    """Losses and deltas, times scale, of this member's share of m rows from the k-th visited on
+    """Losses and deltas, times scale, of this member's part of m rows from the k-th visited on
 
     The transposed weights must be those of the parameters, for blocks of m rows.
     """
-    cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
-    evaluate_share(net, data, k, m)
+    cdef Py_ssize_t first = part_begin(&net.me, m, ROWS), last = part_end(&net.me, m, ROWS)
+    evaluate_part(net, data, k, m)
     if net.narrow:
         if net.me.number == 0:
             backpropagate_by_lane(net, data, m, scale)
@@ -286,21 +286,21 @@ cdef void backpropagate_share(
 
 cdef double add_gradient(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t stop, double scale,
-    real* gradient, double loss,
+    real* gradient, double total,
 ) noexcept nogil:
     """gradient := scale * dL/dW + gradient over the rows visited k-th to stop-th
 
-    Returns loss + L. The transposed weights must be those of the parameters.
+    Returns total + L. The transposed weights must be those of the parameters.
     """
     cdef Py_ssize_t m
     while k < stop:
         m = min(net.block, stop - k)
-        backpropagate_share(net, data, k, m, scale)
+        backpropagate_part(net, data, k, m, scale)
         if wait(&net.me):
-            return loss
-        loss = add_losses(net, m, loss)
+            return total
+        total = add_losses(net, m, total)
         weight_gradients(net, m, gradient, ADD, 0)
         if wait(&net.me):
-            return loss
+            return total
         k += m
-    return loss
+    return total

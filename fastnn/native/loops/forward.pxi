@@ -17,7 +17,7 @@ from fastnn.native.formulas.losses cimport loss_value
 from fastnn.native.products.rows cimport gather
 from fastnn.native.simd.simd cimport real
 from fastnn.native.per_sample.one_row cimport forward_single, quicker_row_by_row
-from fastnn.native.simd.team cimport share_begin, share_end, wait
+from fastnn.native.simd.team cimport part_begin, part_end, wait
 from fastnn.native.products.tiles cimport Product
 from fastnn.native.products.one_unit cimport forward_unit
 
@@ -160,8 +160,8 @@ cdef void row_losses(
     cdef double weight
     if is_by_lane(net.output):
         losses_by_lane(
-            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, net.output.n_out,
-            net.block, first, last,
+            data.loss, net.output_z, a, net.targets, net.row_weights, net.row_loss,
+            net.output.n_out, net.block, first, last,
         )
         return
     for r in range(first, last):
@@ -189,11 +189,11 @@ cdef double add_losses(const Network* net, Py_ssize_t m, double total) noexcept 
     return total + sums[0]
 
 
-cdef void evaluate_share(
+cdef void evaluate_part(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m
 ) noexcept nogil:
-    """Forward pass and losses of this member's share of a block of m rows"""
-    cdef Py_ssize_t first = share_begin(&net.me, m, ROWS), last = share_end(&net.me, m, ROWS)
+    """Forward pass and losses of this member's part of a block of m rows"""
+    cdef Py_ssize_t first = part_begin(&net.me, m, ROWS), last = part_end(&net.me, m, ROWS)
     if net.narrow:
         if net.me.number == 0:
             evaluate_by_lane(net, data, k, m)
@@ -208,18 +208,18 @@ cdef void evaluate_share(
 
 
 cdef double evaluate_rows(
-    const Network* net, const Data* data, Py_ssize_t n, double loss
+    const Network* net, const Data* data, Py_ssize_t n, double total
 ) noexcept nogil:
-    """Forward pass of n rows; returns loss + the sum of their losses (0 without targets)."""
+    """Forward pass of n rows; returns total + the sum of their losses (0 without targets)."""
     cdef Py_ssize_t k = 0, m
     while k < n:
         m = min(net.block, n - k)
-        evaluate_share(net, data, k, m)
-        if wait(&net.me):  # the shares of the next block may begin at other rows of the stack
-            return loss
+        evaluate_part(net, data, k, m)
+        if wait(&net.me):  # the parts of the next block may begin at other rows of the stack
+            return total
         if data.y != NULL:
-            loss = add_losses(net, m, loss)
+            total = add_losses(net, m, total)
             if wait(&net.me):
-                return loss
+                return total
         k += m
-    return loss
+    return total

@@ -30,12 +30,12 @@ cdef struct Network:
     real* stack
     real* output_z
     real* targets  # with one row per lane (`is_by_lane`): the block's targets, unit by unit,
-    real* weights  # and its sample weights
+    real* row_weights  # and sample weights
     real* deltas
     real* transposed
     Member me
 
-cdef enum:  # shares begin at multiples of these; not to be seen in the bits
+cdef enum:  # parts begin at multiples of these; not to be seen in the bits
     ROWS = 4  # of X: short, for batches are, and for 16 rows full tiles enough
     BY_LANE = 16  # the widest output layer whose softmax and losses take one row per lane
 
@@ -132,13 +132,14 @@ cdef inline void load_targets(
 ) noexcept nogil:
     """Store targets and weights unit by unit, one row per lane."""
     cdef const long long* order = data.order
-    cdef Py_ssize_t r, j, n = data.n_targets
+    cdef Py_ssize_t r, i, j, n = data.n_targets
     cdef const real* weight = data.sample_weight
     for j in range(n):
         for r in range(first, last):
             net.targets[j * pitch + r] = data.y[(k + r if order == NULL else order[k + r]) * n + j]
     for r in range(first, last):
-        net.weights[r] = 1 if weight == NULL else weight[k + r if order == NULL else order[k + r]]
+        i = k + r if order == NULL else order[k + r]
+        net.row_weights[r] = 1 if weight == NULL else weight[i]
 
 
 cdef Py_ssize_t transposed_length(const Layer* layers, Py_ssize_t n_layers) noexcept nogil:
@@ -168,8 +169,8 @@ cdef Network point_network(
     net.stack = &scratch[0] + block * LOSS_LENGTH
     net.output_z = net.stack + block * (net.output.z + net.output.stride)
     net.targets = net.output_z + block * net.output.stride
-    net.weights = net.targets + block * min(net.output.stride, BY_LANE)
-    net.deltas = net.weights + block
+    net.row_weights = net.targets + block * min(net.output.stride, BY_LANE)
+    net.deltas = net.row_weights + block
     net.transposed = net.deltas + block * (net.output.z + net.output.stride - net.layers.in_stride)
     net.transposed += LINE  # a load of deltas may run past their end; here another member may write
     net.me.number, net.me.size, net.me.words = 0, 1, NULL

@@ -2,14 +2,14 @@
 
 # from layout.pxi: Data, Network, Steps, step_at, visited, whole_lines
 # from forward.pxi: add_losses
-# from backpropagation.pxi: add_gradient, backpropagate_share, transpose_weights, weight_gradients
+# from backpropagation.pxi: add_gradient, backpropagate_part, transpose_weights, weight_gradients
 
 from libc.math cimport sqrt
 from libc.string cimport memset
 
 from fastnn.native.products.dense cimport LINE, Layer
 from fastnn.native.simd.simd cimport real
-from fastnn.native.simd.team cimport share_begin, share_end, wait
+from fastnn.native.simd.team cimport part_begin, part_end, wait
 from fastnn.native.products.tiles cimport DESCEND
 from fastnn.native.formulas.update cimport (
     BY_GLOBAL_NORM, BY_NORM, BY_VALUE, NOT_CLIPPED, LayerRule, Motion, Rule, Step, add_penalty,
@@ -19,51 +19,51 @@ from fastnn.native.formulas.update cimport (
 
 
 cdef double descend_block(
-    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, Step step, double loss
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, Step step, double total
 ) noexcept nogil:
     """One update along the mean gradient of a batch that is one block, without a gradient between
 
-    Returns loss + the losses before it.
+    Returns total + the losses before it.
     """
-    backpropagate_share(net, data, k, m, step.share)
+    backpropagate_part(net, data, k, m, step.share)
     if wait(&net.me):
-        return loss
-    loss = add_losses(net, m, loss)
+        return total
+    total = add_losses(net, m, total)
     weight_gradients(net, m, net.parameters, DESCEND, <real>step.rate)
-    return loss
+    return total
 
 
 cdef double descend_blocks(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, const Rule* rule, Step step,
-    real* gradient, Py_ssize_t n_parameters, double loss,
+    real* gradient, Py_ssize_t n_parameters, double total,
 ) noexcept nogil:
     """One update along the mean gradient of a batch, added up block by block
 
-    Returns loss + the losses before it.
+    Returns total + the losses before it.
     """
-    cdef Py_ssize_t first = share_begin(&net.me, n_parameters, LINE)
-    cdef Py_ssize_t last = share_end(&net.me, n_parameters, LINE)
+    cdef Py_ssize_t first = part_begin(&net.me, n_parameters, LINE)
+    cdef Py_ssize_t last = part_end(&net.me, n_parameters, LINE)
     memset(gradient + first, 0, (last - first) * sizeof(real))
-    loss = add_gradient(net, data, k, k + m, step.share, gradient, loss)
+    total = add_gradient(net, data, k, k + m, step.share, gradient, total)
     descend(net, rule, gradient, step, n_parameters)
     wait(&net.me)
-    return loss
+    return total
 
 
 cdef double descend_batch(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t m, const Rule* rule, Step step,
-    real* gradient, Py_ssize_t n_parameters, double weight, double penalty, double loss,
+    real* gradient, Py_ssize_t n_parameters, double weight, double penalty, double total,
 ) noexcept nogil:
-    """One update along the mean gradient of a batch; returns loss + m L, the L before it"""
+    """One update along the mean gradient of a batch; returns total + m L, the L before it"""
     cdef bint summed = weight == m and penalty == 0  # m L is the sum of the rows' losses
-    cdef double before = loss
+    cdef double before = total
     if not summed:
-        loss = 0
+        total = 0
     if m <= net.block and is_plain(rule):
-        loss = descend_block(net, data, k, m, step, loss)
+        total = descend_block(net, data, k, m, step, total)
     else:
-        loss = descend_blocks(net, data, k, m, rule, step, gradient, n_parameters, loss)
-    return loss if summed else before + m * ((loss + penalty) / weight)
+        total = descend_blocks(net, data, k, m, rule, step, gradient, n_parameters, total)
+    return total if summed else before + m * ((total + penalty) / weight)
 
 
 cdef double weight_of(const Data* data, Py_ssize_t k, Py_ssize_t m) noexcept nogil:
@@ -105,15 +105,15 @@ cdef double penalty_of(
 cdef void descend(
     const Network* net, const Rule* rule, real* gradient, Step step, Py_ssize_t n_parameters
 ) noexcept nogil:
-    """A step of all weights along a gradient: this member's share of them"""
+    """A step of all weights along a gradient: this member's part of them"""
     cdef const Layer* layer = net.layers
     cdef LayerRule own
     cdef Py_ssize_t first, last
     cdef double norm = 0
     cdef bint too_long = False
     if is_plain(rule):
-        first = share_begin(&net.me, n_parameters, LINE)
-        last = share_end(&net.me, n_parameters, LINE)
+        first = part_begin(&net.me, n_parameters, LINE)
+        last = part_end(&net.me, n_parameters, LINE)
         sgd(net.parameters + first, gradient + first, <real>step.rate, last - first)
         return
     if rule.clip != NOT_CLIPPED:
@@ -141,20 +141,20 @@ cdef inline void descend_layer(
     cdef Py_ssize_t n = layer.n_in * layer.stride
     cdef Motion m = motion(rule, step, own, rule.clip == NOT_CLIPPED)
     clip(rule, &m, gradient + layer.W, whole_lines(n), norm, too_long)
-    move_share(net, rule, gradient, layer.W, n, &m, <real>step.keep)
+    move_part(net, rule, gradient, layer.W, n, &m, <real>step.keep)
     if layer.b >= 0:
         m = motion(rule, step, own, False)
         clip(rule, &m, gradient + layer.b, whole_lines(layer.stride), norm, too_long)
-        move_share(net, rule, gradient, layer.b, layer.stride, &m, <real>step.keep)
+        move_part(net, rule, gradient, layer.b, layer.stride, &m, <real>step.keep)
 
 
-cdef inline void move_share(
+cdef inline void move_part(
     const Network* net, const Rule* rule, const real* gradient, Py_ssize_t start, Py_ssize_t n,
     const Motion* m, real keep,
 ) noexcept nogil:
     """A step of the n parameters from `start` on, with their padding up to a line"""
-    cdef Py_ssize_t first = start + share_begin(&net.me, n, LINE)
-    cdef Py_ssize_t last = start + whole_lines(share_end(&net.me, n, LINE))
+    cdef Py_ssize_t first = start + part_begin(&net.me, n, LINE)
+    cdef Py_ssize_t last = start + whole_lines(part_end(&net.me, n, LINE))
     move(net.parameters + first, slots_of(rule, first), gradient + first, last - first, m)
     if rule.average != NULL:
         average(rule.average + first, net.parameters + first, keep, last - first)
@@ -168,7 +168,7 @@ cdef inline void move_share(
 cdef void add_penalties(
     const Network* net, const Rule* rule, real* gradient, Step step
 ) noexcept nogil:
-    """What the regularisers add, which counts in the norms; this member's share"""
+    """What the regularisers add, which counts in the norms; this member's part"""
     cdef const Layer* layer = net.layers
     cdef Motion m
     cdef Py_ssize_t first, last
@@ -176,8 +176,8 @@ cdef void add_penalties(
         return
     while True:
         m = motion(rule, step, rule_of(rule, layer - net.layers), True)
-        first = share_begin(&net.me, layer.n_in * layer.stride, LINE)
-        last = whole_lines(share_end(&net.me, layer.n_in * layer.stride, LINE))
+        first = part_begin(&net.me, layer.n_in * layer.stride, LINE)
+        last = whole_lines(part_end(&net.me, layer.n_in * layer.stride, LINE))
         add_penalty(net.parameters + layer.W + first, gradient + layer.W + first, last - first, &m)
         if layer == net.output:
             return
@@ -219,18 +219,18 @@ cdef inline void clip(
 
 cdef double minibatch_rows(
     const Network* net, const Data* data, Py_ssize_t n, Py_ssize_t batch_size, const Rule* rule,
-    const Steps* steps, real* gradient, Py_ssize_t n_parameters, double loss,
+    const Steps* steps, real* gradient, Py_ssize_t n_parameters, double total,
 ) noexcept nogil:
     """One update along the mean gradient of each batch; the last batch may be shorter.
 
-    Returns loss + the losses before each update.
+    Returns total + the losses before each update.
     """
     cdef Py_ssize_t k = 0, number = 0, m, largest = min(batch_size, min(net.block, n))
     cdef double weight, penalty = 0
     cdef Step step
     transpose_weights(net, largest)
     if wait(&net.me):
-        return loss
+        return total
     while k < n:
         m = min(batch_size, n - k)
         step = step_at(steps, number)
@@ -239,14 +239,14 @@ cdef double minibatch_rows(
             weight, penalty = weight_of(data, k, m), shared_penalty(net, rule)
         if weight > 0:
             step.share = 1 / weight
-            loss = descend_batch(
-                net, data, k, m, rule, step, gradient, n_parameters, weight, penalty, loss
+            total = descend_batch(
+                net, data, k, m, rule, step, gradient, n_parameters, weight, penalty, total
             )
             if net.me.number == 0:
                 rule.counts.made += 1
         transpose_weights(net, largest)
         if wait(&net.me):
-            return loss
+            return total
         number += 1
         k += m
-    return loss
+    return total

@@ -29,7 +29,7 @@ cdef void load_by_lane(
         return
     load_targets(net, data, k, 0, m, lanes)
     for r in range(m, lanes):
-        net.weights[r] = 0
+        net.row_weights[r] = 0
         for j in range(data.n_targets):
             net.targets[j * lanes + r] = net.targets[j * lanes + m - 1]
 
@@ -70,7 +70,7 @@ cdef void evaluate_by_lane(
     keep_by_lane(net, data, a, lanes, k, 0, m)
     if data.y != NULL:
         losses_by_lane(
-            data.loss, net.output_z, a, net.targets, net.weights, net.row_loss, n, lanes, 0, m
+            data.loss, net.output_z, a, net.targets, net.row_weights, net.row_loss, n, lanes, 0, m
         )
 
 
@@ -90,7 +90,7 @@ cdef void backpropagate_by_lane(
     cdef const real* below = net.stack + lanes * layer.kept
     cdef real* dz = delta_by_lane(net, layer, lanes)
     cdef Product product
-    deltas_by_lane(data.loss, a, net.targets, net.weights, <real>scale, dz, n, lanes, 0, lanes)
+    deltas_by_lane(data.loss, a, net.targets, net.row_weights, <real>scale, dz, n, lanes, 0, lanes)
     if not is_fused(data.loss):
         activate_backward_by_lane(<Activation>layer.activation, below, dz, n, lanes, 0, lanes)
     while layer != net.layers:

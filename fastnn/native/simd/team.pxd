@@ -1,4 +1,4 @@
-"""Several threads as one: who they are, which share of the work is whose, when all are done."""
+"""Several threads as one: who they are, which part of the work is whose, when all are done."""
 
 cdef extern from "team.h" nogil:
     int team_wait(int* words, int size) noexcept
@@ -16,15 +16,15 @@ cdef struct Member:
 cdef inline Py_ssize_t border(
     const Member* me, Py_ssize_t n, Py_ssize_t unit, int number
 ) noexcept nogil:
-    """Where the share of n that has this number begins: a multiple of unit, or n"""
+    """Where the part of n that has this number begins: a multiple of unit, or n"""
     return min(n, (n + unit - 1) // unit * number // me.size * unit)
 
 
-cdef inline Py_ssize_t share_begin(const Member* me, Py_ssize_t n, Py_ssize_t unit) noexcept nogil:
+cdef inline Py_ssize_t part_begin(const Member* me, Py_ssize_t n, Py_ssize_t unit) noexcept nogil:
     return border(me, n, unit, me.number)
 
 
-cdef inline Py_ssize_t share_end(const Member* me, Py_ssize_t n, Py_ssize_t unit) noexcept nogil:
+cdef inline Py_ssize_t part_end(const Member* me, Py_ssize_t n, Py_ssize_t unit) noexcept nogil:
     return border(me, n, unit, me.number + 1)
 
 

@@ -1,4 +1,4 @@
-"""Per-sample descent: the loop over blocks and their rows; copies of finite weights."""
+"""Per-sample descent: the loop over blocks and their rows."""
 
 # from layout.pxi: Data, Network, Steps, is_by_lane, load_targets, step_at
 # from forward.pxi: add_losses, keep_predictions, row_losses
@@ -9,19 +9,17 @@
 #     forward_first, look_ahead, swap_lookahead
 # from per_sample/tiny.pxi: pass_tiny_rows
 
-from libc.string cimport memcpy
-
-from fastnn.native.simd.simd cimport WIDTH, lane_sum, load, real, spread, vec
+from fastnn.native.simd.simd cimport real
 from fastnn.native.simd.team cimport wait
 from fastnn.native.per_sample.tiny cimport TinyLayer
-from fastnn.native.formulas.update cimport Counts, Step, is_plain
+from fastnn.native.formulas.update cimport Step, is_plain
 
 
 cdef inline double pass_block(
     const Samples* s, const Data* data, TinyLayer* tiny, Py_ssize_t k, Py_ssize_t m,
-    const Steps* steps, double loss,
+    const Steps* steps, double total,
 ) noexcept nogil:
-    """The rows of a block, one after the other; returns loss + their losses."""
+    """The rows of a block, one after the other; returns total + their losses."""
     if is_by_lane(s.net.output):
         load_targets(s.net, data, k, 0, m, s.net.block)
     if s.path == TINY:
@@ -30,7 +28,7 @@ cdef inline double pass_block(
         pass_rows(s, data, k, m, steps)
     keep_predictions(s.net, data, k, 0, m)
     row_losses(s.net, data, k, 0, m)
-    return add_losses(s.net, m, loss)
+    return add_losses(s.net, m, total)
 
 
 cdef inline void pass_rows(
@@ -54,9 +52,9 @@ cdef inline void pass_rows(
 
 
 cdef double stochastic_rows(
-    Samples* s, const Data* data, Py_ssize_t n, const Steps* steps, double loss
+    Samples* s, const Data* data, Py_ssize_t n, const Steps* steps, double total
 ) noexcept nogil:
-    """One update after every row; returns loss + the losses before each update.
+    """One update after every row; returns total + the losses before each update.
 
     Members share the columns of the first layer: each ends a block and begins the next one with its
     own. In between the rows pass on the first member, while the last one looks ahead.
@@ -76,7 +74,7 @@ cdef double stochastic_rows(
         begin_block(s, m)
         wait(&net.me)
         if first:
-            loss = pass_block(s, data, tiny, k, m, steps, loss)
+            total = pass_block(s, data, tiny, k, m, steps, total)
         if last:
             look_ahead(s, data, k + m, following)
         wait(&net.me)
@@ -87,44 +85,4 @@ cdef double stochastic_rows(
     if first:
         end_samples(s, tiny)
         s.rule.counts.made += n
-    return loss
-
-
-# ---- copies of finite weights, to go back to -----------------------------------------------------
-
-cdef struct Kept:
-    real* parameters
-    real* slots
-    Counts* counts
-    Py_ssize_t n_parameters, n_slots  # numbers, the slots' of all together
-    real* numbers  # the copies: of the parameters and behind them of the slots,
-    Counts* kept_counts  # and of the counts
-
-cdef void keep_copy(const Kept* k) noexcept nogil:
-    memcpy(k.numbers, k.parameters, k.n_parameters * sizeof(real))
-    if k.n_slots:
-        memcpy(k.numbers + k.n_parameters, k.slots, k.n_slots * sizeof(real))
-    k.kept_counts[0] = k.counts[0]
-
-
-cdef void restore_copy(const Kept* k) noexcept nogil:
-    memcpy(k.parameters, k.numbers, k.n_parameters * sizeof(real))
-    if k.n_slots:
-        memcpy(k.slots, k.numbers + k.n_parameters, k.n_slots * sizeof(real))
-    k.counts[0] = k.kept_counts[0]
-
-
-cdef inline bint are_finite(const real* values, Py_ssize_t n) noexcept nogil:
-    """Whether no x - x is NaN; summed in four chains, so that none waits for its last addition"""
-    cdef vec a = spread(0), b = a, c = a, d = a
-    cdef real rest = 0
-    cdef Py_ssize_t j = 0
-    while j + 4 * WIDTH <= n:
-        a = a + (load(values + j) - load(values + j))
-        b = b + (load(values + j + WIDTH) - load(values + j + WIDTH))
-        c = c + (load(values + j + 2 * WIDTH) - load(values + j + 2 * WIDTH))
-        d = d + (load(values + j + 3 * WIDTH) - load(values + j + 3 * WIDTH))
-        j += 4 * WIDTH
-    for j in range(j, n):
-        rest += values[j] - values[j]
-    return lane_sum((a + b) + (c + d)) + rest == 0
+    return total

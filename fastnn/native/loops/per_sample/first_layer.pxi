@@ -17,7 +17,7 @@ from fastnn.native.per_sample.gram cimport gram
 from fastnn.native.per_sample.moving_rows cimport mix, multiply_numbers
 from fastnn.native.per_sample.sweep cimport sweep_rows
 from fastnn.native.simd.simd cimport real
-from fastnn.native.simd.team cimport share_begin, share_end
+from fastnn.native.simd.team cimport part_begin, part_end
 from fastnn.native.products.tiles cimport ADD, PUT, Product
 from fastnn.native.formulas.update cimport (
     Motion, Step, is_plain, keeps_velocity, motion, move, rule_of, slots_of,
@@ -29,10 +29,10 @@ cdef inline real* step_of(const Network* net, Py_ssize_t r) noexcept nogil:
     return delta(net, net.layers) + r * net.layers.stride
 
 
-cdef void run_share(const Network* net, Product product) noexcept nogil:
+cdef void run_part(const Network* net, Product product) noexcept nogil:
     """This member's columns of a product: the same ones of W in both, which so stay in its cache"""
-    cdef Py_ssize_t first = share_begin(&net.me, product.N, LINE)
-    product.N = share_end(&net.me, product.N, LINE) - first
+    cdef Py_ssize_t first = part_begin(&net.me, product.N, LINE)
+    product.N = part_end(&net.me, product.N, LINE) - first
     if product.N <= 0:
         return
     product.B += first
@@ -79,10 +79,10 @@ cdef void begin_block(const Samples* s, Py_ssize_t m) noexcept nogil:
     product = forward(layer, net.parameters, s.x, activations(net, layer), m, False)
     if not is_plain(s.rule):
         product.bias, product.epilogue = NULL, PUT
-    run_share(net, product)
+    run_part(net, product)
     if keeps_velocity(s.rule):
         product.B, product.C = slots_of(s.rule, layer.W), step_of(net, 0)
-        run_share(net, product)
+        run_part(net, product)
 
 
 cdef void forward_first(const Samples* s, Py_ssize_t r) noexcept nogil:
@@ -175,11 +175,11 @@ cdef void end_block(const Samples* s, Py_ssize_t m) noexcept nogil:
         apply_coefficients(s, m)
     elif s.path == BLOCKED:
         product = weight_gradient(layer, s.x, steps, m, net.parameters, ADD, 0, 0, layer.n_in)
-        run_share(net, product)
+        run_part(net, product)
         if layer.b >= 0:
             bias_gradient(
-                layer, steps, m, net.parameters, ADD, 0, share_begin(&net.me, n, LINE),
-                share_end(&net.me, n, LINE),
+                layer, steps, m, net.parameters, ADD, 0, part_begin(&net.me, n, LINE),
+                part_end(&net.me, n, LINE),
             )
     elif s.path == SWEPT and net.me.number == 0:
         move_rows(
@@ -194,7 +194,7 @@ cdef void apply_coefficients(const Samples* s, Py_ssize_t m) noexcept nogil:
     cdef const Network* net = s.net
     cdef const Layer* layer = net.layers
     cdef Py_ssize_t i, n = columns(layer.n_out, layer.stride), block = net.block
-    cdef Py_ssize_t first = share_begin(&net.me, n, LINE), last = share_end(&net.me, n, LINE)
+    cdef Py_ssize_t first = part_begin(&net.me, n, LINE), last = part_end(&net.me, n, LINE)
     cdef real* W = net.parameters + layer.W
     cdef real* V = slots_of(s.rule, layer.W)
     if first == last:
@@ -223,4 +223,4 @@ cdef inline void add_products(
         for j in range(first, last):
             scaled[r * layer.stride + j] = shares[r] * step_of(net, r)[j]
     product = weight_gradient(layer, s.x, scaled, m, target, ADD, 0, 0, layer.n_in)
-    run_share(net, product)
+    run_part(net, product)

@@ -157,7 +157,7 @@ cdef inline void output_step(
         activations(net, net.output)[j * net.block + r] = a[j]
     loss_delta(
         data.loss, a, data.y + visited(data, k + r) * data.n_targets, step,
-        -<real>rate * net.weights[r], n,
+        -<real>rate * net.row_weights[r], n,
     )
     if not is_fused(data.loss):
         activate_backward(f, a, step, n)
