@@ -1,7 +1,8 @@
 """The compiled core: forward pass, backpropagation and gradient descent, and what Python calls.
 
 Backpropagation (`backward_rows`, `weight_gradients`) computes the gradient; gradient descent
-(`minibatch_rows`, `stochastic_rows`, `update`) moves the weights with it. There is no policy here:
+(`minibatch_rows`, `stochastic_rows`, `update`) moves the weights with it; the plain step of a batch
+that is one block is the last part of `weight_gradients`, its epilogue DESCEND. There is no policy:
 the functions in this file trust what `fastnn/data` and `fastnn/engine` have checked, and nothing
 below them allocates memory. The loops are in `fastnn/native/loops`, the kernels that they call in
 the other folders of `fastnn/native`. Rows pass in blocks, and every sum runs in a fixed order: the

@@ -73,10 +73,10 @@ class Descent:
         table = network.normalization_table if network.is_standardised else self._table
         if data is self._given and keep == self.keep_predictions and table is self._table:
             return
-        for name in ("path", "samples"):
+        for name in ("path", "stochastic_context"):
             made.pop(name, None)
         if data.y.shape != self._shape or table is not self._table:
-            made.pop("batches", None)
+            made.pop("batch_context", None)
         if table is not self._table:
             self._pass = None
         if data.y.shape != self._shape or keep != self.keep_predictions:
@@ -88,7 +88,7 @@ class Descent:
 
     def release(self) -> None:
         """Let go of the rows; the memory for as many others stays."""
-        for name in ("path", "samples"):
+        for name in ("path", "stochastic_context"):
             self.__dict__.pop(name, None)
         self.data = self._given = NO_ROWS
         self.rows = None
@@ -99,7 +99,7 @@ class Descent:
         n_bytes, made = self.gradient.nbytes, self.__dict__
         if (kept := made.get("_predictions")) is not None:
             n_bytes += kept.nbytes
-        if (context := made.get("batches")) is not None:
+        if (context := made.get("batch_context")) is not None:
             n_bytes += context.n_bytes
         return n_bytes if self._pass is None else n_bytes + self._pass.n_bytes
 
@@ -121,7 +121,7 @@ class Descent:
         return path_for(self.network, share, self.rule)
 
     @cached_property
-    def samples(self) -> Context:
+    def stochastic_context(self) -> Context:
         """What the core needs for the stochastic mode."""
         context = self.network.context(self.path.block, stochastic=True)
         context.set_rule(*self.rule.for_core, self.path.name)
@@ -129,7 +129,7 @@ class Descent:
         return context
 
     @cached_property
-    def batches(self) -> Context:
+    def batch_context(self) -> Context:
         """What the core needs for the other modes."""
         context = self.network.context(len(self.data.X), training=True)
         context.set_rule(*self.rule.for_core)
@@ -176,7 +176,7 @@ class Descent:
         """Begin to add up losses, from `total` on; dropout draws again."""
         self.total = total
         if self.network.has_dropout:
-            self.batches.key = dropout_key(self.seed, self.state.step)
+            self.batch_context.key = dropout_key(self.seed, self.state.step)
 
     def has_idle_batch(self, order: Array | None, batch_size: int) -> bool:
         """Whether the sample weights of any batch are all 0, so that it makes no step."""
@@ -267,7 +267,7 @@ def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
     if descent.path.name == GENERAL:
         yield from minibatch(descent, order, 1)
         return
-    function, context = descent.network.core.stochastic, descent.samples
+    function, context = descent.network.core.stochastic, descent.stochastic_context
     shared, n_rows = descent.network.shared_penalty(), len(descent.data.X)
     length = descent.path.whole(descent.slice_rows(1))
     for start in range(0, n_rows, length):
@@ -295,8 +295,10 @@ def minibatch(descent: Descent, order: Array | None, batch_size: int) -> Iterato
     for start in range(0, n_rows, length):
         stop = min(start + length, n_rows)
         descent.total += (stop - start) * shared
-        descent.batches.set_steps(descent.steps(-(-(stop - start) // batch_size)))
-        yield descent.visit(network.core.minibatch, descent.batches, order, start, stop, batch_size)
+        descent.batch_context.set_steps(descent.steps(-(-(stop - start) // batch_size)))
+        yield descent.visit(
+            network.core.minibatch, descent.batch_context, order, start, stop, batch_size
+        )
 
 
 def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterator[Slice]:
@@ -308,7 +310,7 @@ def by_batches(descent: Descent, order: Array | None, batch_size: int) -> Iterat
 def _custom_gradient(descent: Descent, order: Array | None, start: int, stop: int) -> Slice:
     """The mean gradient, by a custom loss, of the rows visited from `start` to before `stop`."""
     rows = slice(start, stop) if order is None else order[start:stop]
-    y, key = descent.data.y[rows], descent.batches.key
+    y, key = descent.data.y[rows], descent.batch_context.key
     descent.gradient[:] = 0
     passed, loss = descent.pass_for(stop - start), descent.loss
     assert isinstance(loss, CustomLoss)
@@ -353,7 +355,7 @@ def gradient_slices(
         yield _custom_gradient(descent, order, first, last)
         return
     network = descent.network
-    function, context = network.core.gradient, descent.batches
+    function, context = network.core.gradient, descent.batch_context
     descent.gradient[:] = 0
     for start, stop in slices(last - first, network.slice_rows):
         rows = order, first + start, first + stop
@@ -369,8 +371,8 @@ def move(descent: Descent, L: float, share: float) -> None:
         follow_cost(network, descent.state, descent.gradient, before, descent.cost)
     else:
         steps["share"] = share
-        descent.batches.set_steps(steps)
-        network.core.update(descent.batches, descent.gradient)
+        descent.batch_context.set_steps(steps)
+        network.core.update(descent.batch_context, descent.gradient)
 
 
 def apply_gradient(watch: DivergenceWatch, gradient: Array) -> None:

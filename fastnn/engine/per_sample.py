@@ -6,8 +6,8 @@ each row; "blocked" twice for a block of rows, whose products with each other st
 in between; "tiny" keeps the few weights of a narrow network at hand; "fused" moves all weights at
 every row, as momentum, L2 and Adam do, in the pass that computes dx. With dropout,
 clipped gradients or averaged weights the loop of the minibatches takes one row as a batch,
-"general". The number of threads has no say. The kernels are in `fastnn/native/per_sample`,
-the algebra is in `docs/per_sample.md`.
+"general". The number of threads has no say. The loops are in `fastnn/native/loops/per_sample`,
+their kernels in `fastnn/native/per_sample`, the algebra is in `docs/per_sample.md`.
 """
 
 from typing import NamedTuple

@@ -144,7 +144,7 @@ class Fit:
         if no callback looks at batches, a slice counts as one.
         """
         descent, watch, left = self.descent, self.watch, len(data.X)
-        descent.take(data, keep_predictions=bool(self._streamed))
+        descent.take(data, keep_predictions=bool(self._streamed))  # the next chunk, if it is one
         # Counted from the first fit on, so that a fit that continues has orders of its own.
         lifetime_epoch = self._epochs_before + len(self.history.epoch)
         size = self.plan.size(left)
@@ -205,7 +205,7 @@ def drop_unfinished(history: History) -> None:
 
 def descend_epochs(fit: Fit) -> None:
     """The epochs of a fit by gradient descent."""
-    numbers = fit.plan.numbers
+    numbers = fit.plan.epoch_numbers
     for epoch in numbers:
         fit.begin_epoch(epoch)
         fit.end_epoch(epoch, fit.train_epoch(epoch))

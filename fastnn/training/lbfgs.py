@@ -115,7 +115,7 @@ def minimise(fit: Fit) -> None:
     """An epoch is an iteration; the search ends early where it finds nothing lower."""
     optimizer, optimize = fit.descent.optimizer, scipy_optimize()
     assert isinstance(optimizer, LBFGS)
-    if not (n_epochs := len(fit.plan.numbers)):
+    if not (n_epochs := len(fit.plan.epoch_numbers)):
         return
     problem = _Problem(fit)
     options = _options(optimizer, n_epochs)

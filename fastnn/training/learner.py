@@ -341,7 +341,7 @@ class Learner:
                 if given.y is None:
                     self._check_chunks(plan)
                 asked = self.requirements()
-                source, validation = given.checked(asked, len(plan.numbers))
+                source, validation = given.checked(asked, len(plan.epoch_numbers))
                 names = asked.names
             first = source if isinstance(source, Rows) else source.first
             n_rows, n_features = first.X.shape

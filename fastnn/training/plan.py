@@ -29,7 +29,7 @@ class Plan:
     draw_order: Callable[[int], Array] | None = None  # of n rows, in place of those of the seed
 
     @property
-    def numbers(self) -> range:
+    def epoch_numbers(self) -> range:
         """The numbers of the epochs."""
         return range(self.initial_epoch, self.epochs)
 

@@ -100,8 +100,8 @@ def test_learning_rates_by_step(build):
         expected, _ = reference.descend(
             expected, ["tanh", "linear"], "mean_squared_error", X, y, rate, 1, [row]
         )
-    descent.samples.set_steps(steps)
-    descent.visit(network.core.stochastic, descent.samples, None, 0, 50)
+    descent.stochastic_context.set_steps(steps)
+    descent.visit(network.core.stochastic, descent.stochastic_context, None, 0, 50)
     assert_same_weights(network, expected, factor=10)
 
 

@@ -185,7 +185,7 @@ def test_other_values_of_initial_epoch_are_refused(value, error):
 
 @pytest.mark.parametrize("given", [X, (X,), "no", 3])
 def test_validation_data_that_is_no_pair_is_named(given):
-    kind = type(given).__name__
+    kind = "a tuple of 1" if isinstance(given, tuple) else type(given).__name__
     with pytest.raises(TypeError, match=rf"validation_data is {kind}; .*=\(X, y\)$") as caught:
         compiled().fit(X, Y, validation_data=given)
     assert "chunks" not in str(caught.value)

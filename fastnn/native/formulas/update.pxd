@@ -1,6 +1,7 @@
 """Update rules: how a gradient moves the weights.
 
-Each formula stands once, for one vector; every sweep calls it, over a layer, over a row of W in
+Each formula stands once, for one vector (but the plain step also where the gradient is computed,
+`descended` and `descend_row`); every sweep calls it, over a layer, over a row of W in
 per-sample descent, or (if the rule is linear in what it keeps) over the coefficients that
 stand for the steps within a block of rows. The formulas are Keras's; `fastnn/optimizers.py` has
 them in words.

@@ -35,7 +35,7 @@ cdef void load_rows(
 cdef void forward_rows(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last
 ) noexcept nogil:
-    """z := a W + b, a := f(z), layer after layer; what is dropped of a is so on its way up"""
+    """z := a W + b, a := f(z), layer after layer; dropout acts on a before the next layer"""
     cdef const Layer* layer = net.layers
     while True:
         if layer.drop:
@@ -50,7 +50,7 @@ cdef void forward_rows(
 
 
 cdef inline const real* activations_below(const Network* net, const Layer* layer) noexcept nogil:
-    """The layer's inputs before anything is dropped; rows of X lie where the others do after it"""
+    """The layer's inputs before dropout; of the first layer, the rows of X, dropped in place"""
     return inputs(net, layer) if layer == net.layers else activations(net, layer - 1)
 
 

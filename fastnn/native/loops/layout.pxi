@@ -51,7 +51,7 @@ cdef struct Data:
     Loss loss
     bint by_weight  # whether the loss of a batch is divided by its sample weights, not its rows
     real* predictions  # NULL: not wanted; otherwise one row for each visited row
-    real* kept_targets  # or of their targets: gathering them later would cost more than a metric
+    real* kept_targets  # the same; gathering them later would cost more than a metric
     long long key, position  # for dropout: of the epoch, and where in it the first row is
 
 cdef struct Steps:

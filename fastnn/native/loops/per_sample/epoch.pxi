@@ -44,6 +44,7 @@ cdef inline void pass_rows(
         forward_first(s, r)
         forward_above(s, r)
         if has_one_output(s):
+            # The rate becomes rate * dz; the deltas below are those of dz = 1.
             step.rate = <real>step.rate * pass_unit(s, data, k, r)
         else:
             delta_of_sample(s, data, k, r)

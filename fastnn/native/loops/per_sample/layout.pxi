@@ -132,7 +132,8 @@ cdef Samples point_samples(
     cdef Py_ssize_t i, n = net.output - net.layers + 1, n_units = units_length(net.layers, n)
     s.net, s.rule, s.path = net, rule, path
     if path == BLOCKED and net.output == net.layers and is_by_lane(net.output):
-        s.path = LISTED if is_plain(rule) else FUSED  # z of the block would not be kept as rows
+        # z of the block would not be kept as rows; `path_for` never chooses it, a caller might
+        s.path = LISTED if is_plain(rule) else FUSED
     s.dx = scratch + length - samples_length(net.layers, n, net.block)
     s.values = s.dx + n_units
     s.units = <int*>(s.dx + 2 * n_units)

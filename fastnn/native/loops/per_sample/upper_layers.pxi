@@ -17,7 +17,7 @@ from fastnn.native.simd.simd cimport real
 from fastnn.native.formulas.update cimport PLAIN, Motion, Step, is_plain, motion, rule_of, slots_of
 
 
-cdef inline bint is_listed(const Samples* s, const Layer* layer) noexcept nogil:
+cdef inline bint lists_its_inputs(const Samples* s, const Layer* layer) noexcept nogil:
     """Whether a layer lists its inputs itself, if they come from a relu"""
     return layer < s.net.output or (layer == s.net.output and s.held == NULL)
 
@@ -27,7 +27,7 @@ cdef inline void activate_sample(
 ) noexcept nogil:
     """a := f(z), unless the list of the layer above does it; z and a of the output are kept."""
     cdef real* z = row_of(s, layer, r)
-    if is_relu(layer) and is_listed(s, layer + 1):
+    if is_relu(layer) and lists_its_inputs(s, layer + 1):
         return
     if layer == s.net.output:
         keep_output(s, z, s.net.output_z, r)
@@ -53,11 +53,11 @@ cdef void forward_above(const Samples* s, Py_ssize_t r) noexcept nogil:
                 s.held, layer.in_stride, x, bias_of(s, layer), z, layer.n_in, layer.n_out
             )
         else:
-            forward_listed(s, layer, x, z)
+            forward_layer(s, layer, x, z)
         activate_sample(s, layer, r)
 
 
-cdef inline void forward_listed(
+cdef inline void forward_layer(
     const Samples* s, const Layer* layer, real* x, real* z
 ) noexcept nogil:
     """z := x W + b; behind a relu over the units that are on, of which a list is kept
@@ -155,7 +155,7 @@ cdef void descend_above(const Samples* s, Py_ssize_t r, Step step) noexcept nogi
                 dz_below[i] = s.dx[i] if i < layer.n_in else 0
             activate_backward(<Activation>(layer - 1).activation, below, dz_below, layer.n_in)
         else:
-            descend_listed(s, layer, x, dz, below, dz_below, rate)
+            descend_layer(s, layer, x, dz, below, dz_below, rate)
         if layer.b >= 0 and is_plain(s.rule):
             add_scaled(-rate, dz, net.parameters + layer.b, columns(layer.n_out, layer.stride))
         layer -= 1
@@ -190,7 +190,7 @@ cdef inline void move_bias(
         )
 
 
-cdef inline void descend_listed(
+cdef inline void descend_layer(
     const Samples* s, const Layer* layer, const real* x, const real* dz, const real* below,
     real* dz_below, real rate,
 ) noexcept nogil:
