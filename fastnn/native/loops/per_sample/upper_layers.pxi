@@ -53,11 +53,11 @@ cdef void forward_above(const Samples* s, Py_ssize_t r) noexcept nogil:
                 s.held, layer.in_stride, x, bias_of(s, layer), z, layer.n_in, layer.n_out
             )
         else:
-            forward_layer(s, layer, x, z)
+            forward_upper(s, layer, x, z)
         activate_sample(s, layer, r)
 
 
-cdef inline void forward_layer(
+cdef inline void forward_upper(
     const Samples* s, const Layer* layer, real* x, real* z
 ) noexcept nogil:
     """z := x W + b; behind a relu over the units that are on, of which a list is kept
@@ -155,7 +155,7 @@ cdef void descend_above(const Samples* s, Py_ssize_t r, Step step) noexcept nogi
                 dz_below[i] = s.dx[i] if i < layer.n_in else 0
             activate_backward(<Activation>(layer - 1).activation, below, dz_below, layer.n_in)
         else:
-            descend_layer(s, layer, x, dz, below, dz_below, rate)
+            descend_upper(s, layer, x, dz, below, dz_below, rate)
         if layer.b >= 0 and is_plain(s.rule):
             add_scaled(-rate, dz, net.parameters + layer.b, columns(layer.n_out, layer.stride))
         layer -= 1
@@ -190,7 +190,7 @@ cdef inline void move_bias(
         )
 
 
-cdef inline void descend_layer(
+cdef inline void descend_upper(
     const Samples* s, const Layer* layer, const real* x, const real* dz, const real* below,
     real* dz_below, real rate,
 ) noexcept nogil:
