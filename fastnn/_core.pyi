@@ -50,6 +50,10 @@ class Rows:
     def __len__(self) -> int: ...
 
 @final
+class Turn:
+    def __init__(self) -> None: ...
+
+@final
 class Context:
     key: int
     most_rows: int
@@ -66,6 +70,7 @@ class Context:
         block: int,
         scratch: _Array,
         quick: bool = ...,
+        turn: Turn | None = ...,
     ) -> Self: ...
     @property
     def n_bytes(self) -> int: ...

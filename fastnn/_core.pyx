@@ -223,6 +223,15 @@ cdef enum:
 # ---- the context -------------------------------------------------------------------------------
 
 @cython.final
+cdef class Turn:
+    """Whether a thread moves the weights, without the interpreter's lock; for all contexts of them.
+
+    It is read and set while the interpreter's lock is held.
+    """
+    cdef bint taken
+
+
+@cython.final
 cdef class Context:
     """All that a pass through a network needs beside its rows: made once for a fit, or a thread.
 
@@ -244,6 +253,8 @@ cdef class Context:
         Memory to work in.
     quick : bool
         Whether passes are so short that the interpreter's lock is kept while they run.
+    turn : Turn, optional
+        That of the weights; without it no other context may move them.
     """
     cdef Call call
     cdef Samples samples
@@ -256,6 +267,7 @@ cdef class Context:
     cdef const Step[::1] steps
     cdef bint quick, stochastic
     cdef int busy  # whether a thread is in it
+    cdef Turn turn
     cdef public long long key  # for dropout: of the epoch,
     cdef long long position  # and where in it the rows begin that passed last
     cdef Py_ssize_t n_targets  # of each row, as the loss needs them; 0 before there is one
@@ -268,12 +280,12 @@ cdef class Context:
     def __cinit__(
         self, const Layer[::1] layers not None, const LayerRule[::1] layer_rules not None,
         parameters, const double[:, ::1] normalization not None, Py_ssize_t block, scratch,
-        bint quick=False,
+        bint quick=False, Turn turn=None,
     ):
         refuse_owners(parameters, scratch)
         self.layers, self.layer_rules = layers, layer_rules
         self.parameters, self.scratch, self.normalization = parameters, scratch, normalization
-        self.quick = quick
+        self.quick, self.turn = quick, Turn() if turn is None else turn
         if block < 1 or not (self.has_room(block, False) or self.has_room(block, True)):
             raise ValueError(f"scratch has {len(scratch)} numbers, too few for blocks of {block}")
         if len(parameters) < parameters_length(&layers[0], layers.shape[0]):
@@ -385,6 +397,7 @@ cdef class Context:
         return 0
 
 
+cdef str MOVING = "another thread is training this model; let one finish before the next begins"
 cdef str TAKEN = "another thread is computing with this context; each thread needs one of its own"
 
 
@@ -542,6 +555,7 @@ cdef double visit_rows(
     cdef Visit visit
     cdef Samples samples
     cdef real* gradient = NULL
+    cdef bint takes_turn = me.number == 0 and (task == STOCHASTIC or task == MINIBATCH)
     if stop == start:
         return total
     if task != EVALUATE and rows.y == NULL:
@@ -559,16 +573,22 @@ cdef double visit_rows(
         if context.gradient.shape[0] == 0:
             raise ValueError("the context has no room for a gradient")
         gradient = &context.gradient[0]
+    if takes_turn and context.turn.taken:
+        raise RuntimeError(MOVING)
     begin_call(context, rows, order, start, stop, predictions, me, &call, &visit)
     if context.quick:
         total = run_pass(
             task, &call, &samples, visit.n, total, scale, batch_size, gradient
         )
     else:
+        if takes_turn:
+            context.turn.taken = True
         with nogil:
             total = run_pass(
                 task, &call, &samples, visit.n, total, scale, batch_size, gradient
             )
+        if takes_turn:
+            context.turn.taken = False
     end_call(context, &visit, me)
     return total
 
@@ -677,8 +697,11 @@ def update(Context context not None, real[::1] gradient):
     context.require_steps(1)
     if gradient.shape[0] != call.net.n_parameters:
         raise ValueError("gradient has another length than the parameters")
+    if context.turn.taken:
+        raise RuntimeError(MOVING)
     if exchange(&context.busy, 1):
         raise RuntimeError(TAKEN)
+    context.turn.taken = True
     with nogil:
         mode_before = flush_subnormals()
         descend(
@@ -686,6 +709,7 @@ def update(Context context not None, real[::1] gradient):
         )
         call.rule.counts.made += 1
         restore_float_mode(mode_before)
+    context.turn.taken = False
     exchange(&context.busy, 0)
 
 

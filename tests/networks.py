@@ -77,6 +77,7 @@ def make_network(
     ]  # fmt: skip
     network = Network(sizes[0], layers, dtype, normalization, dropout)
     network.core = core_of(isa, dtype)
+    network.turn = network.core.Turn()
     rng = np.random.default_rng(sum(sizes))
     for view in network.views(network.parameters).values():
         view[...] = rng.normal(size=view.shape) / np.sqrt(len(view))

@@ -18,6 +18,7 @@ from fastnn._core import (
     MOST_TINY_LAYERS,
     NARROW_WIDTH,
     Context,
+    Turn,
 )
 from fastnn.data.arrays import layer_weights
 from fastnn.data.rows import Array, Rows
@@ -92,6 +93,7 @@ class Network:
         self.dtype = dtype
         self.layers = tuple(layers)
         self.core: ModuleType = core(dtype)
+        self.turn: Turn = self.core.Turn()  # whether a thread moves the weights
         self._normalization = normalization
         self._drop = tuple(dropout or [0.0] * len(layers))
         self.has_dropout = any(self._drop)
@@ -308,7 +310,7 @@ class Network:
         scratch = self.core.aligned_empty(length)
         rules, table = self.layer_rules, self.normalization_table
         found: Context = self.core.Context(
-            layers, rules, self.parameters, table, block, scratch, quick
+            layers, rules, self.parameters, table, block, scratch, quick, self.turn
         )
         return found
 

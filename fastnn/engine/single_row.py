@@ -73,8 +73,8 @@ class OneRow:
         """One update with X, shape (1, n_features), and y; returns the loss before it.
 
         With `is_row`, X has shape (n_features,). The loss includes what regularisers add. Returns
-        None, and nothing has happened, if X or y is not as the core can take it at once. Raises
-        `Diverged` if training has diverged.
+        None, and nothing has happened, if X or y is not as the core can take it at once, or another
+        thread moves the weights. Raises `Diverged` if training has diverged.
         """
         if type(y) is list:
             y = _array_of(y)
@@ -96,6 +96,8 @@ class OneRow:
             loss: float = self._stochastic(context, rows, None, 0, 1, None, total)
             if self._settle(self._snapshot, loss, KEPT_EVERY):
                 return loss
+        except RuntimeError:  # another thread moves the weights
+            return None
         except BaseException:
             self.watch.settle()
             raise

@@ -289,6 +289,8 @@ class Learner:
         if os.getpid() != self._process:  # forked: the thread that trained is not here
             self._process, self._training = os.getpid(), threading.RLock()
             self._replace(_running=None)
+            if self.network is not None:
+                self.network.turn = self.network.core.Turn()
         elif self.is_fitting:
             raise RuntimeError(
                 "another thread is training this model, in a call of fit; wait for its end, or "
@@ -320,7 +322,7 @@ class Learner:
 
         `model` is what callbacks see; it gets the history and the count of epochs.
         """
-        if not self._training.acquire(blocking=False):
+        if not self._training.acquire(False):
             self._wait_to_train()
         try:
             self.refuse_within_fit("fit", "its weights are at work")
@@ -464,7 +466,7 @@ class Learner:
         self, X: object, y: object, sample_weight: object, seed: int
     ) -> dict[str, float]:
         """One update with the rows of X as one batch; loss and metrics before it."""
-        if not self._training.acquire(blocking=False):
+        if not self._training.acquire(False):
             self._wait_to_train()
         try:
             asked = self.requirements()
@@ -491,23 +493,21 @@ class Learner:
         """One update with a single row, shape (1, n_features) or, with `is_row`, (n_features,).
 
         Returns the loss before it. None, and nothing has happened, if this row, or model, needs
-        the ordinary way.
+        the ordinary way, or another thread moves the weights. Without a lock, since the core does
+        it all in one call that keeps the interpreter's.
         """
         one = self._one_row
         if one is None:
             one = self._one_row = self._new_one_row()
             if one is None:
                 return None
-        if not self._training.acquire(blocking=False):
-            self._wait_to_train()
-        try:
-            if not self._is_watched:
-                self._current_watch()
-            if self._pass is not None:  # to ask is faster than to set
-                self._pass = None
-            return one.learn(X, y, is_row)
-        finally:
-            self._training.release()
+        if self._running is not None:  # `train_batch` knows whether the fit is another thread's
+            return None
+        if not self._is_watched:
+            self._current_watch()
+        if self._pass is not None:  # to ask is faster than to set
+            self._pass = None
+        return one.learn(X, y, is_row)
 
     def _new_one_row(self) -> OneRow | None:
         """What is prepared for single rows; None if loss or optimiser need the ordinary way."""
@@ -655,7 +655,7 @@ class Learner:
                     f"gradient has no {key!r}; expected {', '.join(named_gradient(network, flat))}"
                 )
             view[...] = layer_weights(key, gradient[key], view.shape, self.dtype)
-        if not self._training.acquire(blocking=False):
+        if not self._training.acquire(False):
             self._wait_to_train()
         try:
             self._pass = None

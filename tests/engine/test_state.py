@@ -322,6 +322,31 @@ def test_batches_from_several_threads_are_trained_one_after_the_other():
     assert all(np.isfinite(W).all() for W in model.get_weights())
 
 
+def test_rows_and_batches_of_two_threads_are_all_trained_on():
+    """Single rows take no lock; while another thread moves the weights they go the batches' way."""
+    model = Sequential([Dense(300, "relu"), Dense(300, "relu"), Dense(1)], seed=0)
+    model.compile(SGD(1e-5), "mse")
+    model.build(5)
+    rows, targets = np.resize(X, (256, 5)).astype("f"), np.resize(Y, 256)
+    model.train_on_batch(rows[:1], targets[:1])
+    shared = []
+
+    def batches():
+        for _ in range(40):
+            model.train_on_batch(rows, targets)
+        shared.append(step_of(model))
+
+    with ThreadPoolExecutor(1) as pool:
+        job, n_rows = pool.submit(batches), 1
+        while not job.done():
+            model.train_on_batch(rows[:1], targets[:1])
+            n_rows += 1
+        job.result()
+    assert step_of(model) == 40 + n_rows
+    assert shared[0] > 45  # rows came in between
+    assert all(np.isfinite(W).all() for W in model.get_weights())
+
+
 def test_a_batch_within_a_batch_has_memory_of_its_own():
     def metric(y_true, y_pred):
         if nested:

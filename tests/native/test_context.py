@@ -330,6 +330,37 @@ def test_two_threads_cannot_compute_with_one_context(dtype):
     core.evaluate(context, rows, None, 0, 10, None)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_context_at_a_time_moves_the_weights_that_several_share(dtype):
+    """The second gets an error, with the weights as they were; a pass that only reads them runs."""
+    network = fastnn.engine.network.Network(300, [Dense(700, "relu"), Dense(1)], dtype)
+    core, n, errors = network.core, 5_000, []
+    X = np.ones((n, 300), dtype)
+    rows, few = core.Rows(X, X[:, :1].copy()), core.Rows(X[:1], X[:1, :1].copy())
+    rule = SGD(0.0).rule(network.layer_rules, new_state(network, SGD(0.0)))
+    long, short = network.context(n, training=True), network.context(1, stochastic=True, quick=True)
+    for context, path in ((long, None), (short, "listed")):
+        context.set_rule(*rule.for_core, path)
+        context.set_loss(LOSSES["mean_squared_error"]().settings(1, dtype))
+        context.set_steps(SGD(0.0).constant_step())
+        context.set_gradient(network.new_gradient())
+    run = (long, rows, None, 0, n, None, 0.0, 100)
+    thread = threading.Thread(target=core.minibatch, args=run)
+    thread.start()
+    while thread.is_alive() and not errors:
+        try:
+            core.stochastic(short, few, None, 0, 1, None)
+        except RuntimeError as error:
+            errors.append(str(error))
+            with pytest.raises(RuntimeError, match="another thread is training"):
+                core.update(short, network.new_gradient())
+            core.evaluate(network.context(1), core.Rows(X[:1]), None, 0, 1, None)
+    thread.join()
+    assert len(errors) == 1 and "another thread is training this model" in errors[0]
+    core.stochastic(short, few, None, 0, 1, None)
+    core.update(short, network.new_gradient())
+
+
 def test_each_thread_predicts_and_learns_with_a_context_of_its_own():
     model = Sequential([Dense(16, "relu"), Dense(1)], seed=0)
     model.build(4)
