@@ -265,7 +265,8 @@ cdef class Context:
     cdef real[:, ::1] slots
     cdef Counts[::1] counts
     cdef const Step[::1] steps
-    cdef bint quick, stochastic
+    cdef bint quick, stochastic, has_gradient
+    cdef Py_ssize_t n_steps
     cdef int busy  # whether a thread is in it
     cdef Turn turn
     cdef public long long key  # for dropout: of the epoch,
@@ -374,14 +375,14 @@ cdef class Context:
             raise ValueError("gradient has another length than the parameters")
         if not self.has_room(self.call.net.block_rows, False):
             raise ValueError("scratch has too few numbers for a gradient")
-        self.gradient = gradient
+        self.gradient, self.has_gradient = gradient, True
 
     @cython.boundscheck(True)
     def set_steps(self, const Step[::1] steps not None):
         """Take the steps that a call makes, in order; a single one serves them all."""
         self.refuse_busy()
         self.call.steps.values, self.call.steps.constant = &steps[0], steps.shape[0] == 1
-        self.steps = steps
+        self.steps, self.n_steps = steps, steps.shape[0]
 
     cdef int refuse_busy(self) except -1:
         if self.busy:
@@ -392,7 +393,7 @@ cdef class Context:
         """Raise if there is no rule, or too few steps for n updates."""
         if self.call.rule.counts == NULL:
             raise ValueError("the context has no rule")
-        if not self.call.steps.constant and self.steps.shape[0] < n:
+        if not self.call.steps.constant and self.n_steps < n:
             raise ValueError(f"the context has too few steps for {n} updates")
         return 0
 
@@ -570,7 +571,7 @@ cdef double visit_rows(
             raise ValueError(f"batch_size={batch_size}")
         context.require_steps((stop - start + batch_size - 1) // batch_size)
     if task == GRADIENT or task == MINIBATCH:
-        if context.gradient.shape[0] == 0:
+        if not context.has_gradient:
             raise ValueError("the context has no room for a gradient")
         gradient = &context.gradient[0]
     if takes_turn and context.turn.taken:

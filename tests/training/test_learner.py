@@ -259,8 +259,9 @@ LIMITS = {  # how many earlier calls, functions of fastnn, files
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_the_way_through_the_package_is_short(name):
+def test_the_way_through_the_package_is_short(name, monkeypatch):
     pytest.importorskip("sklearn")
+    monkeypatch.syspath_prepend(ROOT)
     from bench.calls import actions, walk
 
     make, call = actions()[name]
