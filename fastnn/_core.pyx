@@ -29,7 +29,8 @@ import numpy as np
 
 from fastnn.native.formulas.activations cimport (
     ELU, EXPONENTIAL, GELU, LEAKY_RELU, LINEAR, RELU, SELU, SIGMOID, SILU, SOFTMAX, SOFTPLUS, TANH,
-    elu, gelu, gelu_slope, needs_z, place_of_largest, selu, silu, silu_slope,
+    Activation, activate_backward, elu, gelu, gelu_slope, needs_z, place_of_largest, selu, silu,
+    silu_slope,
 )
 from fastnn.native.formulas.losses cimport (
     ABSOLUTE_ERROR, BINARY_CROSSENTROPY, CATEGORICAL_CROSSENTROPY, HINGE, HUBER,
@@ -55,6 +56,7 @@ from fastnn.native.simd.team cimport ABORTED, PLACES, Member, begin, exchange, w
 
 include "fastnn/native/loops/layout.pxi"
 include "fastnn/native/loops/narrow.pxi"
+include "fastnn/native/loops/record.pxi"
 include "fastnn/native/loops/forward.pxi"
 include "fastnn/native/loops/backpropagation.pxi"
 include "fastnn/native/loops/minibatch.pxi"
@@ -111,12 +113,14 @@ cdef Step one_step
 cdef Constants one_rule
 cdef LossSettings one_loss
 cdef Counts one_count
+cdef RecordPlaces one_layer_record
 LAYER = np.asarray(<Layer[:1]>&one_layer).dtype
 LAYER_RULE = np.asarray(<LayerRule[:1]>&one_layer_rule).dtype
 STEP = np.asarray(<Step[:1]>&one_step).dtype
 CONSTANTS = np.asarray(<Constants[:1]>&one_rule).dtype
 LOSS_SETTINGS = np.asarray(<LossSettings[:1]>&one_loss).dtype
 COUNTS = np.asarray(<Counts[:1]>&one_count).dtype
+RECORD_PLACES = np.asarray(<RecordPlaces[:1]>&one_layer_record).dtype
 cdef object ARRAY = np.ndarray, SCALAR = np.generic
 
 
@@ -265,6 +269,11 @@ cdef class Context:
     cdef real[:, ::1] slots
     cdef Counts[::1] counts
     cdef const Step[::1] steps
+    cdef Record record
+    cdef const RecordPlaces[::1] record_places
+    cdef real[::1] record_values, first_W_transposed
+    cdef double[::1] record_losses
+    cdef Py_ssize_t record_rows  # that there is room for; 0: nothing is kept
     cdef bint quick, stochastic, has_gradient
     cdef Py_ssize_t n_steps
     cdef int busy  # whether a thread is in it
@@ -378,6 +387,49 @@ cdef class Context:
         self.gradient, self.has_gradient = gradient, True
 
     @cython.boundscheck(True)
+    def set_record(
+        self, const RecordPlaces[::1] places not None, values, double[::1] losses not None,
+        W_transposed, bint given=False,
+    ):
+        """Keep the values of all layers while `evaluate` and `gradient` pass rows, from now on.
+
+        places says, layer by layer, where each begins among the values, -1 of what is not wanted;
+        losses has room for the loss of every row; W_transposed, of shape (n_out * in_stride,), is
+        memory for the first layer's if its dL/dx is kept, otherwise empty. If dL/da of the outputs
+        is `given`, among the values, `gradient` starts from it and needs neither targets nor loss.
+        """
+        cdef Record* record = &self.record
+        cdef const Layer* layer
+        cdef Py_ssize_t i, n = losses.shape[0], length = len(values)
+        self.refuse_busy()
+        refuse_owners(values, W_transposed)
+        if self.call.net.narrow:
+            raise ValueError("one row per lane in all layers: their values cannot be kept")
+        if places.shape[0] != self.layers.shape[0] or n == 0:
+            raise ValueError("expected places for every layer, and room for the losses of rows")
+        for i in range(places.shape[0]):
+            layer = &self.layers[i]
+            require_room(places[i].x, n * layer.n_in, length)
+            require_room(places[i].mask, n * layer.n_in, length)
+            require_room(places[i].z, n * layer.n_out, length)
+            require_room(places[i].a, n * layer.n_out, length)
+            require_room(places[i].da, n * layer.n_out, length)
+            require_room(places[i].dz, n * layer.n_out, length)
+            require_room(places[i].dx, n * layer.in_stride, length)
+        i = places.shape[0] - 1
+        if places[i].da >= 0 and places[i].a < 0 or given and places[i].da < 0:
+            raise ValueError("dL/da of the outputs needs a place, and the outputs themselves")
+        layer = &self.layers[0]
+        if len(W_transposed) != (layer.n_out * layer.in_stride if places[0].dx >= 0 else 0):
+            raise ValueError("W_transposed has another length than the first layer's")
+        self.record_places, self.record_values, self.record_losses = places, values, losses
+        self.first_W_transposed, self.record_rows = W_transposed, n
+        record.layers, record.values = &places[0], &self.record_values[0]
+        record.losses, record.given = &losses[0], given
+        record.W_transposed = &self.first_W_transposed[0] if len(W_transposed) else NULL
+        self.call.data.record = record
+
+    @cython.boundscheck(True)
     def set_steps(self, const Step[::1] steps not None):
         """Take the steps that a call makes, in order; a single one serves them all."""
         self.refuse_busy()
@@ -396,6 +448,13 @@ cdef class Context:
         if not self.call.steps.constant and self.n_steps < n:
             raise ValueError(f"the context has too few steps for {n} updates")
         return 0
+
+
+cdef int require_room(Py_ssize_t place, Py_ssize_t n, Py_ssize_t length) except -1:
+    """Raise if n numbers from a place on, unless it is -1, are more than there are"""
+    if place < -1 or place >= 0 and place + n > length:
+        raise ValueError(f"the values have {length} numbers, too few for {n} from {place} on")
+    return 0
 
 
 cdef str MOVING = "another thread is training this model; let one finish before the next begins"
@@ -466,6 +525,8 @@ cdef int begin_call(
                 data.sample_weight += start
         else:
             raise ValueError(f"rows {start} to {stop} of {rows.n}")
+        if context.record_rows and stop > context.record_rows:
+            raise ValueError(f"the record has room for {context.record_rows} rows, not {stop}")
         data.predictions = data.kept_targets = NULL
         if predictions is not None:
             take_output(call, predictions, visit)
@@ -533,6 +594,8 @@ cdef double run_pass(
         total = evaluate_rows(&call.net, &call.data, n, total)
     elif task == GRADIENT:
         transpose_weights(&call.net, min(call.net.block_rows, n))
+        if call.data.record != NULL and call.data.record.W_transposed != NULL:
+            transpose_layer(&call.net, call.net.layers, call.data.record.W_transposed)
         if not wait(&call.net.me):
             total = add_gradient(&call.net, &call.data, 0, n, scale, gradient, total)
     elif task == STOCHASTIC:
@@ -559,8 +622,10 @@ cdef double visit_rows(
     cdef bint takes_turn = me.number == 0 and (task == STOCHASTIC or task == MINIBATCH)
     if stop == start:
         return total
-    if task != EVALUATE and rows.y == NULL:
+    if task != EVALUATE and rows.y == NULL and not (task == GRADIENT and context.record.given):
         raise ValueError("the rows have no targets")
+    if context.record_rows and task != EVALUATE and task != GRADIENT:
+        raise ValueError("values of layers are kept of rows that do not move the weights")
     if task == STOCHASTIC:
         if not context.stochastic:
             raise ValueError("the context has no path for per-sample descent")
@@ -570,10 +635,10 @@ cdef double visit_rows(
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}")
         context.require_steps((stop - start + batch_size - 1) // batch_size)
-    if task == GRADIENT or task == MINIBATCH:
-        if not context.has_gradient:
-            raise ValueError("the context has no room for a gradient")
+    if context.has_gradient:
         gradient = &context.gradient[0]
+    elif task == MINIBATCH or (task == GRADIENT and not context.record_rows):
+        raise ValueError("the context has no room for a gradient")
     if takes_turn and context.turn.taken:
         raise RuntimeError(MOVING)
     begin_call(context, rows, order, start, stop, predictions, me, &call, &visit)
@@ -615,6 +680,7 @@ def gradient(
 ):
     """The context's gradient := scale * dL/dW + gradient, where L is the sum of sample_weight * l.
 
+    With a record the gradient may be missing: then only the record is filled.
     Returns total + L, so that the sum over all slices of an epoch is one chain of additions. This
     is backpropagation alone: nothing moves. With scale = 1 / rows, the calls for all slices of the
     rows add up to the mean gradient.
@@ -660,12 +726,13 @@ def backward(
 ):
     """gradient := dL/dW + gradient, given dL/dy of the rows that `evaluate` has just passed.
 
-    All in one block of the context's, of a network that is not narrow. dL_dx, of rows that have
-    their padding, := dL/dx, with room for the first W transposed, unless it is empty.
+    All in one block of the context's, of a network that is not narrow, which has no record. dL_dx,
+    of rows that have their padding, := dL/dx of the rows as they were given, with room for the
+    first W transposed, unless it is empty.
     """
     cdef float_mode mode_before
     cdef Network net = context.call.net
-    cdef Data data
+    cdef Data data = context.call.data
     cdef Py_ssize_t m = dL_dy.shape[0]
     if m == 0:
         return
@@ -683,7 +750,8 @@ def backward(
         backward_rows(&net, &data, 0, 0, m, m)
         weight_gradients(&net, m, &gradient[0], ADD, 0)
         if dL_dx.shape[0]:
-            gradient_of_inputs(&net, &data, &transposed[0], &dL_dx[0, 0], m)
+            transpose_layer(&net, net.layers, &transposed[0])
+            gradient_of_inputs(&net, &data, &transposed[0], &dL_dx[0, 0], 0, 0, m)
         restore_float_mode(mode_before)
     exchange(&context.busy, 0)
 
@@ -924,6 +992,19 @@ cdef aligned(allocate, Py_ssize_t n):
     cdef unsigned char[::1] view = memory
     start = -<Py_ssize_t>&view[0] & (ALIGNMENT - 1)
     return memory[start : start + length].view(REAL)
+
+
+def activation_slopes(str activation, const real[:, ::1] kept, real[:, ::1] slopes):
+    """slopes := f'(z) of an activation that acts on each unit alone; kept is a, or z of FROM_Z."""
+    cdef Activation f = <Activation><int>ACTIVATIONS[activation]
+    cdef Py_ssize_t r, j, n = slopes.shape[1]
+    if f == SOFTMAX or kept.shape[0] != slopes.shape[0] or kept.shape[1] != n:
+        raise ValueError("expected an elementwise activation, and arrays of one shape")
+    for r in range(slopes.shape[0]):
+        for j in range(n):
+            slopes[r, j] = 1
+        if f != LINEAR:
+            activate_backward(f, &kept[r, 0], &slopes[r, 0], n)
 
 
 def first_nonfinite(X):

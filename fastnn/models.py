@@ -13,12 +13,13 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from fastnn import optimizers
+from fastnn._core import CLIPS
 from fastnn.callbacks.base import Callback, checked_callbacks
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progress import progress
 from fastnn.custom import CustomLoss, CustomMetric, LossLike, MetricLike
 from fastnn.data.arrays import layer_weights
-from fastnn.data.checks import flag, real_number, whole_number
+from fastnn.data.checks import flag, lookup, real_number, whole_number
 from fastnn.data.rows import Array
 from fastnn.data.sources import RowChunks
 from fastnn.files import npz
@@ -26,6 +27,9 @@ from fastnn.files.arrays import restored_state
 from fastnn.files.description import Description, described, parsed
 from fastnn.inspection.learning_rates import LearningRateCurve
 from fastnn.inspection.summary import layer_lines, training_lines
+from fastnn.inspection.trace import Trace
+from fastnn.inspection.update import Moved, explained
+from fastnn.inspection.writing import FORMATS, Format
 from fastnn.layers import Layer, ModelDType, checked_dtype, checked_layers
 from fastnn.optimizers import Optimizer, OptimizerLike
 from fastnn.training.learner import Learner
@@ -748,6 +752,180 @@ class Sequential:
         given = GivenRows(X, y, sample_weight)
         return self._learner.gradient(given, checked_threads(threads))
 
+    def trace(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        training: bool = False,
+        threads: int | None = None,
+    ) -> Trace:
+        """Every value of the forward pass and of backpropagation, by its name in the chain rule.
+
+        The numbers come from the kernels that train, and no weight moves: `explain()` of the
+        result writes the chain rule with them, `explain_update` the step of the optimiser that
+        would follow. The values of all rows are kept, so memory grows with the rows.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features), or (n_features,)
+            The rows; a vector is one of them.
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+            The targets; of one row as a vector a number, or a vector of n_outputs, will do.
+        sample_weight : array of shape (n_samples,), optional
+            The weights w_i >= 0.
+        training : bool
+            Whether Dropout layers leave out units, as in the next step of training.
+        threads : int, optional
+            As in `fit`.
+
+        Returns
+        -------
+        Trace
+            A mapping from names to arrays: "x", "W1", "b1", "z1", "a1", ..., "yhat", "y", "l",
+            "L", "dL/dyhat", "dL/dz3", "dL/dW3", "dL/db3", "dL/da2", ..., "dL/dx".
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled or has no weights, or X, y do not fit it.
+        FloatingPointError
+            If a result overflows the model's dtype.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="ones")])
+        >>> model.compile(loss="mean_squared_error")
+        >>> model.build(2)
+        >>> t = model.trace([1.0, 2.0], 5.0)
+        >>> t["yhat"], t["dL/dyhat"]
+        (array([[3.]], dtype=float32), array([[-4.]], dtype=float32))
+        >>> t["dL/dW1"].ravel()
+        array([-4., -8.], dtype=float32)
+        """
+        given = GivenRows(*_as_rows(X, y), sample_weight)
+        drop = flag("training", training)
+        return self._learner.trace(given, checked_threads(threads), training=drop, seed=self.seed)
+
+    def explain_update(self, trace: Trace, format: Format = "text", *, digits: int = 4) -> str:
+        """The step of gradient descent that follows a trace, weight by weight. Nothing moves.
+
+        Backpropagation has computed dL/dW; gradient descent, or what the compiled optimiser makes
+        of it, uses it: W1[0,2] := 0.31 - 0.05 · 0.12 = 0.304. The numbers are those of the
+        optimiser's kernel, on a copy of the model. Of larger networks three weights of each array
+        are shown.
+
+        Parameters
+        ----------
+        trace : Trace
+            As `trace` returned it, for the weights as they are now.
+        format : {"text", "markdown", "latex"}
+        digits : int
+            How many significant digits numbers have, 1 to 17.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `trace` is none, or of other weights than the present ones; if the optimiser looks
+            for the length of its steps itself, as L-BFGS and SGD("auto") do.
+
+        Examples
+        --------
+        >>> from fastnn import SGD, Dense, Sequential
+        >>> model = Sequential([Dense(1, use_bias=False, kernel_initializer="ones")])
+        >>> model.compile(SGD(0.1), loss="mean_squared_error")
+        >>> model.build(1)
+        >>> print(model.explain_update(model.trace([1.0], 3.0)))  # doctest: +ELLIPSIS
+        GRADIENT DESCENT
+        The step of SGD(learning_rate=0.1). Backpropagation has computed the gradient g = dL/dW...
+        <BLANKLINE>
+        W := W - rate · g
+        <BLANKLINE>
+        W1[0,0] := 1 - 0.1 · (-4) = 1.4
+        """
+        checked = lookup("format", format, FORMATS)
+        digits = whole_number("digits", digits, minimum=1, maximum=17)
+        self._learner.check_trace(trace)
+        return explained(_step_of_copy(self, trace), checked, digits)
+
+    def activations(
+        self, X: ArrayLike, layer: int | None = None, *, threads: int | None = None
+    ) -> Array | dict[str, Array]:
+        """The outputs of a layer, or of all of them, for every row of X.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        layer : int, optional
+            Which of `model.layers`, counted from 0, or from -1 backwards. A Dropout layer passes
+            on what it gets, as in `predict`; a Normalization layer gives the standardised rows.
+        threads : int, optional
+            As in `predict`.
+
+        Returns
+        -------
+        array of shape (n_samples, units), or dict of str to array
+            Without `layer` the outputs of all of them by name, as in `trace`: "a1", "a2", ...,
+            "yhat", and "a0" of a Normalization layer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model has no weights yet, X does not fit it, or there is no such layer.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(3, "relu"), Dense(1)], seed=0)
+        >>> model.build(2)
+        >>> model.activations([[1.0, 2.0]], layer=0).shape
+        (1, 3)
+        >>> list(model.activations([[1.0, 2.0]]))
+        ['a1', 'yhat']
+        """
+        number = None if layer is None else self._learner.number_of_layer(layer)
+        found = self._learner.activations(X, number, checked_threads(threads))
+        return found if layer is None else next(iter(found.values()))
+
+    def input_gradient(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        threads: int | None = None,
+    ) -> Array:
+        """dL/dX: how the loss changes with each number of each row. No weight moves.
+
+        For saliency, adversarial examples, sensitivities. L = 1/n sum_i w_i l_i over the n rows
+        of X, so each row's gradient holds the 1/n.
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+            With respect to X as it was given, before a Normalization layer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled or has no weights, or X, y do not fit it.
+        FloatingPointError
+            If a result overflows the model's dtype.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="ones")])
+        >>> model.compile(loss="mean_squared_error")
+        >>> model.build(2)
+        >>> model.input_gradient([[1.0, 2.0]], [5.0])
+        array([[-4., -4.]], dtype=float32)
+        """
+        given = GivenRows(X, y, sample_weight)
+        return self._learner.input_gradient(given, checked_threads(threads))
+
     def forward(self, X: ArrayLike, *, training: bool = False) -> Array:
         """The outputs for every row of X, which then wait for `backward`.
 
@@ -1044,6 +1222,31 @@ def model_of(learner: Learner, seed: int) -> Sequential:
     model = Sequential.__new__(Sequential)
     vars(model).update(_untrained(learner, seed))
     return model
+
+
+def _step_of_copy(model: Sequential, gradient: Mapping[str, Array]) -> Moved:
+    """A step of the optimiser on a copy of the model, along a gradient by name."""
+    learner, twin = model._learner, copy.deepcopy(model)
+    before = learner.optimizer_state(learner.built())
+    optimizer, network = learner.optimizer, learner.built()
+    twin.apply(gradient)
+    after, weights = twin._learner.optimizer_state(network), twin.get_weights()
+    if optimizer.clips:  # at rate 1 weights that are 0 become minus the clipped gradient
+        limits = {name: getattr(optimizer, name) for name in CLIPS}
+        twin.set_weights([np.zeros_like(array) for array in weights])
+        twin.compile(optimizers.SGD(1.0, **limits))
+        twin.apply(gradient)
+        left = zip(network.views(network.parameters), twin.get_weights(), strict=True)
+        gradient = {f"dL/d{name}": -array for name, array in left}
+    names = dict(zip(network.views(network.parameters), weights, strict=True))
+    return Moved(network, optimizer, gradient, before, after, names)
+
+
+def _as_rows(X: Any, y: Any) -> tuple[Any, Any]:
+    """X and y with two dimensions, if X is a vector: one row, with its target or targets."""
+    if np.ndim(X) != 1:
+        return X, y
+    return np.asarray(X)[np.newaxis], y if y is None else np.asarray(y)[np.newaxis]
 
 
 def _refuse_mistaken(name: str, model: type[Sequential]) -> None:

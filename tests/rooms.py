@@ -39,7 +39,7 @@ ROOMS = [
     (
         "native/loops",
         "the loops over rows, parts of `_core.pyx`",
-        "layout narrow forward backpropagation minibatch per_sample/layout "
+        "layout narrow record forward backpropagation minibatch per_sample/layout "
         "per_sample/upper_layers per_sample/first_layer per_sample/tiny per_sample/epoch snapshot",
     ),
     ("", "the one extension, in several builds, and what it offers to Python", "_core"),
@@ -58,11 +58,11 @@ ROOMS = [
     (
         "engine",
         "the network in memory, backpropagation, gradient descent",
-        "layout network backpropagation divergence line_search per_sample gradient_descent "
+        "layout network backpropagation record divergence line_search per_sample gradient_descent "
         "single_row",
     ),
     ("files", "models as files", "config npz arrays description"),
-    ("inspection", "looking at networks and fits", "plots summary learning_rates"),
+    ("inspection", "looking at networks and fits", "plots summary learning_rates writing chain_rule trace update"),
     (
         "callbacks",
         "what `fit` calls between its steps",

@@ -24,7 +24,6 @@ class Pass:
     def __init__(self, network: Network, n_rows: int, *, drop: bool) -> None:
         self._network, self.room = network, n_rows
         self._context = network.open_context(n_rows, drop=drop)
-        self._table = network.normalization_table
         self.outputs = np.empty((0, network.n_outputs), network.dtype)
 
     @property
@@ -58,8 +57,7 @@ class Pass:
         transposed = network.core.aligned_empty(units * stride)
         dL_dx: Array = network.core.aligned_empty(len(dL_dy) * stride).reshape(len(dL_dy), stride)
         network.core.backward(self._context, dL_dy, gradient, transposed, dL_dx)
-        found = dL_dx[:, :n_in] * self._table[1] if len(self._table) else dL_dx[:, :n_in]
-        return found.astype(network.dtype)
+        return dL_dx[:, :n_in].copy()
 
 
 def custom_gradient(

@@ -95,8 +95,8 @@ class Network:
         self.core: ModuleType = core(dtype)
         self.turn: Turn = self.core.Turn()  # whether a thread moves the weights
         self._normalization = normalization
-        self._drop = tuple(dropout or [0.0] * len(layers))
-        self.has_dropout = any(self._drop)
+        self.dropout_rates = tuple(dropout or [0.0] * len(layers))
+        self.has_dropout = any(self.dropout_rates)
         self._is_narrow = n_features <= NARROW_WIDTH
         for layer in layers:
             self._is_narrow = self._is_narrow and layer.units <= NARROW_WIDTH
@@ -112,7 +112,7 @@ class Network:
         self.block = min(BLOCK, self.slice_rows)
 
     def _new_table(self, *, narrow: bool, drop: bool = False) -> tuple[Array, int]:
-        rates = self._drop if drop else [0.0] * len(self.layers)
+        rates = self.dropout_rates if drop else [0.0] * len(self.layers)
         return layer_table(self.n_features, self.layers, rates, narrow)
 
     @cached_property
@@ -302,6 +302,11 @@ class Network:
         """A context for n_rows in one block, forward and backward in two calls."""
         layers = self._training_table if drop and self.has_dropout else self._open_table
         return self._context(layers, _whole_lines(n_rows))
+
+    def record_context(self, n_rows: int, *, drop: bool) -> Context:
+        """A context for passes that keep the values of all layers, block by block."""
+        layers = self._training_table if drop and self.has_dropout else self._open_table
+        return self._context(layers, min(self.block, _whole_lines(n_rows)))
 
     def _context(
         self, layers: Array, block: int, stochastic: bool = False, quick: bool = False

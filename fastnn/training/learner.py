@@ -22,7 +22,7 @@ from fastnn.callbacks.base import Callback, Model, checked_callbacks, notify
 from fastnn.callbacks.history import History
 from fastnn.custom import CustomLoss, checked_metrics, fitting_loss
 from fastnn.data.arrays import features, layer_weights, room_for
-from fastnn.data.checks import items
+from fastnn.data.checks import items, whole_number
 from fastnn.data.columns import Columns
 from fastnn.data.rows import Array, Rows
 from fastnn.engine.backpropagation import Pass, custom_gradient
@@ -31,9 +31,11 @@ from fastnn.engine.gradient_descent import Descent, adopt_average, apply_gradien
 from fastnn.engine.layout import weight_shapes
 from fastnn.engine.network import Network, dropout_key
 from fastnn.engine.per_sample import has_own_paths
+from fastnn.engine.record import Record
 from fastnn.engine.single_row import FewRows, OneRow
 from fastnn.files.arrays import named_arrays
 from fastnn.inspection.learning_rates import LearningRateCurve, range_test
+from fastnn.inspection.trace import EVERY_KIND, Trace, trace_of
 from fastnn.layers import Dense, Dropout, Layer, Normalization
 from fastnn.losses import Loss
 from fastnn.metrics import Metric
@@ -606,6 +608,67 @@ class Learner:
             return named_gradient(network, flat)
         with network.training_team(threads, rows.n_rows) as team:
             return named_gradient(network, network.gradient(rows, loss, team))
+
+    def trace(self, given: GivenRows, threads: int | None, *, training: bool, seed: int) -> Trace:
+        """Every value of the forward pass and of backpropagation over rows; nothing moves."""
+        loss, network = self.compiled_loss(), self.built()
+        rows = self.requirements().rows(given.X, given.y, given.sample_weight)
+        key = dropout_key(seed, self.optimizer_state(network).step) if training else 0
+        with network.training_team(threads, rows.n_rows) as team:
+            record = Record(network, rows, EVERY_KIND, drop=training, key=key, team=team)
+            return trace_of(record, loss)
+
+    def check_trace(self, trace: object) -> None:
+        """Raise if it is no trace of the present weights, or no step could follow from it."""
+        network, optimizer = self.built(), self.optimizer
+        if not isinstance(trace, Trace):
+            raise TypeError(
+                f"trace is {type(trace).__name__}; expected what model.trace(X, y) returns"
+            )
+        if optimizer.needs_all_rows:
+            raise ValueError(
+                f"optimizer={optimizer} looks for the length of its steps itself, so that none "
+                f"follows from a trace; compile with another one, e.g. model.compile('SGD', "
+                f"loss={self.loss_example!r})"
+            )
+        for name, view in network.views(network.parameters).items():
+            if name not in trace or not np.array_equal(trace[name], view):
+                raise ValueError(
+                    f"the trace is of other weights than the present ones ({name} differs); trace "
+                    f"again: model.trace(X, y)"
+                )
+
+    def number_of_layer(self, layer: object) -> int:
+        """Which of the layers with weights gives the outputs of `layers[layer]`; 0 of none."""
+        n = len(self.layers)
+        index = whole_number("layer", layer, minimum=-n, maximum=n - 1)
+        return sum(isinstance(one, Dense) for one in self.layers[: index % n + 1])
+
+    def activations(self, X: object, number: int | None, threads: int | None) -> dict[str, Array]:
+        """The outputs of all layers, or of one, by name; of number 0 the standardised rows."""
+        network, rows = self.built(), self.features(X)
+        kinds = ["a"] if number else ["x"] if number == 0 else ["a", "x"]
+        with network.forward_team(threads, rows.n_rows) as team:
+            record = Record(network, rows, kinds, team=team, number=number or None)
+            record.forward()
+        found = {"a0": record.of("x", 1)} if "x" in kinds and self.normalization else {}
+        for i in range(1, len(network.layers) + 1):
+            if record.keeps("a", i):
+                found["yhat" if i == len(network.layers) else f"a{i}"] = record.of("a", i)
+        for name, values in found.items():
+            network.refuse_overflow(f"the activation {name}", values)
+        return found
+
+    def input_gradient(self, given: GivenRows, threads: int | None) -> Array:
+        """dL/dX of rows; nothing moves."""
+        loss, network = self.compiled_loss(), self.built()
+        rows = self.requirements().rows(given.X, given.y, given.sample_weight)
+        with network.training_team(threads, rows.n_rows) as team:
+            record = Record(network, rows, ("a", "da", "dx"), team=team)
+            record.backpropagate(loss)
+        found = np.ascontiguousarray(record.of("dx", 1))
+        network.refuse_overflow("the gradient", found)
+        return found
 
     def forward(self, X: object, *, training: bool, seed: int) -> Array:
         """The outputs for the rows of X, kept with those of all layers for `backward`."""

@@ -92,6 +92,32 @@ cdef inline void loss_delta(
         term_deltas(loss, a, y, delta, factor, n)
 
 
+cdef inline void fused_slope(
+    Loss loss, const real* a, const real* y, real* da, real weight, Py_ssize_t n
+) noexcept nogil:
+    """da := weight * dl/da of a fused loss, infinite where a has rounded to 0 or 1
+
+    Only to be looked at: backpropagation starts from `loss_delta`, which is finite there.
+    """
+    cdef real factor = <real>(weight * loss.slope_share), s = loss.setting, target
+    cdef bint labels = loss.kind == LABEL_CROSSENTROPY
+    cdef Py_ssize_t j
+    for j in range(n):
+        if loss.kind == POISSON_DEVIANCE:
+            da[j] = factor * (1 - ratio(y[j], a[j]))
+        elif loss.kind == BINARY_CROSSENTROPY:
+            target = smoothed_target(y[j], s, 2)
+            da[j] = factor * (ratio(1 - target, 1 - a[j]) - ratio(target, a[j]))
+        else:
+            target = (j == <Py_ssize_t>y[0]) if labels else y[j]
+            da[j] = factor * (0 - ratio(smoothed_target(target, s, n), a[j]))
+
+
+cdef inline real ratio(real y, real a) noexcept nogil:
+    """y / a, but 0 for y = 0 although a may be 0"""
+    return 0 if y == 0 else y / a
+
+
 cdef inline double squared_error(const real* a, const real* y, Py_ssize_t n) noexcept nogil:
     """sum_j (a_j - y_j)^2, without a half; added up over j mod 8, for speed and small errors"""
     cdef double sums[8]

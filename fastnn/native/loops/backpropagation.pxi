@@ -5,9 +5,10 @@ epilogue of its tiles, to the weights themselves. `first` and `last` are rows of
 begins with the k-th row to visit.
 """
 
-# from layout.pxi: Data, Network, ROWS, activations, delta, inputs, is_by_lane, is_relu, kept, run,
-#     visited
+# from layout.pxi: Data, Network, ROWS, RecordPlaces, activations, delta, inputs, is_by_lane,
+#     is_relu, kept, run, visited
 # from narrow.pxi: backpropagate_by_lane, gradients_by_lane
+# from record.pxi: keep_output_slope, keep_rows, place_of_row, places_of
 # from forward.pxi: add_losses, drop_rows, evaluate_part
 
 from fastnn.native.formulas.by_lane cimport activate_backward_by_lane, deltas_by_lane
@@ -98,19 +99,24 @@ cdef void take_output_gradient(
 
 
 cdef void gradient_of_inputs(
-    const Network* net, const Data* data, real* W_transposed, real* dx, Py_ssize_t m
+    const Network* net, const Data* data, const real* W_transposed, real* dx, Py_ssize_t k,
+    Py_ssize_t first, Py_ssize_t last,
 ) noexcept nogil:
-    """dx := dz W^T of the first layer, with what was dropped of x"""
+    """dx := dL/dx of rows as they were given, before standardising and dropout"""
     cdef const Layer* layer = net.layers
-    cdef Product product
-    transpose(
-        net.parameters + layer.W, layer.stride, layer.n_in, layer.n_out, W_transposed,
-        layer.in_stride, columns(layer.n_in, layer.in_stride),
+    cdef const double* scale = data.X.scale
+    cdef Py_ssize_t r, j, stride = layer.in_stride
+    cdef Product product = input_gradient(
+        layer, W_transposed, delta(net, layer) + first * layer.stride, dx + first * stride, NULL,
+        last - first, False,
     )
-    product = input_gradient(layer, W_transposed, delta(net, layer), dx, NULL, m, False)
     run(&product)
     if layer.drop:
-        drop_rows(net, data, layer, 0, 0, m, dx, dx)
+        drop_rows(net, data, layer, k, first, last, dx, dx)
+    if scale != NULL:
+        for r in range(first, last):
+            for j in range(layer.n_in):
+                dx[r * stride + j] = <real>(dx[r * stride + j] * scale[j])
 
 
 cdef inline Py_ssize_t panel(const Network* net, Py_ssize_t m) noexcept nogil:
@@ -134,28 +140,38 @@ cdef void transpose_weights(const Network* net, Py_ssize_t m) noexcept nogil:
     """
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
-    cdef Py_ssize_t first, last
     if net.narrow:
         return
     while layer != net.output:
         layer += 1
         if not keeps_weights(net, layer, m):
-            first = part_begin(&net.me, layer.n_in, LINE)
-            last = part_end(&net.me, layer.n_in, LINE)
-            transpose(
-                net.parameters + layer.W + first * layer.stride, layer.stride, last - first,
-                layer.n_out, transposed + first, layer.in_stride,
-                (columns(last, layer.in_stride) if last == layer.n_in else last) - first,
-            )
+            transpose_layer(net, layer, transposed)
         transposed += layer.n_out * layer.in_stride
+
+
+cdef void transpose_layer(
+    const Network* net, const Layer* layer, real* transposed
+) noexcept nogil:
+    """W^T of a layer, of this member's rows of W"""
+    cdef Py_ssize_t first = part_begin(&net.me, layer.n_in, LINE)
+    cdef Py_ssize_t last = part_end(&net.me, layer.n_in, LINE)
+    transpose(
+        net.parameters + layer.W + first * layer.stride, layer.stride, last - first, layer.n_out,
+        transposed + first, layer.in_stride,
+        (columns(last, layer.in_stride) if last == layer.n_in else last) - first,
+    )
 
 
 cdef void backward_rows(
     const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
     Py_ssize_t m,
 ) noexcept nogil:
-    """dL/dz of every layer below the output: (dz W^T) * f'(z), of some rows in a block of m"""
+    """dL/dz of every layer below the output: (dz W^T) * f'(z), of some rows in a block of m
+
+    The product leaves a relu's da where z > 0, which is its dz, unless both are kept.
+    """
     cdef real* da
+    cdef bint masked, keeps = data.record != NULL
     cdef const Layer* layer = net.layers
     cdef real* transposed = net.transposed
     while layer != net.output:
@@ -163,38 +179,47 @@ cdef void backward_rows(
         transposed += layer.n_out * layer.in_stride
     while layer != net.layers:
         transposed -= layer.n_out * layer.in_stride
+        da = delta(net, layer - 1)
+        masked = is_relu(layer - 1) and not keeps
         if keeps_weights(net, layer, m):
-            delta_below_transposed(net, layer, transposed, first, last, m)
+            delta_below_transposed(net, layer, transposed, first, last, m, masked)
         else:
-            delta_below(net, layer, transposed, first, last)
+            delta_below(net, layer, transposed, first, last, masked)
         if layer.drop:
-            da = delta(net, layer - 1)
             drop_rows(net, data, layer, k, first, last, da, da)
         layer -= 1
-        if not is_relu(layer):
+        if keeps:
+            keep_rows(
+                data, places_of(net, data, layer).da, k, da, layer.stride, layer.n_out, first, last
+            )
+        if not masked:
             backward_activation_rows(
-                layer, kept(net, layer) + first * layer.stride,
-                delta(net, layer) + first * layer.stride, last - first,
+                layer, kept(net, layer) + first * layer.stride, da + first * layer.stride,
+                last - first,
+            )
+        if keeps:
+            keep_rows(
+                data, places_of(net, data, layer).dz, k, da, layer.stride, layer.n_out, first, last
             )
 
 
 cdef void delta_below(
     const Network* net, const Layer* layer, const real* W_transposed, Py_ssize_t first,
-    Py_ssize_t last,
+    Py_ssize_t last, bint masked,
 ) noexcept nogil:
-    """da of the layer below := dz W^T; of a relu its dz, where z > 0"""
+    """da of the layer below := dz W^T or, masked, the dz of a relu: the same where z > 0"""
     cdef const real* dz = delta(net, layer) + first * layer.stride
     cdef real* da_below = delta(net, layer - 1) + first * layer.in_stride
     cdef const real* below = kept(net, layer - 1) + first * layer.in_stride
     cdef Product product = input_gradient(
-        layer, W_transposed, dz, da_below, below, last - first, is_relu(layer - 1)
+        layer, W_transposed, dz, da_below, below, last - first, masked
     )
     run(&product)
 
 
 cdef void delta_below_transposed(
     const Network* net, const Layer* layer, real* scratch, Py_ssize_t first, Py_ssize_t last,
-    Py_ssize_t m,
+    Py_ssize_t m, bint masked,
 ) noexcept nogil:
     """The same bits as `delta_below`, as (W dz^T)^T: few rows, so W stays as it is"""
     cdef Py_ssize_t stride = panel(net, m)
@@ -214,7 +239,7 @@ cdef void delta_below_transposed(
         dx_transposed, stride, layer.n_in, m, da_below, layer.in_stride,
         columns(layer.n_in, layer.in_stride),
     )
-    if is_relu(layer - 1):
+    if masked:
         backward_activation_rows(layer - 1, below, da_below, m)
 
 
@@ -280,8 +305,37 @@ cdef void backpropagate_part(
         if net.me.number == 0:
             backpropagate_by_lane(net, data, m, scale)
     elif first < last:
+        if data.record == NULL:
+            output_delta(net, data, k, first, last, scale)
+            backward_rows(net, data, k, first, last, m)
+        else:
+            keep_backpropagation(net, data, k, first, last, m, scale)
+
+
+cdef void keep_backpropagation(
+    const Network* net, const Data* data, Py_ssize_t k, Py_ssize_t first, Py_ssize_t last,
+    Py_ssize_t m, double scale,
+) noexcept nogil:
+    """The same with a record: from dL/da of the outputs down to dL/dx, each kept
+
+    If dL/da of the outputs is given, one member does the whole block.
+    """
+    cdef const RecordPlaces* places = places_of(net, data, net.output)
+    cdef Py_ssize_t n = net.output.n_out
+    if data.record.given:
+        take_output_gradient(net, place_of_row(data, places.da, k, n), m)
+    else:
         output_delta(net, data, k, first, last, scale)
-        backward_rows(net, data, k, first, last, m)
+        keep_output_slope(net, data, k, first, last, scale)
+    keep_rows(
+        data, places.dz, k, delta(net, net.output), net.output.stride, n, first, last
+    )
+    backward_rows(net, data, k, first, last, m)
+    if data.record.W_transposed != NULL:
+        gradient_of_inputs(
+            net, data, data.record.W_transposed,
+            place_of_row(data, data.record.layers.dx, k, net.layers.in_stride), k, first, last,
+        )
 
 
 cdef double add_gradient(
@@ -298,8 +352,10 @@ cdef double add_gradient(
         backpropagate_part(net, data, k, m, scale)
         if wait(&net.me):
             return total
-        total = add_losses(net, m, total)
-        weight_gradients(net, m, gradient, ADD, 0)
+        if data.y != NULL:
+            total = add_losses(net, m, total)
+        if gradient != NULL:
+            weight_gradients(net, m, gradient, ADD, 0)
         if wait(&net.me):
             return total
         k += m

@@ -6,6 +6,7 @@
 # from layout.pxi: Data, Network, ROWS, activations, delta, inputs, is_by_lane, is_relu,
 #     keep_by_lane, kept, load_targets, run, visited
 # from narrow.pxi: evaluate_by_lane
+# from record.pxi: keep_inputs, keep_losses, keep_outputs, keep_rows, places_of
 
 from libc.string cimport memcpy
 
@@ -42,11 +43,18 @@ cdef void forward_rows(
             drop_rows(
                 net, data, layer, k, first, last, activations_below(net, layer), inputs(net, layer)
             )
+        if data.record != NULL:
+            keep_inputs(net, data, layer, k, first, last)
         if layer == net.output:
             forward_output(net, first, last)
-            return
-        forward_hidden(net, layer, first, last)
+            break
+        forward_hidden(net, data, layer, k, first, last)
         layer += 1
+    if data.record != NULL:
+        keep_outputs(net, data, places_of(net, data, layer).z, k, net.output_z, first, last)
+        keep_outputs(
+            net, data, places_of(net, data, layer).a, k, activations(net, layer), first, last
+        )
 
 
 cdef inline const real* activations_below(const Network* net, const Layer* layer) noexcept nogil:
@@ -88,18 +96,24 @@ cdef inline bint forward_product(
 
 
 cdef inline void forward_hidden(
-    const Network* net, const Layer* layer, Py_ssize_t first, Py_ssize_t last
+    const Network* net, const Data* data, const Layer* layer, Py_ssize_t k, Py_ssize_t first,
+    Py_ssize_t last,
 ) noexcept nogil:
     """z := x W + b, a := f(z)"""
-    cdef Py_ssize_t m = last - first
+    cdef Py_ssize_t m = last - first, n = layer.n_out, stride = layer.stride
     cdef const real* x = inputs(net, layer) + first * layer.in_stride
     cdef real* a = activations(net, layer) + first * layer.stride
     cdef real* z = kept(net, layer) + first * layer.stride
-    cdef bint fused = forward_product(net, layer, x, z, m, is_relu(layer) and layer.b >= 0)
+    cdef bint fuse = is_relu(layer) and layer.b >= 0 and data.record == NULL
+    cdef bint fused = forward_product(net, layer, x, z, m, fuse)
+    if data.record != NULL:
+        keep_rows(data, places_of(net, data, layer).z, k + first, z, stride, n, 0, m)
     if z != a:
-        memcpy(a, z, m * layer.stride * sizeof(real))
+        memcpy(a, z, m * stride * sizeof(real))
     if not fused:
-        activate_block(<Activation>layer.activation, a, m, layer.n_out, layer.stride)
+        activate_block(<Activation>layer.activation, a, m, n, stride)
+    if data.record != NULL:
+        keep_rows(data, places_of(net, data, layer).a, k + first, a, stride, n, 0, m)
 
 
 cdef void forward_output(const Network* net, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -205,6 +219,8 @@ cdef void evaluate_part(
     keep_predictions(net, data, k, first, last)
     if data.y != NULL:
         row_losses(net, data, k, first, last)
+        if data.record != NULL:
+            keep_losses(net, data, k, first, last)
 
 
 cdef double evaluate_rows(

@@ -42,6 +42,18 @@ cdef enum:  # parts begin at multiples of these; not to be seen in the bits
 cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
 
 
+cdef struct RecordPlaces:  # where a record keeps each value of a layer, among its numbers; -1: nowhere
+    long long x, mask  # the layer's inputs, and the factors by which dropout made them of a
+    long long z, a, da, dz
+    long long dx  # dL/dx of the first layer, whose rows have their padding
+
+cdef struct Record:  # the values of all layers, which otherwise the next block overwrites
+    const RecordPlaces* layers
+    real* values  # of each kind rows without padding, one for each visited row
+    double* losses  # sample_weight * l of each row; NULL: they are not kept
+    real* W_transposed  # of the first layer, if its dL/dx is kept
+    bint given  # whether dL/da of the outputs is there already, from outside
+
 cdef struct Data:
     Features X
     const real* y  # (rows, n_targets); NULL: no targets
@@ -52,6 +64,7 @@ cdef struct Data:
     bint by_weight  # whether the loss of a batch is divided by its sample weights, not its rows
     real* predictions  # NULL: not wanted; otherwise one row for each visited row
     real* kept_targets  # the same; gathering them later would cost more than a metric
+    const Record* record  # NULL: no values are kept
     long long key, position  # for dropout: of the epoch, and where in it the first row is
 
 cdef struct Steps:
