@@ -62,7 +62,11 @@ ROOMS = [
         "single_row",
     ),
     ("files", "models as files", "config npz arrays description"),
-    ("inspection", "looking at networks and fits", "plots summary learning_rates writing chain_rule trace update"),
+    (
+        "inspection",
+        "looking at networks and fits",
+        "plots summary learning_rates writing chain_rule trace update",
+    ),
     (
         "callbacks",
         "what `fit` calls between its steps",

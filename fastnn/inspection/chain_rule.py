@@ -103,7 +103,8 @@ def _forward(values: Mapping[str, Array], traced: Traced) -> Iterator[Step]:
         yield Step(z, f"{inputs} · W{number}{bias}", values[z])
         activation = layer.activation or "linear"
         yield Step(name, z if activation == "linear" else f"{activation}({z})", values[name])
-    yield Step("y", "", values["y"])
+    if values["y"].dtype.kind in "fiub" and values["y"].ndim <= 2:  # of a custom loss anything
+        yield Step("y", "", values["y"])
     yield Step("L", _loss_formula(values, traced), values["L"])
 
 
@@ -150,26 +151,44 @@ def _backward(values: Mapping[str, Array], traced: Traced) -> Iterator[Step]:
     yield Step("dL/dx", product, values["dL/dx"])
 
 
+def _slope_of(values: Mapping[str, Array], traced: Traced) -> str:
+    """The formula of LOSS_SLOPES for this loss, empty for a custom one."""
+    kinds = type(traced.loss).__mro__
+    formula = next((LOSS_SLOPES[kind] for kind in kinds if kind in LOSS_SLOPES), "")
+    return re.sub(r"\by\b", _target(values), formula) if formula else ""
+
+
+def _target(values: Mapping[str, Array]) -> str:
+    """The target of each output: y, or of a label 1 at its place and else 0."""
+    return "y" if values["y"].shape[1] == values["yhat"].shape[1] else "onehot(y)"
+
+
+def _factors(values: Mapping[str, Array], traced: Traced) -> list[str]:
+    """What the slope of the loss is multiplied by: means over rows and over outputs."""
+    n_outputs, factors = values["yhat"].shape[1], []
+    if traced.weighted:
+        factors.append("w / the sum of w" if traced.loss.by_weight else "w / n")
+    elif traced.n_rows > 1:
+        factors.append("1/n")
+    is_mean = not isinstance(traced.loss, losses.HalfSquaredError)  # its slope is of the sum
+    if is_mean and traced.loss.shares(n_outputs)[0] != 1:
+        factors.append(f"1/{n_outputs}")
+    return factors
+
+
 def _loss_slope(values: Mapping[str, Array], traced: Traced) -> str:
     """dL/dyhat in terms of yhat and y."""
-    formula = next(
-        (LOSS_SLOPES[kind] for kind in type(traced.loss).__mro__ if kind in LOSS_SLOPES), ""
-    )
+    formula = _slope_of(values, traced)
     if not formula:
         return "what the custom loss returned"
-    slope_share = float(traced.loss.settings(values["yhat"].shape[1], "float64")["slope_share"][0])
-    factors = []
-    if traced.weighted or traced.n_rows > 1:
-        factors.append("w / the sum of w" if traced.loss.by_weight else "w / n")
-        if not traced.weighted:
-            factors[-1] = "1/n"
-    if slope_share != 1:
-        factors.append(f"1/{values['yhat'].shape[1]}")
-    if not factors:
-        return formula
-    return " · ".join(
-        [*factors, formula if formula[0] == "(" and formula[-1] == ")" else f"({formula})"]
-    )
+    factors = _factors(values, traced)
+    return " · ".join([*factors, f"({formula})"]) if factors else formula
+
+
+def _loss_slope_of_z(values: Mapping[str, Array], traced: Traced) -> str:
+    """dL/dz of a loss and the activation that belongs to it, in one step."""
+    difference, factors = f"yhat - {_target(values)}", _factors(values, traced)
+    return " · ".join([*factors, f"({difference})"]) if factors else difference
 
 
 def _remark(traced: Traced) -> str:
@@ -181,9 +200,8 @@ def _added(traced: Traced, number: int) -> str:
     """What the regulariser of a layer adds to dL/dW."""
     layer, W = traced.layers[number - 1], f"W{number}"
     decay = 2 * layer.l2 + traced.share * layer.alpha
-    return (f" + {decay:g} {W}" if decay else "") + (
-        f" + {layer.l1:g} sign({W})" if layer.l1 else ""
-    )
+    added = f" + {decay:g} {W}" if decay else ""
+    return f"{added} + {layer.l1:g} sign({W})" if layer.l1 else added
 
 
 def _delta(values: Mapping[str, Array], traced: Traced, number: int) -> Step:
@@ -203,7 +221,7 @@ def _delta(values: Mapping[str, Array], traced: Traced, number: int) -> Step:
         return Step(name, f"{a} ∘ ({da} - sum of {a} ∘ {da})", value, remark)
     if not fused:
         return Step(name, f"{da} ∘ {slope}", value)
-    if np.isfinite(values[da]).all() and (values[slope] != 0).all():
+    if np.isfinite(values[da]).all():
         remark = (
             f"The kernel computes this product in one step, as {one_step}, which stays exact where "
             f"yhat rounds to 0 or 1."
@@ -214,11 +232,3 @@ def _delta(values: Mapping[str, Array], traced: Traced, number: int) -> Step:
         f"one step is exact."
     )
     return Step(name, one_step, value, remark)
-
-
-def _loss_slope_of_z(values: Mapping[str, Array], traced: Traced) -> str:
-    """dL/dz of a loss and the activation that belongs to it, in one step."""
-    general = _loss_slope(values, traced)
-    formula = next(LOSS_SLOPES[kind] for kind in type(traced.loss).__mro__ if kind in LOSS_SLOPES)
-    factor = general.removesuffix(f"({formula})").removesuffix(formula)
-    return f"{factor}(yhat - y)" if factor else "yhat - y"

@@ -25,13 +25,13 @@ FORMULAS = {
     "adam": [
         "m := m + (1 - beta_1) · (g - m)",
         "v := v + (1 - beta_2) · (g^2 - v)",
-        "W := W - rate · m / (sqrt(v) + epsilon)",
+        "W := W - corrected · m / (sqrt(v) + epsilon)",
     ],
     "amsgrad": [
         "m := m + (1 - beta_1) · (g - m)",
         "v := v + (1 - beta_2) · (g^2 - v)",
         "top := max(top, v)",
-        "W := W - rate · m / (sqrt(top) + epsilon)",
+        "W := W - corrected · m / (sqrt(top) + epsilon)",
     ],
     "rmsprop": ["v := v + (1 - rho) · (g^2 - v)", "W := W - rate · g / sqrt(v + epsilon)"],
     "rmsprop with momentum": [
@@ -105,7 +105,7 @@ def _sentences(moved: Moved, number: Callable[[float], str]) -> Iterator[str]:
         step = moved.before.step + 1
         plain, corrected = optimizer.rate(step - 1), float(_step(moved)["rate"])
         yield (
-            f"It is step {step}: rate = {number(plain)} · sqrt(1 - beta_2^{step}) / "
+            f"It is step {step}, so corrected = {number(plain)} · sqrt(1 - beta_2^{step}) / "
             f"(1 - beta_1^{step}) = {number(corrected)}."
         )
 
@@ -159,7 +159,11 @@ def _blocks(moved: Moved, number: Callable[[float], str]) -> Iterator[list[str]]
 def _constants(moved: Moved, factor: float) -> dict[str, float]:
     """The numbers that the formulas name; `factor` is that of a layer's learning rate."""
     step, optimizer = _step(moved), moved.optimizer
-    known = {"rate": float(step["rate"]) * factor, "decay": optimizer.weight_decay}
+    known = {
+        "rate": optimizer.rate(moved.before.step) * factor,
+        "corrected": float(step["rate"]) * factor,
+        "decay": optimizer.weight_decay,
+    }
     for name in ("momentum", "beta_1", "beta_2", "rho", "epsilon"):
         if hasattr(optimizer, name):
             known[name] = getattr(optimizer, name)
