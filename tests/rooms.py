@@ -81,8 +81,8 @@ ROOMS = [
     (
         "estimators",
         "scikit-learn's spelling",
-        "random_state convergence parameters sparse_rows base classifier regressor __init__ "
-        "conversion",
+        "random_state convergence parameters sparse_rows base classifier regressor features "
+        "__init__ conversion",
     ),
     ("", "what `import fastnn` shows", "__init__"),
     ("cli", "the command line", "tables commands options __init__"),

@@ -1,4 +1,4 @@
-"""The commands: train a model on a table, predict with it, evaluate it."""
+"""The commands: train a model on a table, predict with it, evaluate it, explain it."""
 
 import argparse
 import csv
@@ -590,8 +590,8 @@ def _printed(outputs: Array, schema: Schema) -> Iterable[Sequence[str]]:
     return zip(winners, *outputs.T.astype(str).tolist(), strict=True)
 
 
-def evaluate(options: argparse.Namespace) -> int:
-    """Print how well a model does on a table that has the target, too."""
+def _labelled(options: argparse.Namespace) -> tuple[Sequential, Schema, Rows]:
+    """A model, and the rows of a table that has the target, too."""
     model, schema = _load(options.model)
     table = tables.read(
         options.table,
@@ -600,14 +600,33 @@ def evaluate(options: argparse.Namespace) -> int:
         delimiter=options.delimiter or schema.delimiter,
         dtype=model.dtype,
     )
-    y = _target(table, schema)
-    scores = _scores(model, schema, Rows(table.X, y))
+    return model, schema, Rows(table.X, _target(table, schema))
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Print how well a model does on a table that has the target, too."""
+    model, schema, rows = _labelled(options)
+    scores = _scores(model, schema, rows)
     size = scores.pop("size")
     if schema.task == "regression":
         scores = {"mean squared error": scores["loss"], "root of it": size}
-    print(f"{'rows':<20}{len(y)}")
+    print(f"{'rows':<20}{len(rows.y)}")
     for name, value in scores.items():
         print(f"{name:<20}{value:.4g}")
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Print the chain rule, and the update that would follow it, for one row of a table."""
+    model, schema, rows = _labelled(options)
+    if options.row > len(rows.y):
+        raise ValueError(
+            f"--row {options.row}: {options.table} has {len(rows.y)} rows; rows are counted from 1"
+        )
+    row = slice(options.row - 1, options.row)
+    trace = model.trace(rows.X[row], schema.standardised(rows.y[row]))
+    print(trace.explain(options.format, digits=options.digits), end="\n\n")
+    print(model.explain_update(trace, options.format, digits=options.digits))
     return 0
 
 

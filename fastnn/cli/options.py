@@ -20,10 +20,12 @@ from fastnn.cli.commands import (
     MANY_LABELS,
     RECIPES,
     evaluate,
+    explain,
     predict,
     show_configuration,
     train,
 )
+from fastnn.inspection.writing import FORMATS
 from fastnn.training.plan import MINIBATCH
 
 MOST_DIGITS = 18  # of a whole number: such ones fit in 64 bits
@@ -131,6 +133,7 @@ def _parser() -> Parser:
     _add_command(
         commands, "evaluate", evaluate, "print how good a model is on a table with the target"
     )
+    _add_explain(commands)
     show = commands.add_parser("show-config", help="print how fastnn was built and what it uses")
     show.set_defaults(run=show_configuration)
     return parser
@@ -157,6 +160,32 @@ def _add_command(
         help="the character between two fields, or tab (default: as in the training)",
     )
     command.set_defaults(run=run)
+
+
+def _add_explain(commands: Any) -> None:
+    summary = "print the chain rule, with its numbers, for one row of a table with the target"
+    _add_command(commands, "explain", explain, summary)
+    command = commands.choices["explain"]
+    command.add_argument(
+        "--row",
+        type=_whole(3),
+        default=1,
+        metavar="N",
+        help="which row, counted from 1, the header not among them (default: 1)",
+    )
+    command.add_argument(
+        "--format",
+        choices=list(FORMATS),
+        default="text",
+        help="text, Markdown or LaTeX (default: text)",
+    )
+    command.add_argument(
+        "--digits",
+        type=_whole(4),
+        default=4,
+        metavar="N",
+        help="the significant digits of a number (default: 4)",
+    )
 
 
 def _add_train(commands: Any) -> None:

@@ -58,7 +58,10 @@ def shown_number(number: float, digits: int) -> str:
 
 @dataclass(frozen=True)
 class Numbers:
-    """How values are written: number by number (`full`), or as shape and norm."""
+    """How values are written: those of a small network number by number, so are other short ones.
+
+    Of the others shape and norm are written.
+    """
 
     values: Mapping[str, Array]
     full: bool
@@ -68,11 +71,15 @@ class Numbers:
         """A number."""
         return shown_number(number, self.digits)
 
+    def shows(self, value: Array) -> bool:
+        """Whether a value is written number by number."""
+        return self.full or value.size <= WIDEST
+
     def lines(self, value: Array) -> list[str]:
         """A value, one line for each row of a matrix."""
-        if value.ndim == 0 or (self.full and value.size == 1):
+        if value.size == 1:
             return [self.one(value.item())]
-        if not self.full:
+        if not self.shows(value):
             return [f"shape {value.shape}, norm {self.one(float(np.linalg.norm(value)))}"]
         if value.ndim == 1 or len(value) == 1:
             return [f"[{'  '.join(map(self.one, value.reshape(-1)))}]"]
@@ -84,10 +91,12 @@ class Numbers:
     def substituted(self, formula: str) -> str:
         """A formula of vectors with numbers in the place of names; otherwise empty."""
         names = NAME.findall(formula)
-        if not self.full or not names or WORD.search(NAME.sub("", formula)):
+        if not names or WORD.search(NAME.sub("", formula)):
             return ""
         vectors = [self.values[name] for name in names if name in self.values]
-        if len(vectors) < len(names) or any(v.ndim == 2 and len(v) > 1 for v in vectors):
+        if len(vectors) < len(names) or not all(map(self.shows, vectors)):
+            return ""
+        if any(value.ndim == 2 and len(value) > 1 for value in vectors):
             return ""
         return NAME.sub(lambda found: self._in_formula(self.values[found[0]]), formula)
 
@@ -157,9 +166,9 @@ def _latex(sections: list[Section], numbers: Numbers) -> str:
 
 def _latex_value(value: Array, numbers: Numbers) -> str:
     text = numbers.lines(value)[0]
-    if value.ndim == 0 or (numbers.full and value.size == 1):
+    if value.size == 1:
         return text
-    if not numbers.full:
+    if not numbers.shows(value):
         return rf"\text{{{text}}}"
     rows = [" & ".join(map(numbers.one, row)) for row in np.atleast_2d(value)]
     return r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}"

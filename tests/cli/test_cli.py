@@ -1016,3 +1016,42 @@ def test_a_learning_rate_of_0_is_not_the_default(fastnn_main, two_classes):
     code, output, _ = fastnn_main("train", two_classes, *options)
     assert code == 0
     assert "learning rate 0\n" in output
+
+
+# ---- explain ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def explained(fastnn_main, tmp_path):
+    """A model of a small regression, and its table."""
+    table = tmp_path / "t.csv"
+    table.write_text("a,b,y\n1,2,3.5\n2,1,4.5\n0,1,1\n3,3,6.25\n4,1,7\n")
+    code, _, errors = fastnn_main(
+        *("train", "t.csv", "--target", "y", "--task", "regression", "--hidden", "3"),
+        *("--validation", "0", "--out", "m.npz"),
+    )
+    assert code == 0, errors
+    return "m.npz", "t.csv"
+
+
+def test_explain_shows_the_chain_rule_and_then_the_update(fastnn_main, explained):
+    before = Path("m.npz").read_bytes()
+    code, out, _ = fastnn_main("explain", *explained, "--row", "2")
+    assert code == 0
+    chain_rule, update = out.split("GRADIENT DESCENT")
+    assert "dL/dz2    = dL/dyhat ∘ dyhat/dz2" in chain_rule
+    assert re.search(r"x +=  ?\[2  1\]", chain_rule)
+    assert re.search(r"W1\[0,0\] := \S+ - 0\.1 · \S+ = \S+", update)
+    assert Path("m.npz").read_bytes() == before
+    code, latex, _ = fastnn_main("explain", *explained, "--format", "latex", "--digits", "8")
+    assert code == 0
+    assert r"\begin{align*}" in latex
+
+
+def test_explain_refuses_rows_that_are_not_there(fastnn_main, explained):
+    assert refusal(fastnn_main, "explain", *explained, "--row", "9") == (
+        "--row 9: t.csv has 5 rows; rows are counted from 1"
+    )
+    assert "at least 1" in refusal(fastnn_main, "explain", *explained, "--row", "0")
+    assert "digits" in refusal(fastnn_main, "explain", *explained, "--digits", "40")
+    assert "html" in refusal(fastnn_main, "explain", *explained, "--format", "html")
