@@ -1,8 +1,8 @@
 """What a trace costs beside one forward and backward pass: `python -m bench.trace [repeats]`.
 
 784-512-512-10 in float32 on 10,000 rows, one thread; the ways in turn, medians, and the ratio of
-each round. Each timed call follows an untimed one, so that the system has handed out its memory
-before. The gradients are compared first.
+each round. Each timed call follows an untimed one, so that its memory is mapped
+already. The gradients are compared first.
 """
 
 import statistics

@@ -6,13 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    MetaEstimatorMixin,
-    TransformerMixin,
-    clone,
-)
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import ClassNamePrefixFeaturesOutMixin as NamedOutputs
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -21,9 +16,7 @@ from fastnn.estimators.sparse_rows import dense
 from fastnn.training.learner import Learner
 
 
-class LayerFeatures(  # type: ignore[misc]
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstimatorMixin, BaseEstimator
-):
+class LayerFeatures(NamedOutputs, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A transformer from rows to the outputs of a layer of a network.
 
     `fit` trains a copy of the estimator, as scikit-learn's meta-estimators do. For a network that

@@ -52,7 +52,7 @@ def written(sections: list[Section], format: str, digits: int) -> str:
 
 
 def shown_number(number: float, digits: int) -> str:
-    """A number with so many significant digits; -0 is 0."""
+    """A number with `digits` significant digits; -0 is 0."""
     return f"{float(number) + 0.0:.{digits}g}"
 
 
