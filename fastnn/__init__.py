@@ -44,7 +44,7 @@ from fastnn.losses import (
     Poisson,
     SquaredHinge,
 )
-from fastnn.models import Sequential, load
+from fastnn.models import Sequential, gradcheck, load
 from fastnn.optimizers import LBFGS, SGD, Adagrad, Adam, AdamW, RMSprop
 from fastnn.regularizers import L1, L1L2, L2, SharedL2
 
@@ -88,6 +88,7 @@ __all__ = [
     "StopAt",
     "TerminateOnNaN",
     "__version__",
+    "gradcheck",
     "load",
     "show_config",
 ]

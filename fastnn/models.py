@@ -25,6 +25,7 @@ from fastnn.data.sources import RowChunks
 from fastnn.files import npz
 from fastnn.files.arrays import restored_state
 from fastnn.files.description import Description, described, parsed
+from fastnn.inspection.gradcheck import GradientCheck
 from fastnn.inspection.learning_rates import LearningRateCurve
 from fastnn.inspection.summary import layer_lines, training_lines
 from fastnn.inspection.trace import Trace
@@ -603,6 +604,28 @@ class Sequential:
 
     # ---- using ------------------------------------------------------------------------------
 
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        batch_size: int | None = ...,
+        verbose: Verbose = ...,
+        *,
+        callbacks: Sequence[Callback] | None = ...,
+        threads: int | None = ...,
+        out: Array | None = ...,
+        samples: None = ...,
+    ) -> Array: ...
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        batch_size: int | None = ...,
+        verbose: Verbose = ...,
+        *,
+        threads: int | None = ...,
+        samples: int,
+    ) -> tuple[Array, Array]: ...
     def predict(
         self,
         X: ArrayLike,
@@ -612,7 +635,8 @@ class Sequential:
         callbacks: Sequence[Callback] | None = None,
         threads: int | None = None,
         out: Array | None = None,
-    ) -> Array:
+        samples: int | None = None,
+    ) -> Array | tuple[Array, Array]:
         """The outputs for every row of X.
 
         Up to 64 rows of a small network take some microseconds. Rows in a list are first made into
@@ -630,19 +654,29 @@ class Sequential:
             How many threads to run on at most, as in `fit`.
         out : array of shape (n_samples, n_outputs), optional
             Where to write them, of the model's dtype, in C order; it is also what is returned.
+        samples : int, optional
+            Monte-Carlo dropout: pass the rows this often, at least twice, with other units left
+            out each time, and return mean and standard deviation of the outputs. The model's seed
+            decides which units: the same call gives the same numbers, on any number of threads.
+            The deviation says how unsure the network is of a row. Source: Gal, Ghahramani 2016
+            (arXiv:1506.02142).
 
         Returns
         -------
-        array of shape (n_samples, n_outputs)
-            Of the model's dtype; probabilities if the last activation is sigmoid or softmax.
+        array of shape (n_samples, n_outputs), or two of them
+            Of the model's dtype; probabilities if the last activation is sigmoid or softmax. With
+            `samples` the means and the standard deviations.
 
         Raises
         ------
         TypeError, ValueError
-            If the model has no weights yet, or X or `out` does not fit.
+            If the model has no weights yet, or X or `out` does not fit; if there are `samples` but
+            no Dropout layer.
         FloatingPointError
             If a result overflows the model's dtype.
         """
+        if samples is not None:
+            return self._sample(X, samples, threads, callbacks, out)
         plain = batch_size is None and callbacks is None and threads is None and out is None
         if plain and type(verbose) is int and verbose == 0:
             outputs = self._learner.predict_few(X)
@@ -650,6 +684,18 @@ class Sequential:
                 return outputs
         check_idle(batch_size, verbose)
         return self._learner.predict(self, X, checked_threads(threads), callbacks, out)
+
+    def _sample(
+        self, X: object, samples: object, threads: object, callbacks: object, out: object
+    ) -> tuple[Array, Array]:
+        """`predict` with Monte-Carlo dropout."""
+        for name, given in (("callbacks", callbacks), ("out", out)):
+            if given is not None:
+                raise ValueError(
+                    f"samples={samples!r} returns two arrays and takes no {name}; leave out {name}"
+                )
+        n_samples = whole_number("samples", samples, minimum=2)
+        return self._learner.sample_predictions(X, n_samples, checked_threads(threads), self.seed)
 
     @overload
     def evaluate(
@@ -938,7 +984,7 @@ class Sequential:
         ----------
         X : array of shape (n_samples, n_features)
         training : bool
-            Whether Dropout layers leave out units, others for every step that has been made.
+            Whether Dropout layers leave out units, others at every call; `backward` knows which.
 
         Returns
         -------
@@ -1013,6 +1059,70 @@ class Sequential:
             weights, and what the optimiser kept with them, of at most 64 steps before.
         """
         self._learner.apply(gradient)
+
+    def per_sample_gradients(
+        self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> dict[str, Array]:
+        """The gradient of each row by itself: of w_i l_i, without what regularisers add.
+
+        There is no 1/n in it: the mean over the rows is `gradient`, as long as no regulariser
+        adds to that. For influence, clipping row by row, gradient noise. No weight moves. Memory
+        grows with the rows: each takes as much as all weights.
+
+        Returns
+        -------
+        dict of str to array
+            "dL/dW1" of shape (n_samples, n_in, n_out), "dL/db1" of shape (n_samples, n_out), ...
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled or has no weights, X, y do not fit it, or there is no
+            memory for as many gradients.
+        FloatingPointError
+            If a result overflows the model's dtype.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+        >>> model.compile(loss="mean_squared_error")
+        >>> model.build(1)
+        >>> model.per_sample_gradients([[1.0], [2.0]], [3.0, 4.0])["dL/db1"].ravel()
+        array([-6., -8.], dtype=float32)
+        """
+        return self._learner.per_sample_gradients(GivenRows(X, y, sample_weight))
+
+    def jacobian(self, X: ArrayLike) -> Array:
+        """How each output changes with each number of its row: d output_j / d x_i.
+
+        With respect to X as it was given, before a Normalization layer.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_outputs, n_features)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model has no weights yet, or X is not as the model needs it.
+        FloatingPointError
+            If a result overflows the model's dtype.
+
+        Examples
+        --------
+        >>> from fastnn import Dense, Sequential
+        >>> model = Sequential([Dense(2, kernel_initializer=[[1.0, 2.0], [3.0, 4.0]])])
+        >>> model.build(2)
+        >>> model.jacobian([[5.0, 6.0]])[0]
+        array([[1., 3.],
+               [2., 4.]], dtype=float32)
+        """
+        return self._learner.jacobian(X)
 
     # ---- weights ----------------------------------------------------------------------------
 
@@ -1160,6 +1270,63 @@ class Sequential:
 
 for _name in _REMEDIES:
     setattr(Sequential, _name, _Elsewhere(_name))
+
+
+def gradcheck(
+    model: Sequential,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_entries: int = 50,
+    seed: int = 0,
+) -> GradientCheck:
+    """Check a model's gradient, with your loss and data, against central differences of the loss.
+
+    Backpropagation runs in the model's own dtype. The differences (L(w + h) - L(w - h)) / 2h are
+    taken in float64, on a twin of the same weights; h is 1e-5 of a number, and less where the loss
+    has a kink near by. L holds what regularisers add. The model stays as it is. Each number that
+    is checked takes two passes over X or more, so pass a few rows.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled, with weights.
+    X, y, sample_weight
+        As for `Sequential.gradient`.
+    n_entries : int
+        How many entries of each block to check; blocks that have more are sampled.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    GradientCheck
+        `ok`, the `worst` block, and all `blocks`: "dL/dW1", "dL/db1", ..., "dL/dX". Printed, a
+        table that names the worst entry of each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the model is not compiled or has no weights, or X, y do not fit it.
+
+    Examples
+    --------
+    >>> from fastnn import Dense, Sequential, gradcheck
+    >>> model = Sequential([Dense(3, "tanh"), Dense(1)], dtype="float64", seed=0)
+    >>> model.compile(loss="mean_squared_error")
+    >>> model.build(2)
+    >>> gradcheck(model, [[1.0, 2.0], [3.0, 4.0]], [1.0, 0.0]).ok
+    True
+    """
+    if not isinstance(model, Sequential):
+        raise TypeError(
+            f"model is {type(model).__name__}; expected a Sequential, e.g. of an estimator "
+            f"estimator.model_"
+        )
+    n_entries = whole_number("n_entries", n_entries, minimum=1)
+    given = GivenRows(X, y, sample_weight)
+    return model._learner.gradcheck(given, n_entries, checked_seed(seed))
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:

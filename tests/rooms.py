@@ -65,7 +65,7 @@ ROOMS = [
     (
         "inspection",
         "looking at networks and fits",
-        "plots summary learning_rates writing chain_rule trace update",
+        "plots summary learning_rates gradcheck writing chain_rule trace update",
     ),
     (
         "callbacks",

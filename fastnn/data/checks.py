@@ -7,6 +7,7 @@ expected, and a line that would work.
 import difflib
 import math
 import operator
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -133,3 +134,12 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back and str(frame.f_globals.get("__name__")).split(".")[0] in INNER:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+def check_memory(what: str, n_bytes: int) -> None:
+    """Raise ValueError if something takes more memory than the machine has, before it fills it."""
+    if n_bytes > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise ValueError(
+            f"{what} take {n_bytes / 1e9:.3g} GB, more than this machine has; pass fewer rows at a "
+            f"time, e.g. X[:100]"
+        )

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastnn.custom import CustomLoss
+from fastnn.data.checks import check_memory
 from fastnn.data.rows import Array, Rows
 from fastnn.engine.layout import padded
 from fastnn.engine.network import Network, Slice
-from fastnn.losses import Loss
+from fastnn.losses import Loss, settings_of
 from fastnn.native.team import Team
 
 
@@ -82,6 +83,27 @@ def custom_gradient(
             forward(start)
         passed.backward(dL_dy[start : start + passed.room], gradient)
     return value, outputs
+
+
+def per_sample_gradients(network: Network, data: Rows, loss: Loss) -> Array:
+    """The gradient of each row's w_i l_i without penalties, each laid out as the parameters.
+
+    Shape (n_rows, n_parameters).
+    """
+    n_rows = data.n_rows
+    check_memory(f"the gradients of {n_rows} rows", n_rows * network.parameters.nbytes)
+    flat = network.new_slots(n_rows)
+    if isinstance(loss, CustomLoss):
+        passed, rows = Pass(network, 1, drop=False), network.rows(Rows(data.X))
+        for i in range(n_rows):
+            custom_gradient(passed, rows, None, i, data.y[i : i + 1], loss, flat[i])
+        return flat
+    context, rows = network.context(1), network.rows(data)
+    context.set_loss(settings_of(loss, data.y.shape[1], network.dtype))
+    for i in range(n_rows):
+        context.set_gradient(flat[i])
+        network.core.gradient(context, rows, None, i, i + 1, None, 0.0, 1.0)
+    return flat
 
 
 def evaluate_any(network: Network, data: Rows, loss: Loss, team: Team) -> Iterator[Slice]:

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from fastnn import initializers
 from fastnn._core import (
@@ -51,9 +52,9 @@ def _whole_lines(n_rows: int) -> int:
     return -(-n_rows // LINE_LENGTH) * LINE_LENGTH
 
 
-def dropout_key(seed: int, step: int) -> int:
-    """The key from which dropout draws in the epoch that begins after `step` steps."""
-    key = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
+def dropout_key(seed: int, *place: int) -> int:
+    """The key from which dropout draws: in training of the steps made before the epoch."""
+    key = np.random.SeedSequence([seed, *place]).generate_state(1, np.uint64)
     return int(key.view(np.int64)[0])
 
 
@@ -156,6 +157,15 @@ class Network:
             if b >= 0:
                 named[f"b{number}"] = flat[b : b + n_out]
         return named
+
+    def views_of_rows(self, rows: Array) -> dict[str, Array]:
+        """The same of several such vectors, shape (n, n_parameters): W1 (n, n_in, n_out), ..."""
+        first = self.views(rows[0]).items()
+        steps = rows.strides[:1]
+        return {
+            name: as_strided(view, (len(rows), *view.shape), (*steps, *view.strides))
+            for name, view in first
+        }
 
     @property
     def weights(self) -> list[Array]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn._core import LINE_LENGTH, RECORD_PLACES
 from fastnn.custom import CustomLoss
+from fastnn.data.checks import check_memory
 from fastnn.data.rows import Array, Rows
 from fastnn.engine.layout import padded
 from fastnn.engine.network import Network, inverse
@@ -48,6 +49,7 @@ class Record:
         self._team, self._n_rows = team, n_rows
         self._drops = [bool(rate) and drop for rate in network.dropout_rates]
         self._places, length = self._new_places(kinds, number)
+        check_memory(f"the values of {n_rows} rows", length * network.parameters.itemsize)
         self._values: Array = network.core.aligned_empty(length)
         self.row_losses = np.zeros(n_rows)
         first, stride = network.layers[0], padded(network.n_features)
@@ -118,13 +120,17 @@ class Record:
     def _backpropagate_custom(self, loss: CustomLoss) -> float:
         """The loss needs the outputs of all rows: forward, then both ways from its dL/dy."""
         self.forward()
-        outputs, slopes = self.of("a", len(self._places)), self.of("da", len(self._places))
+        outputs = self.of("a", len(self._places))
         value, dL_dy = loss.value_and_gradient(self.rows.y, outputs.copy())
-        slopes[...] = dL_dy
-        self._keep(given=True)
-        self._team = ALONE
-        self._pass_slices(self.network.core.gradient, self.network.rows(Rows(self.rows.X)), 1.0)
+        self.backpropagate_from(dL_dy)
         return value
+
+    def backpropagate_from(self, dL_dy: Array) -> None:
+        """Pass the rows forward, then back from dL/dy of their outputs."""
+        self.of("da", len(self._places))[...] = dL_dy
+        self._keep(given=True)
+        self._team = ALONE  # blocks are not shared: the core takes the dL/dy of a whole one
+        self._pass_slices(self.network.core.gradient, self.network.rows(Rows(self.rows.X)), 1.0)
 
     def _pass_slices(self, function: Any, rows: object, *scale: float) -> float:
         total = 0.0

@@ -7,10 +7,12 @@ import numpy as np
 from fastnn.callbacks.base import Callback, notify
 from fastnn.data.rows import Array, Rows
 from fastnn.engine.backpropagation import evaluate_any
-from fastnn.engine.network import Network, Slice, inverse
+from fastnn.engine.network import Network, Slice, dropout_key, inverse
 from fastnn.losses import Loss
 from fastnn.metrics import Metric, Running
 from fastnn.native.team import ALONE, Team
+
+SAMPLED = 1  # apart from training, in the keys of dropout
 
 
 class RunningMeans:
@@ -87,3 +89,24 @@ def predict(
         notify(callbacks, "on_predict_batch_end", batch, {"outputs": outputs[-1]})
     notify(callbacks, "on_predict_end", {})
     return np.concatenate(outputs, out=out)
+
+
+def sample_predictions(
+    network: Network, rows: Rows, team: Team, n_samples: int, seed: int
+) -> tuple[Array, Array]:
+    """Mean and standard deviation of the outputs over passes in which dropout leaves out units."""
+    n_rows, core = len(rows.X), network.core
+    outputs = np.empty((n_rows, network.n_outputs), network.dtype)
+    mean, squares = np.zeros(outputs.shape), np.zeros(outputs.shape)
+    context, seen = network.context(n_rows, training=True), network.rows(rows)
+    for number in range(n_samples):
+        context.key = dropout_key(seed, number, SAMPLED)
+        for start, stop in network.slices(n_rows):
+            piece = outputs[start:stop]
+            team.run(core.evaluate, context, seen, None, start, stop, piece, 0.0)
+        network.refuse_overflow("the output", outputs)
+        difference = outputs - mean  # Welford 1962: nothing large is subtracted from large
+        mean += difference / (number + 1)
+        squares += difference * (outputs - mean)
+    spread = np.sqrt(squares / n_samples)
+    return mean.astype(network.dtype), spread.astype(network.dtype)

@@ -25,15 +25,16 @@ from fastnn.data.arrays import features, layer_weights, room_for
 from fastnn.data.checks import items, whole_number
 from fastnn.data.columns import Columns
 from fastnn.data.rows import Array, Rows
-from fastnn.engine.backpropagation import Pass, custom_gradient
+from fastnn.engine.backpropagation import Pass, custom_gradient, per_sample_gradients
 from fastnn.engine.divergence import DivergenceWatch
 from fastnn.engine.gradient_descent import Descent, adopt_average, apply_gradient, new_state
 from fastnn.engine.layout import weight_shapes
-from fastnn.engine.network import Network, dropout_key
+from fastnn.engine.network import Network, dropout_key, inverse
 from fastnn.engine.per_sample import has_own_paths
 from fastnn.engine.record import Record
 from fastnn.engine.single_row import FewRows, OneRow
 from fastnn.files.arrays import named_arrays
+from fastnn.inspection.gradcheck import GradientCheck, checked_blocks
 from fastnn.inspection.learning_rates import LearningRateCurve, range_test
 from fastnn.inspection.trace import EVERY_KIND, Trace, trace_of
 from fastnn.layers import Dense, Dropout, Layer, Normalization
@@ -110,6 +111,7 @@ class Learner:
         self._one_row: OneRow | None = None
         self._pass: Pass | None = None  # of `forward`, until the weights change
         self._by_thread = threading.local()  # what `predict_few` prepares
+        self._drawn = (-1, 0)  # the units that `forward` dropped last, see `_next_draw`
 
     def _replace(self, **parts: Any) -> None:
         """Set attributes that belong together, and drop what was prepared for the old ones.
@@ -552,6 +554,19 @@ class Learner:
         with network.forward_team(threads, len(rows.X)) as team:
             return evaluation.predict(network, rows, team, watchers, room)
 
+    def sample_predictions(
+        self, X: object, n_samples: int, threads: int | None, seed: int
+    ) -> tuple[Array, Array]:
+        """Mean and standard deviation of outputs with dropout at work."""
+        network, rows = self.built(), self.features(X)
+        if not network.has_dropout:
+            raise ValueError(
+                f"samples={n_samples}: the model has no Dropout layer, so all samples would be the "
+                f"same; e.g. Sequential([Dense(64, 'relu'), Dropout(0.2), Dense(1)])"
+            )
+        with network.forward_team(threads, len(rows.X)) as team:
+            return evaluation.sample_predictions(network, rows, team, n_samples, seed)
+
     def outputs(
         self,
         rows: Rows,
@@ -670,15 +685,66 @@ class Learner:
         network.refuse_overflow("the gradient", found)
         return found
 
+    def per_sample_gradients(self, given: GivenRows) -> dict[str, Array]:
+        """The gradient of each row's own w_i l_i, by name; nothing moves."""
+        loss, network = self.compiled_loss(), self.built()
+        rows = self.requirements().rows(given.X, given.y, given.sample_weight)
+        flat = per_sample_gradients(network, rows, loss)
+        if not network.core.all_finite(flat):
+            network.refuse_overflow("a gradient", flat)
+        return {f"dL/d{name}": view for name, view in network.views_of_rows(flat).items()}
+
+    def jacobian(self, X: object) -> Array:
+        """d output_j / d x_i of each row; nothing moves."""
+        network, rows = self.built(), self.features(X)
+        record = Record(network, rows, ("a", "da", "dx"))
+        found = np.empty((len(rows.X), network.n_outputs, network.n_features), self.dtype)
+        for j in range(network.n_outputs):
+            record.backpropagate_from(np.eye(network.n_outputs)[j])
+            found[:, j] = record.of("dx", 1)
+        network.refuse_overflow("the Jacobian", found)
+        return found
+
+    def gradcheck(self, given: GivenRows, n_entries: int, seed: int) -> GradientCheck:
+        """Backpropagation against differences of the loss of a float64 twin."""
+        loss, network = self.compiled_loss(), self.built()
+        twin = Learner(self.layers, "float64")
+        twin.loss, twin.names = loss, self.names
+        twin.build(network.n_features, 0, network.weights)
+        double = twin.built()
+        rows = twin.requirements().rows(given.X, given.y, given.sample_weight)
+        rows = rows._replace(X=rows.X.astype(np.float64))
+        share = inverse(loss.divisor(rows.sample_weight, rows.n_rows))
+
+        def cost() -> float:
+            if isinstance(loss, CustomLoss):
+                return loss.value_and_gradient(rows.y, double.predict(rows))[0] + double.penalty(
+                    share
+                )
+            *_, last = double.evaluate(rows, loss)
+            return last.total * share + double.penalty(share)
+
+        gradient = self.gradient(given, None) | {"dL/dX": self.input_gradient(given, None)}
+        numbers = {f"dL/d{name}": view for name, view in double.views(double.parameters).items()}
+        numbers["dL/dX"] = rows.X
+        return checked_blocks(gradient, numbers, cost, self.dtype, n_entries, seed)
+
     def forward(self, X: object, *, training: bool, seed: int) -> Array:
         """The outputs for the rows of X, kept with those of all layers for `backward`."""
         network, rows = self.built(), self.features(X)
-        key = dropout_key(seed, self.optimizer_state(network).step) if training else 0
+        key = dropout_key(seed, *self._next_draw()) if training else 0
         passed = Pass(network, rows.n_rows, drop=training)
         outputs = passed.forward(network.rows(rows), None, 0, rows.n_rows, key)
         network.refuse_overflow("the output", outputs)
         self._pass = passed
         return outputs.copy()
+
+    def _next_draw(self) -> tuple[int, int]:
+        """The steps made, and how often `forward` has drawn units since the last of them."""
+        step = self.optimizer_state(self.built()).step
+        before, count = self._drawn
+        self._drawn = step, count + 1 if before == step else 0
+        return self._drawn
 
     def backward(self, dL_dy: object, *, inputs: bool) -> dict[str, Array]:
         """The gradient by name, given dL/dy of the rows that `forward` took."""
