@@ -25,6 +25,7 @@ from fastnn.data.sources import RowChunks
 from fastnn.files import npz
 from fastnn.files.arrays import restored_state
 from fastnn.files.description import Description, described, parsed
+from fastnn.inspection.diagnosis import Diagnosis
 from fastnn.inspection.gradcheck import GradientCheck
 from fastnn.inspection.learning_rates import LearningRateCurve
 from fastnn.inspection.summary import layer_lines, training_lines
@@ -1144,6 +1145,49 @@ class Sequential:
         one, or before the first step, nothing happens.
         """
         self._learner.adopt_average()
+
+    def diagnose(
+        self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Diagnosis:
+        """What is wrong with the network, with these rows; nothing moves.
+
+        Looks for units that are dead, saturated or copies of each other, gradients that are 0,
+        vanish or explode, inputs that are not scaled, a learning rate too high or too low (by a
+        trial step on a copy), and a loss no better than the best constant answer. The page
+        "When training fails" of the documentation has each rule with its threshold.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`, a thousand rows of which at most are looked at, evenly spaced.
+
+        Returns
+        -------
+        Diagnosis
+            Its findings, the worst first, each with layer, figure and the line to change. Printed,
+            one line each.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model is not compiled or has no weights, or X, y do not fit it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Dense, Sequential
+        >>> X = np.random.default_rng(0).normal(size=(200, 3))
+        >>> model = Sequential([Dense(8, "relu", bias_initializer="ones"), Dense(1)], seed=0)
+        >>> model.compile("SGD", "mean_squared_error")
+        >>> model.build(3)
+        >>> model.diagnose(X, X[:, 0])
+        nothing is wrong, as far as 200 rows show: units, slopes, gradients, inputs, the step, ...
+        >>> [finding.kind for finding in model.diagnose(1000 * X, X[:, 0])]
+        ['learning rate too high', 'inputs not scaled']
+        """
+        learner = self._learner
+        learner.built()
+        return learner.diagnose(learner.requirements().rows(X, y, sample_weight))
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters.

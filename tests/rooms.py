@@ -65,17 +65,18 @@ ROOMS = [
     (
         "inspection",
         "looking at networks and fits",
-        "plots summary learning_rates gradcheck writing chain_rule trace update",
+        "plots summary learning_rates gradcheck writing chain_rule trace update diagnosis",
     ),
     (
         "callbacks",
         "what `fit` calls between its steps",
-        "history base monitor stopping learning_rate checkpoint csv_logger progress __init__",
+        "history base monitor stopping learning_rate checkpoint csv_logger progress "
+        "gradient_monitor __init__",
     ),
     (
         "training",
         "a fit, and the learner that both spellings share",
-        "plan row_checks evaluation fit lbfgs learner",
+        "plan row_checks evaluation fit lbfgs trial learner",
     ),
     ("", "Keras's spelling", "models"),
     (

@@ -3,6 +3,7 @@
 from fastnn.callbacks.base import Callback, LambdaCallback
 from fastnn.callbacks.checkpoint import ModelCheckpoint
 from fastnn.callbacks.csv_logger import CSVLogger
+from fastnn.callbacks.gradient_monitor import GradientMonitor
 from fastnn.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from fastnn.callbacks.progress import Progress
 from fastnn.callbacks.stopping import EarlyStopping, StopAt, TerminateOnNaN
@@ -11,6 +12,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "EarlyStopping",
+    "GradientMonitor",
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",

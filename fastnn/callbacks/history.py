@@ -35,11 +35,14 @@ class History:
         the direction in which it gets better, "min", "max", or "" if nobody knows. Of rows in
         chunks steps is `steps_per_epoch`, samples None, and mode and batch_size are those of the
         first.
+    monitored : dict of str to list of float
+        What callbacks have measured after each epoch, such as `GradientMonitor`.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)
     history: dict[str, list[float]] = field(default_factory=dict)
+    monitored: dict[str, list[float]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """How many epochs, and what the losses were in the first and the last."""
@@ -76,7 +79,7 @@ class History:
         Returns
         -------
         dict
-            "params", "epoch" and "history", as the attributes.
+            "params", "epoch", "history" and "monitored", as the attributes.
 
         Examples
         --------

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
-from fastnn import SGD, Dense, History, Normalization, Sequential, load, show_config
+from fastnn import SGD, Dense, History, Normalization, Progress, Sequential, load, show_config
 from fastnn.cli import tables
 from fastnn.data.rows import Array
 from fastnn.files.npz import replaceable, replacement
@@ -238,7 +238,8 @@ def _train(options: argparse.Namespace) -> int:
     runs = _runs(problem, options)
     _print_results(runs)
     best = min(runs, key=lambda run: (run.held_out or run.training)["size"])
-    _warn_if_useless(best, problem)
+    if not _warn_if_useless(best, problem):
+        _warn_if_wrong(best.model, problem)
     _save(best, problem, options.out, one_of_several=len(runs) > 1)
     if options.plot:
         _plot(runs, problem.schema, options.plot)
@@ -338,7 +339,7 @@ def _run(mode: str, problem: Problem, front: Normalization, options: argparse.Na
     batch_size = options.batch_size if mode == "minibatch" else None
     interrupted = False
     try:
-        _fit(model, problem, epochs=epochs, mode=mode, batch_size=batch_size, verbose=1)
+        _fit(model, problem, epochs=epochs, mode=mode, batch_size=batch_size)
     except KeyboardInterrupt:
         interrupted = True
     except FloatingPointError:
@@ -370,7 +371,8 @@ def _fit(model: Sequential, problem: Problem, **settings: Any) -> None:
         Rows(rows.X, problem.schema.standardised(rows.y))
         for rows in (problem.training, problem.held_out)
     ]
-    model.fit(*learned, validation_data=held_out if len(held_out.X) else None, **settings)
+    validation = held_out if len(held_out.X) else None
+    model.fit(*learned, validation_data=validation, callbacks=[Progress()], **settings)
 
 
 def _scores(model: Sequential, schema: Schema, rows: Rows) -> dict[str, float]:
@@ -424,8 +426,8 @@ def _result_columns(run: Run) -> dict[str, str]:
     return columns | {f"held-out {name}": f"{value:.4g}" for name, value in held_out.items()}
 
 
-def _warn_if_useless(run: Run, problem: Problem) -> None:
-    """Print a line if the same answer for every row would do as well as the model."""
+def _warn_if_useless(run: Run, problem: Problem) -> bool:
+    """Print a line if the same answer for every row would do as well; whether it would."""
     schema, usual = problem.schema, problem.training.y
     kind, rows = ("held-out", problem.held_out) if run.held_out else ("training", problem.training)
     scores = run.held_out or run.training
@@ -443,6 +445,15 @@ def _warn_if_useless(run: Run, problem: Problem) -> None:
             f"\nthe model is of no use yet: its {kind} {name} of {scores[name]:.4g} is not clearly "
             f"better than the {simple:.4g} of always answering {answer}; {_remedy(rows.y)}"
         )
+
+    return useless
+
+
+def _warn_if_wrong(model: Sequential, problem: Problem) -> None:
+    """Print a line if the training rows show that the model will hardly learn."""
+    rows = problem.training
+    if severe := model.diagnose(rows.X, problem.schema.standardised(rows.y)).severe:
+        print(f"\nsomething is wrong with the model: {severe[0]}")
 
 
 def _remedy(y: Array) -> str:

@@ -201,6 +201,8 @@ def drop_unfinished(history: History) -> None:
     n_epochs = len(history.epoch)
     for name, values in history.history.items():
         del values[len(history.validated) if name.startswith("val_") else n_epochs :]
+    for values in history.monitored.values():
+        del values[n_epochs:]
 
 
 def descend_epochs(fit: Fit) -> None:

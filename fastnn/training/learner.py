@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,13 @@ from fastnn.engine.per_sample import has_own_paths
 from fastnn.engine.record import Record
 from fastnn.engine.single_row import FewRows, OneRow
 from fastnn.files.arrays import named_arrays
+from fastnn.inspection.diagnosis import (
+    MOST_ROWS,
+    Costs,
+    Diagnosis,
+    Finding,
+    diagnosed,
+)
 from fastnn.inspection.gradcheck import GradientCheck, checked_blocks
 from fastnn.inspection.learning_rates import LearningRateCurve, range_test
 from fastnn.inspection.trace import EVERY_KIND, Trace, trace_of
@@ -45,6 +52,7 @@ from fastnn.training import evaluation, lbfgs
 from fastnn.training.fit import Fit, descend_epochs, new_history, recorded, train_batch
 from fastnn.training.plan import Plan, mode_of
 from fastnn.training.row_checks import GivenRows, Prepared, Requirements
+from fastnn.training.trial import constant_loss, cost_of, longest_step
 
 LARGEST_MEMORY = 2**47  # bytes that a program can address
 MOST_KEPT = 2**20  # bytes that a fit leaves prepared for the next call
@@ -378,7 +386,17 @@ class Learner:
                 self._replace()
             else:
                 self._weights_change()  # a callback may have made single steps within the fit
+        if plan.verbose and history.epoch and (severe := self.worst_finding(first)):
+            print(f"Something is wrong: {severe} (model.diagnose(X, y) says more)", flush=True)
         return history
+
+    def worst_finding(self, rows: Rows) -> str:
+        """The worst that a diagnosis finds, if the network will hardly learn as it is."""
+        try:
+            severe = self.diagnose(rows).severe
+        except (ValueError, ArithmeticError):  # nobody has asked for it, so it is no error
+            return ""
+        return str(severe[0]) if severe else ""
 
     def _descent_for(self, data: Rows, batch_size: int, threads: int | None, seed: int) -> Descent:
         """Gradient descent over these rows, with the memory of the last call if that is free.
@@ -633,6 +651,53 @@ class Learner:
             record = Record(network, rows, EVERY_KIND, drop=training, key=key, team=team)
             return trace_of(record, loss)
 
+    def diagnose(self, rows: Rows) -> Diagnosis:
+        """What is wrong with the network, as far as some of these checked rows show."""
+        loss, network = self.compiled_loss(), self.built()
+        every = -(-rows.n_rows // MOST_ROWS)
+        rows = Rows(rows.X[::every], *map(np.ascontiguousarray, (rows.y[::every],
+                    rows.sample_weight[::every])))  # fmt: skip
+        try:
+            trace = trace_of(Record(network, rows, EVERY_KIND), loss)
+        except FloatingPointError as error:
+            finding = Finding("overflow", None, math.inf, True, "a value is not finite", str(error))
+            return Diagnosis((finding,), rows.n_rows)
+        now, share = float(trace["L"]), inverse(loss.divisor(rows.sample_weight, rows.n_rows))
+        after, longest, far = self._trial_costs(trace, rows)
+        has_begun = self.optimizer_state(network).step > 0
+        constant = constant_loss(self.output, rows, loss, self.dtype) if has_begun else None
+        costs = Costs(now, now - network.penalty(share), after, longest, far, constant)
+        return diagnosed(trace, costs, "model.optimizer.learning_rate")
+
+    def _trial_costs(self, trace: Trace, rows: Rows) -> tuple[float | None, float, float]:
+        """The cost after the next step of the optimiser, and what `longest_step` finds.
+
+        In float64, where no step is so short that it is rounded away.
+        """
+        now, loss, twin = float(trace["L"]), self.compiled_loss(), self._twin("float64")
+        if self.optimizer.needs_all_rows:
+            return None, 1.0, now
+        network = twin.built()
+        before = network.parameters.copy()
+        if not isinstance(loss, CustomLoss):
+            rows = Rows(rows.X, *(array.astype(np.float64) for array in rows[1:]))
+        cost = partial(cost_of, network, rows, loss)
+        start = cost()
+        try:
+            twin.apply(trace)
+        except FloatingPointError:
+            return math.inf, 1.0, now
+        after = cost()
+        return after, *longest_step(network, before, start, cost)
+
+    def _twin(self, dtype: str) -> Learner:
+        """A learner with copies of the weights and of what the optimiser keeps, without metrics."""
+        twin, network = Learner(self.layers, dtype), self.built()
+        twin.loss, twin.names = self.loss, self.names
+        twin.build(network.n_features, 0, network.weights)
+        twin.adopt_optimizer(self)
+        return twin
+
     def check_trace(self, trace: object) -> None:
         """Raise if it is no trace of the present weights, or no step could follow from it."""
         network, optimizer = self.built(), self.optimizer
@@ -707,26 +772,14 @@ class Learner:
 
     def gradcheck(self, given: GivenRows, n_entries: int, seed: int) -> GradientCheck:
         """Backpropagation against differences of the loss of a float64 twin."""
-        loss, network = self.compiled_loss(), self.built()
-        twin = Learner(self.layers, "float64")
-        twin.loss, twin.names = loss, self.names
-        twin.build(network.n_features, 0, network.weights)
+        loss, twin = self.compiled_loss(), self._twin("float64")
         double = twin.built()
         rows = twin.requirements().rows(given.X, given.y, given.sample_weight)
         rows = rows._replace(X=rows.X.astype(np.float64))
-        share = inverse(loss.divisor(rows.sample_weight, rows.n_rows))
-
-        def cost() -> float:
-            if isinstance(loss, CustomLoss):
-                return loss.value_and_gradient(rows.y, double.predict(rows))[0] + double.penalty(
-                    share
-                )
-            *_, last = double.evaluate(rows, loss)
-            return last.total * share + double.penalty(share)
-
         gradient = self.gradient(given, None) | {"dL/dX": self.input_gradient(given, None)}
         numbers = {f"dL/d{name}": view for name, view in double.views(double.parameters).items()}
         numbers["dL/dX"] = rows.X
+        cost = partial(cost_of, double, rows, loss)
         return checked_blocks(gradient, numbers, cost, self.dtype, n_entries, seed)
 
     def forward(self, X: object, *, training: bool, seed: int) -> Array:

@@ -1055,3 +1055,14 @@ def test_explain_refuses_rows_that_are_not_there(fastnn_main, explained):
     assert "at least 1" in refusal(fastnn_main, "explain", *explained, "--row", "0")
     assert "digits" in refusal(fastnn_main, "explain", *explained, "--digits", "40")
     assert "html" in refusal(fastnn_main, "explain", *explained, "--format", "html")
+
+
+def test_train_ends_with_a_line_if_something_is_wrong(fastnn_main, tmp_path):
+    rows = "\n".join(f"{i},{i % 7},{i % 2}" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"a,b,y\n{rows}\n")
+    arguments = ["train", "t.csv", "--target", "y", "--epochs", "3"]
+    code, out, _ = fastnn_main(*arguments, "--learning-rate", "1e-9")
+    assert code == 0
+    assert re.search("of no use yet|something is wrong", out)
+    code, out, _ = fastnn_main("train", "t.csv", "--target", "y", "--epochs", "200")
+    assert "something is wrong" not in out
