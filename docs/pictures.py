@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from fastnn import Adam, Dense, EarlyStopping, History, ReduceLROnPlateau, Sequential, schedules
 from fastnn.activations import ACTIVATIONS
-from fastnn.inspection.plots import COLOURS
+from fastnn.inspection.style import COLOURS
 
 IMAGES = Path(__file__).with_name("images")
 STEPS = 1000

@@ -1,5 +1,6 @@
 """fastnn: train dense feedforward networks on the CPU at the speed of the hardware."""
 
+import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from fastnn.callbacks import (
     LambdaCallback,
     LearningRateScheduler,
     ModelCheckpoint,
+    PathRecorder,
     Progress,
     ReduceLROnPlateau,
     StopAt,
@@ -80,6 +82,7 @@ __all__ = [
     "MeanSquaredError",
     "ModelCheckpoint",
     "Normalization",
+    "PathRecorder",
     "Poisson",
     "Progress",
     "RMSprop",
@@ -102,10 +105,12 @@ if TYPE_CHECKING:
 ESTIMATORS = "MLPClassifier", "MLPRegressor"  # imported on first use: they need scikit-learn
 # The public modules.
 MODULES = ["activations", "callbacks", "custom", "initializers", "layers", "losses", "metrics"]
-MODULES += ["models", "optimizers", "regularizers", "schedules"]
+MODULES += ["models", "optimizers", "plot", "regularizers", "schedules"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plot":  # on first use: few programs draw
+        return importlib.import_module("fastnn.plot")
     if name not in ESTIMATORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -65,13 +65,14 @@ ROOMS = [
     (
         "inspection",
         "looking at networks and fits",
-        "plots summary learning_rates gradcheck writing chain_rule trace update diagnosis",
+        "style curves surfaces diagrams summary learning_rates gradcheck writing chain_rule trace "
+        "update diagnosis",
     ),
     (
         "callbacks",
         "what `fit` calls between its steps",
         "history base monitor stopping learning_rate checkpoint csv_logger progress "
-        "gradient_monitor __init__",
+        "gradient_monitor path_recorder __init__",
     ),
     (
         "training",
@@ -85,6 +86,7 @@ ROOMS = [
         "random_state convergence parameters sparse_rows base classifier regressor features "
         "__init__ conversion",
     ),
+    ("", "pictures", "plot"),
     ("", "what `import fastnn` shows", "__init__"),
     ("cli", "the command line", "tables commands options __init__"),
     ("", "`python -m fastnn`", "__main__"),

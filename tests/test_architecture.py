@@ -277,12 +277,12 @@ CAUGHT = [
     ("files/npz", ".py", "from fastnn import __version__"),  # the face, from below
     ("files/npz", ".py", "import fastnn"),
     ("files/npz", ".py", "from fastnn.nowhere import x"),
-    ("inspection/plots", ".py", "from fastnn.files import npz"),  # rooms side by side
+    ("inspection/curves", ".py", "from fastnn.files import npz"),  # rooms side by side
     ("nowhere", ".py", "from fastnn.losses import get"),
     ("models", ".py", "from fastnn.estimators.conversion import estimator_of"),  # when lazy only
     ("training/fit", ".py", "def f():\n    from fastnn.training import learner"),
-    ("inspection/plots", ".py", "import matplotlib.pyplot as plt"),
-    ("inspection/plots", ".py", "try:\n    from tqdm import tqdm\nexcept ImportError:\n    pass"),
+    ("inspection/curves", ".py", "import matplotlib.pyplot as plt"),
+    ("inspection/curves", ".py", "try:\n    from tqdm import tqdm\nexcept ImportError:\n    pass"),
     ("__init__", ".py", "from fastnn.cli.tables import read"),
     ("__init__", ".py", "def f():\n    import matplotlib"),
     ("native/loops/forward", ".pxi", 'include "fastnn/native/loops/minibatch.pxi"'),
@@ -299,12 +299,12 @@ CAUGHT = [
 PASSED = [
     ("losses", ".py", "import math\nimport numpy as np\nfrom numpy.typing import NDArray"),
     ("losses", ".py", "from fastnn.activations import get\nfrom .data import checks"),
-    ("inspection/plots", ".py", "def f():\n    import matplotlib.pyplot"),
+    ("inspection/curves", ".py", "def f():\n    import matplotlib.pyplot"),
     ("models", ".py", "def f():\n    from fastnn.estimators.conversion import estimator_of"),
     (
         "callbacks/history",
         ".py",
-        "def plot():\n    from fastnn.inspection.plots import loss_curves",
+        "def plot():\n    from fastnn.inspection.curves import loss_curves",
     ),
     ("cli/options", ".py", "import fastnn\nfrom fastnn import load"),
     ("__init__", ".py", "from fastnn.models import Sequential\nfrom fastnn.files import npz"),

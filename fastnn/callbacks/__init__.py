@@ -5,6 +5,7 @@ from fastnn.callbacks.checkpoint import ModelCheckpoint
 from fastnn.callbacks.csv_logger import CSVLogger
 from fastnn.callbacks.gradient_monitor import GradientMonitor
 from fastnn.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
+from fastnn.callbacks.path_recorder import PathRecorder
 from fastnn.callbacks.progress import Progress
 from fastnn.callbacks.stopping import EarlyStopping, StopAt, TerminateOnNaN
 
@@ -16,6 +17,7 @@ __all__ = [
     "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "PathRecorder",
     "Progress",
     "ReduceLROnPlateau",
     "StopAt",

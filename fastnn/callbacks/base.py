@@ -50,6 +50,7 @@ class Callback:
     model: Model
     params: dict[str, Any]
     verbose: int = 0  # whether `say` says it
+    sees_rows: bool = False  # whether slices of the stochastic mode are as short as they can be
     _of_a_fit: ClassVar[tuple[str, ...]] = ("model", "params")  # attributes that copies leave out
 
     def __getstate__(self) -> dict[str, Any]:

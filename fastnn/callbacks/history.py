@@ -105,19 +105,35 @@ class History:
         head = _line("th", ["epoch", *map(html.escape, columns)])
         return f"<table>{head}{''.join(lines)}</table>"
 
-    def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw the loss over epochs and over seconds into an image file; needs matplotlib.
+    def plot(self, path: str | os.PathLike[str] | None = None, *, ax: Any = None) -> Any:
+        """Draw loss and metrics by epoch, the best epoch marked; needs matplotlib.
+
+        Parameters
+        ----------
+        path : path, optional
+            An image file to write; its suffix (.png, .svg, .pdf) decides the format.
+        ax : Axes, or two of them, optional
+            Where to draw instead of in a new figure, see `fastnn.plot.history`.
+
+        Returns
+        -------
+        Axes, or tuple of two
+            Of the loss and, if there are any, of the metrics.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
-        ValueError
-            If there are no epochs yet, or matplotlib does not know the suffix.
+        TypeError, ValueError
+            If there are no epochs yet, matplotlib does not know the suffix, or `ax` is no Axes.
         """
-        from fastnn.inspection.plots import loss_curves
+        from fastnn.inspection.curves import history_curves
 
-        loss_curves({self.params.get("mode", "training"): self}, path)
+        drawn = history_curves(self, ax)
+        if path is not None:
+            first = drawn[0] if isinstance(drawn, tuple) else drawn
+            first.get_figure().savefig(os.fspath(path))
+        return drawn
 
 
 def _line(tag: str, cells: Iterable[str]) -> str:

@@ -480,7 +480,7 @@ def _save(run: Run, problem: Problem, path: str | None, *, one_of_several: bool)
 
 
 def _plot(runs: Sequence[Run], schema: Schema, path: str) -> None:
-    from fastnn.inspection.plots import loss_curves
+    from fastnn.inspection.curves import loss_curves
 
     histories = {run.mode: run.model.history for run in runs if run.model.history.epoch}
     if not histories:

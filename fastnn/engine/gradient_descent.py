@@ -40,7 +40,9 @@ class Descent:
     keep_predictions : bool
         Whether each slice brings the outputs and the targets of its rows.
     batch_by_batch : bool
-        Whether every batch ends a slice; rows of the stochastic mode never do.
+        Whether every batch ends a slice; rows of the stochastic mode do not by that.
+    row_by_row : bool
+        Whether in stochastic mode a slice is as short as the path allows: a row, or a block.
     seed : int
         For dropout.
     team : Team
@@ -53,7 +55,7 @@ class Descent:
 
     def __init__(self, network: Network, optimizer: Optimizer, state: State, loss: Loss) -> None:
         self.network, self.optimizer, self.state, self.loss = network, optimizer, state, loss
-        self.keep_predictions = self.batch_by_batch = False
+        self.keep_predictions = self.batch_by_batch = self.row_by_row = False
         self.seed, self.team, self.total = 0, ALONE, 0.0
         self.gradient = network.new_gradient()
         self.rule = optimizer.rule(network.layer_rules, state)
@@ -270,6 +272,8 @@ def stochastic(descent: Descent, order: Array | None) -> Iterator[Slice]:
     function, context = descent.network.core.stochastic, descent.stochastic_context
     shared, n_rows = descent.network.shared_penalty(), len(descent.data.X)
     length = descent.path.whole(descent.slice_rows(1))
+    if descent.row_by_row:
+        length = descent.path.shortest
     for start in range(0, n_rows, length):
         stop = min(start + length, n_rows)
         descent.total += (stop - start) * shared

@@ -34,6 +34,11 @@ class Path(NamedTuple):
     block: int
     shared_work: float = 0.0  # floating-point operations
 
+    @property
+    def shortest(self) -> int:
+        """The rows of the shortest slice that changes no bits: a block where rows look ahead."""
+        return 1 if self.name in ("listed", "fused") else self.block
+
     def whole(self, n_rows: int) -> int:
         """`n_rows`, rounded to whole blocks unless every row moves all weights."""
         if self.name == "fused" and n_rows < self.block:

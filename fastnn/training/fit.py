@@ -91,6 +91,7 @@ class Fit:
                 self._see_batches.append(callback)
         self._streamed = () if self.plan.measured_at_end else self.metrics
         self.descent.batch_by_batch = bool(self._see_batches)
+        self.descent.row_by_row = any(callback.sees_rows for callback in self.callbacks)
 
     def run(self, train_epochs: Callable[["Fit"], None]) -> None:
         """Train in the way of `train_epochs`, as a rule `descend_epochs`."""

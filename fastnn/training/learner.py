@@ -409,7 +409,7 @@ class Learner:
             state, loss = self.optimizer_state(network), self.compiled_loss()
             descent = Descent(network, self.optimizer, state, loss)
         descent.take(data, keep_predictions=bool(self.metrics))  # the team depends on its path
-        descent.seed, descent.batch_by_batch = seed, False
+        descent.seed, descent.batch_by_batch, descent.row_by_row = seed, False, False
         descent.team = descent.team_for(threads, batch_size)
         return descent
 

@@ -439,7 +439,7 @@ def test_the_history_is_in_the_units_of_the_target(fastnn_main, numbers, monkeyp
     """The curves show the loss that the table shows."""
     drawn = {}
     monkeypatch.setattr(
-        "fastnn.inspection.plots.loss_curves", lambda *arguments: drawn.update(arguments[0])
+        "fastnn.inspection.curves.loss_curves", lambda *arguments: drawn.update(arguments[0])
     )
     _, output, _ = fastnn_main(
         *("train", numbers, "--target", "y", "--task", "regression", "--plot", "curves.png")

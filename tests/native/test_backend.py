@@ -80,7 +80,7 @@ def test_import_needs_numpy_alone():
     result = run_python(code)
     assert result.returncode == 0, result.stderr
     assert "fastnn.models" in result.stdout.split()
-    last_rooms = {"fastnn.tables", "fastnn.inspection.plots", "fastnn.commands", "fastnn.cli"}
+    last_rooms = {"fastnn.tables", "fastnn.inspection.curves", "fastnn.commands", "fastnn.cli"}
     assert not last_rooms & set(result.stdout.split())
 
 
