@@ -1,6 +1,5 @@
 """fastnn: train dense feedforward networks on the CPU at the speed of the hardware."""
 
-import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -110,7 +109,9 @@ MODULES += ["models", "optimizers", "plot", "regularizers", "schedules"]
 
 def __getattr__(name: str) -> Any:
     if name == "plot":  # on first use: few programs draw
-        return importlib.import_module("fastnn.plot")
+        import fastnn.plot
+
+        return fastnn.plot
     if name not in ESTIMATORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

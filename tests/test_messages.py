@@ -23,7 +23,10 @@ OTHERS = {
     "commands.py",
     "tables.py",
     "npz.py",
-    "plots.py",
+    "plot.py",
+    "style.py",
+    "curves.py",
+    "surfaces.py",
 }  # tested in their own test files
 
 HEAD = """
@@ -48,6 +51,18 @@ own = lambda y_true, y_pred: (float((y_pred ** 2).mean()), 2 * y_pred / y_pred.s
 
 # Code that raises; a pattern for the suggested line in its message; code to run, {} for the line.
 CASES = [
+    # looking inside
+    ("fastnn.gradcheck('model', X, y)", r"estimator (estimator\.model_)",
+     "estimator = MLPRegressor(solver='lbfgs').fit(X, y[:6]); fastnn.gradcheck({}, X, y)"),
+    ("m = made(Dense(4000), Dense(1)); m.build(4000); m.per_sample_gradients("
+     "np.zeros((10_000, 4000), np.float32), np.ones(10_000))",
+     r"e\.g\. (X\[:100\])$", "built().per_sample_gradients({}, y[:100])"),
+    ("m = made(optimizer=SGD('auto')); m.build(2); m.explain_update(m.trace(X, y))",
+     r"e\.g\. (model\.compile\(.*\))$",
+     "model = made(optimizer=SGD('auto')); model.build(2); {}; "
+     "model.explain_update(model.trace(X, y))"),
+    ("built().predict(X, samples=5)", r"e\.g\. (Sequential\(.*\))$",
+     "m = {}; m.build(2); m.predict(X, samples=5)"),
     # numbers and names
     ("Dense(8.0)", r"e\.g\. (units=8)$", "Dense({})"),
     ("Dense('8')", r"e\.g\. (units=1)$", "Dense({})"),

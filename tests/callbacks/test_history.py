@@ -171,7 +171,7 @@ def test_an_epoch_within_one_tick_of_the_clock_has_a_rate(optimizer, monkeypatch
 
 
 def test_no_epochs_are_no_picture(tmp_path):
-    with pytest.raises(ValueError, match=r"'minibatch' holds no epochs, .* model.fit\(X, y"):
+    with pytest.raises(ValueError, match=r"history holds no epochs, .* model.fit\(X, y"):
         trained(epochs=0).plot(tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
 
