@@ -159,7 +159,7 @@ class Optimizer:
                     f"model with SGD(learning_rate={value!r})"
                 )
             self.__dict__.pop("follows_cost", None)
-            self.__dict__.pop("needs_all_rows", None)
+            self.__dict__.pop("compares_costs", None)
         elif name in self.__dict__ or not getattr(
             self.__dataclass_fields__.get(name), "init", False
         ):
@@ -194,7 +194,7 @@ class Optimizer:
         if isinstance(rate, str):
             raise ValueError(
                 f"learning_rate={rate!r}: expected a number or a Schedule; 'auto' is for "
-                f"SGD(learning_rate='auto') in batch mode"
+                f"SGD(learning_rate='auto')"
             )
         return real_number("learning_rate", rate, low=0)
 
@@ -231,8 +231,8 @@ class Optimizer:
         return True
 
     @cached_property
-    def needs_all_rows(self) -> bool:
-        """Whether it needs the cost of all rows, so batch mode without dropout."""
+    def compares_costs(self) -> bool:
+        """Whether it compares the cost of rows before and after a step: without dropout."""
         return self.follows_cost
 
     @cached_property
@@ -344,12 +344,15 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float, Schedule or "auto"
-        The step size, at least 0, or a schedule that returns it for each step. "auto", for batch
-        mode only, is a line search on the cost L (Armijo 1966, with the factor 1/2): each step
-        first tries twice the rate of the last one (1 at first), and halves it while
+        The step size, at least 0, or a schedule that returns it for each step. "auto" is a line
+        search on the cost L (Armijo 1966, with the factor 1/2): in batch mode each step first tries
+        twice the rate of the last one (1 at first), and halves it while
         L(W - rate * g) > L(W) - rate / 2 * sum g^2, where g is the gradient. So every step lowers
-        L or leaves the weights as they are. "auto" cannot be combined with momentum, weight
-        decay, clipping, a running average or dropout.
+        L or leaves the weights as they are. In minibatch mode L is the cost of the batch, the rate
+        grows by a factor of 4 an epoch at most, shrinks by 0.9, and the factor 1/2 is 1/5 (Vaswani
+        et al. 2019, arXiv:1905.09997). That suits networks that can fit every row; where they
+        cannot, a constant rate that falls is better. "auto" cannot be combined with momentum,
+        weight decay, clipping, a running average or dropout, nor with single steps.
     momentum : float
         From 0 (plain gradient descent) to 1 (no friction); 0.9 is usual. Repeated steps in one
         direction become 1 / (1 - momentum) times as long, so choose a smaller learning rate.
@@ -635,7 +638,7 @@ class LBFGS(Optimizer):
         return "plain"
 
     @cached_property
-    def needs_all_rows(self) -> bool:
+    def compares_costs(self) -> bool:
         return True
 
     @cached_property

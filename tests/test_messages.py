@@ -240,7 +240,7 @@ CASES = [
     ("made(loss=own).fit(X, y, mode='stochastic')", r"say fit\(\.\.\., (.*?)\)",
      "made(loss=own).fit(X, y, {})"),
     ("made(loss=own).fit(X, y, mode='stochastic')", r"\) or (.*)", "made(loss=own).fit(X, y, {})"),
-    ("made(optimizer=SGD('auto')).fit(X, y, batch_size=2)", r"say fit\(\.\.\., (.*)\)",
+    ("made(optimizer=SGD('auto')).fit(X, y, mode='stochastic')", r"say fit\(\.\.\., (.*)\)",
      "made(optimizer=SGD('auto')).fit(X, y, {})"),
     ("made(optimizer=SGD('auto')).fit([(X, y)])", r"e\.g\. (.*)",
      "model = made(optimizer=SGD('auto')); {}; model.fit([(X, y)])"),

@@ -120,7 +120,7 @@ class ReduceLROnPlateau(Monitor):
     def check(self) -> None:
         super().check()
         optimizer = self.model.optimizer
-        if not isinstance(optimizer.learning_rate, float) or optimizer.needs_all_rows:
+        if not isinstance(optimizer.learning_rate, float) or optimizer.compares_costs:
             raise ValueError(
                 f"ReduceLROnPlateau needs a number as learning rate, but the optimizer is "
                 f"{optimizer}; leave one of the two out"

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn.custom import CustomLoss
 from fastnn.data.checks import check_memory
 from fastnn.data.rows import Array, Rows
-from fastnn.engine.layout import padded
+from fastnn.engine.layout import padded, slices
 from fastnn.engine.network import Network, Slice
 from fastnn.losses import Loss, settings_of
 from fastnn.native.team import Team
@@ -61,6 +61,21 @@ class Pass:
         return dL_dx[:, :n_in].copy()
 
 
+def custom_outputs(
+    passed: Pass, rows: object, order: Array | None, first: int, y: Array, loss: CustomLoss,
+    key: int = 0,
+) -> tuple[float, tuple[Array, Array]]:  # fmt: skip
+    """L of a custom loss, the outputs, and dL/dy; `y` are the targets from the first-th row on."""
+    outputs = np.concatenate(
+        [
+            passed.forward(rows, order, first + start, first + stop, key)
+            for start, stop in slices(len(y), passed.room)
+        ]
+    )
+    value, dL_dy = loss.value_and_gradient(y, outputs)
+    return value, (outputs, dL_dy)
+
+
 def custom_gradient(
     passed: Pass, rows: object, order: Array | None, first: int, y: Array, loss: CustomLoss,
     gradient: Array, key: int = 0,
@@ -70,18 +85,11 @@ def custom_gradient(
     `y` are the targets of the rows visited from `first` on. More rows than there is room for go
     forward twice, since the loss needs the outputs of all of them.
     """
-    starts = range(0, len(y), passed.room)
-
-    def forward(start: int) -> Array:
-        stop = min(start + passed.room, len(y))
-        return passed.forward(rows, order, first + start, first + stop, key)
-
-    outputs = np.concatenate([forward(start) for start in starts])
-    value, dL_dy = loss.value_and_gradient(y, outputs)
-    for start in starts:
-        if len(starts) > 1:
-            forward(start)
-        passed.backward(dL_dy[start : start + passed.room], gradient)
+    value, (outputs, dL_dy) = custom_outputs(passed, rows, order, first, y, loss, key)
+    for start, stop in slices(len(y), passed.room):
+        if len(y) > passed.room:
+            passed.forward(rows, order, first + start, first + stop, key)
+        passed.backward(dL_dy[start:stop], gradient)
     return value, outputs
 
 

@@ -14,10 +14,15 @@ import numpy as np
 from fastnn._core import Context
 from fastnn.custom import CustomLoss
 from fastnn.data.rows import Array, Rows
-from fastnn.engine.backpropagation import Pass, custom_gradient, evaluate_any
+from fastnn.engine.backpropagation import (
+    Pass,
+    custom_gradient,
+    custom_outputs,
+    evaluate_any,
+)
 from fastnn.engine.divergence import DivergenceWatch
 from fastnn.engine.layout import slices
-from fastnn.engine.line_search import follow_cost
+from fastnn.engine.line_search import OF_ALL_ROWS, follow_cost, of_batch
 from fastnn.engine.network import Network, Slice, dropout_key, inverse, team_of
 from fastnn.engine.per_sample import GENERAL, Path, density, has_own_paths, one_row_path, path_for
 from fastnn.losses import Loss, settings_of
@@ -158,19 +163,20 @@ class Descent:
 
         One row: `stochastic`, which passes rows to `minibatch` if no path of its own takes them.
         Fewer than all: `minibatch`, which passes them to `by_batches` if a batch needs several
-        slices or makes no step. All: one step. A custom loss: always `by_batches`.
+        slices or makes no step. All: one step. A custom loss, or a line search on batches: always
+        `by_batches`.
         `total` is the sum of w_i l_i over earlier chunks of the epoch.
         """
         self.total, n_rows = total, len(self.data.X)
         if self.network.has_dropout:
             self.begin_sum(total)
-        if batch_size == 1 and not self.is_custom and not self.optimizer.needs_all_rows:
+        if batch_size == 1 and not self.is_custom and not self.optimizer.compares_costs:
             return stochastic(self, order)
-        if self.is_custom:
+        if self.is_custom or (self.optimizer.follows_cost and batch_size < n_rows):
             return by_batches(self, order, batch_size)
         if batch_size < n_rows:
             return minibatch(self, order, batch_size)
-        if n_rows <= self.network.block and not self.optimizer.needs_all_rows:
+        if n_rows <= self.network.block and not self.optimizer.compares_costs:
             return minibatch(self, None, n_rows)  # the same bits, without a gradient in memory
         return _one_step(self, None, 0, n_rows)
 
@@ -201,6 +207,19 @@ class Descent:
         *_, last = evaluate_any(self.network, self.data, self.loss, self.team)
         share = inverse(self.weight())
         return last.total * share + self.network.penalty(share)
+
+    def batch_cost(self, order: Array | None, first: int, last: int) -> float:
+        """The same of the rows visited from `first` to before `last`."""
+        network, share = self.network, inverse(self.weight(order, first, last))
+        if isinstance(self.loss, CustomLoss):
+            y = self.data.y[slice(first, last) if order is None else order[first:last]]
+            value, _ = custom_outputs(self.pass_for(len(y)), self.rows, order, first, y, self.loss)
+            return value + network.penalty(share)
+        total = 0.0
+        for start, stop in slices(last - first, network.slice_rows):
+            visit = self.batch_context, self.rows, order, first + start, first + stop, None, total
+            total = self.team.run(network.core.evaluate, *visit)
+        return total * share + network.penalty(share)
 
     def steps(self, n_steps: int) -> Array:
         """The next steps; the core counts them when it has made them."""
@@ -335,7 +354,7 @@ def _one_step(descent: Descent, order: Array | None, first: int, last: int) -> I
         else:
             L = _loss_of_batch(descent, before, n_rows, weight)
             if weight:
-                move(descent, L, 1 / weight)
+                move(descent, L, 1 / weight, order, first, last)
             yield piece._replace(total=descent.total, moved=True)
 
 
@@ -366,13 +385,19 @@ def gradient_slices(
         yield descent.visit(function, context, *rows, share, moved=False)
 
 
-def move(descent: Descent, L: float, share: float) -> None:
-    """One step along the gradient that has been added up, of rows whose loss is L."""
+def move(
+    descent: Descent, L: float, share: float, order: Array | None, first: int, last: int
+) -> None:
+    """One step along the gradient that has been added up, of the rows visited, whose loss is L."""
     network, steps = descent.network, descent.steps(1)
     if descent.optimizer.follows_cost:
         network.add_penalty_gradient(descent.gradient, share)
-        before = L + network.penalty()
-        follow_cost(network, descent.state, descent.gradient, before, descent.cost)
+        before, n_rows = L + network.penalty(), len(descent.data.X)
+        cost, search = descent.cost, OF_ALL_ROWS
+        if last - first < n_rows:
+            cost = partial(descent.batch_cost, order, first, last)
+            search = of_batch((last - first) / n_rows)
+        follow_cost(network, descent.state, descent.gradient, before, cost, search)
     else:
         steps["share"] = share
         descent.batch_context.set_steps(steps)

@@ -280,7 +280,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     @property
     def _needs_all_rows(self) -> bool:
-        return self._is_lbfgs or getattr(self.solver, "needs_all_rows", False)
+        return self._is_lbfgs or getattr(self.solver, "compares_costs", False)
 
     @property
     def _is_lbfgs(self) -> bool:

@@ -55,6 +55,7 @@ from fastnn.training.row_checks import GivenRows, Prepared, Requirements
 from fastnn.training.trial import constant_loss, cost_of, longest_step
 
 LARGEST_MEMORY = 2**47  # bytes that a program can address
+FEW_STEPS = 100
 MOST_KEPT = 2**20  # bytes that a fit leaves prepared for the next call
 CUSTOM_LOSS_NEEDS_BATCHES = (
     "a custom loss takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
@@ -391,12 +392,17 @@ class Learner:
         return history
 
     def worst_finding(self, rows: Rows) -> str:
-        """The worst that a diagnosis finds, if the network will hardly learn as it is."""
+        """The worst that a diagnosis finds, if the network will hardly learn as it is.
+
+        After a few steps a loss that is still high means nothing.
+        """
         try:
             severe = self.diagnose(rows).severe
         except (ValueError, ArithmeticError):  # nobody has asked for it, so it is no error
             return ""
-        return str(severe[0]) if severe else ""
+        is_early = self.optimizer_state(self.built()).step < FEW_STEPS
+        found = [one for one in severe if one.kind != "no better than a constant" or not is_early]
+        return str(found[0]) if found else ""
 
     def _descent_for(self, data: Rows, batch_size: int, threads: int | None, seed: int) -> Descent:
         """Gradient descent over these rows, with the memory of the last call if that is free.
@@ -430,18 +436,19 @@ class Learner:
         mode = "batch" if batch_size >= n_rows else mode_of(batch_size, n_rows)
         if mode == "stochastic" and isinstance(self.loss, CustomLoss):
             raise ValueError(CUSTOM_LOSS_NEEDS_BATCHES)
-        if self.optimizer.needs_all_rows:
+        if self.optimizer.compares_costs:
             self.check_optimizer(mode)
 
     def check_optimizer(self, mode: str) -> None:
-        """Raise if an optimiser that needs all rows cannot work in this mode."""
+        """Raise if an optimiser that compares costs cannot work in this mode."""
         optimizer = self.optimizer
         if isinstance(optimizer, optimizers.LBFGS):
             lbfgs.scipy_optimize()  # before anything changes
-        if mode != "batch":
+        if mode != "batch" and not (mode == "minibatch" and optimizer.follows_cost):
+            rows = "several rows" if optimizer.follows_cost else "all rows"
             raise ValueError(
-                f"optimizer={optimizer} looks at the cost of all rows, but this is {mode} "
-                f"mode; say fit(..., mode='batch')"
+                f"optimizer={optimizer} compares the cost of {rows} from step to step, but this is "
+                f"{mode} mode; say fit(..., mode='batch')"
             )
         if any(self.dropout_rates):
             raise ValueError(
@@ -458,9 +465,9 @@ class Learner:
             )
         if isinstance(self.loss, CustomLoss) and plan.size(2) == 1:
             raise ValueError(CUSTOM_LOSS_NEEDS_BATCHES)
-        if self.optimizer.needs_all_rows:
+        if self.optimizer.compares_costs:
             raise ValueError(
-                f"optimizer={self.optimizer} looks at the cost of all rows, but they come in "
+                f"optimizer={self.optimizer} compares the cost of all rows, but they come in "
                 f"chunks; compile with another one, e.g. model.compile('SGD', "
                 f"loss={self.loss_example!r})"
             )
@@ -494,8 +501,8 @@ class Learner:
             asked = self.requirements()
             y = y if y is None else np.atleast_1d(y)  # type: ignore[call-overload]
             rows = asked.rows(X, y, sample_weight)
-            if self.optimizer.needs_all_rows:
-                self.check_optimizer("minibatch")
+            if self.optimizer.compares_costs:
+                self.check_optimizer("single-step")
             if self.network is None:
                 self.build(rows.n_features, seed)
             if asked.names is not None:
@@ -537,7 +544,7 @@ class Learner:
         if network is None or loss is None or isinstance(loss, CustomLoss):
             return None
         state, optimizer = self.optimizer_state(network), self.optimizer
-        if optimizer.needs_all_rows:
+        if optimizer.compares_costs:
             return None
         if not has_own_paths(network, optimizer.rule(network.layer_rules, state)):
             return None
@@ -675,7 +682,7 @@ class Learner:
         In float64, where no step is so short that it is rounded away.
         """
         now, loss, twin = float(trace["L"]), self.compiled_loss(), self._twin("float64")
-        if self.optimizer.needs_all_rows:
+        if self.optimizer.compares_costs:
             return None, 1.0, now
         network = twin.built()
         before = network.parameters.copy()
@@ -705,7 +712,7 @@ class Learner:
             raise TypeError(
                 f"trace is {type(trace).__name__}; expected what model.trace(X, y) returns"
             )
-        if optimizer.needs_all_rows:
+        if optimizer.compares_costs:
             raise ValueError(
                 f"optimizer={optimizer} looks for the length of its steps itself, so that none "
                 f"follows from a trace; compile with another one, e.g. model.compile('SGD', "
@@ -820,7 +827,7 @@ class Learner:
     def apply(self, gradient: object) -> None:
         """One step of the optimiser along a gradient, given by name."""
         network, optimizer = self.built(), self.optimizer
-        if optimizer.needs_all_rows:
+        if optimizer.compares_costs:
             raise ValueError(
                 f"optimizer={optimizer} looks for the length of its steps itself; compile with "
                 f"another one, e.g. model.compile('SGD')"

@@ -340,7 +340,7 @@ def test_every_initialiser_survives_a_file(tmp_path, initializer):
 def test_every_optimiser_survives_a_file(tmp_path, optimizer):
     model = Sequential([Dense(2, "tanh"), Dense(1, "sigmoid")], seed=0)
     model.compile(optimizer, "binary_crossentropy")
-    mode = "batch" if optimizer.needs_all_rows else "minibatch"
+    mode = "batch" if optimizer.compares_costs else "minibatch"
     model.fit(X, Y, mode=mode)
     loaded = fastnn.load(saved(model, tmp_path))
     assert loaded.optimizer == optimizer
