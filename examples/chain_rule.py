@@ -21,13 +21,11 @@ trace = model.trace(X[0], y[0])  # one example, forward and backward
 print(trace.explain())  # 1. the forward pass and 2. the chain rule: no weight moves
 print(f"\n{model.explain_update(trace)}")  # 3. what gradient descent does with the gradient
 model.apply(trace)  # only now the weights move
-after = model.trace(X[0], y[0])["L"]
-print(f"\nThe loss of this example: {trace['L']:.4f} before the step, {after:.4f} after it")
+print(f"\nIts loss: {trace['L']:.4f} before the step, {model.trace(X[0], y[0])['L']:.4f} after it")
 
 print("\nTHREE MODES, then THREE LEARNING RATES: 100 epochs from the same initial weights")
 modes = [("batch", 0.1), ("minibatch", 0.1), ("stochastic", 0.1)]
 for mode, rate in [*modes, ("batch", 0.01), ("batch", 1.0), ("batch", 40.0)]:
     history = network(rate).fit(X, y, epochs=100, mode=mode)
-    first, *_, last = history.history["loss"]
-    steps = 100 * history.params["steps"]
+    (first, *_, last), steps = history.history["loss"], 100 * history.params["steps"]
     print(f"{mode:<11} rate {rate:<5g} {steps:>6} updates: loss {first:.3f} -> {last:.3f}")

@@ -626,6 +626,8 @@ cdef double visit_rows(
         raise ValueError("the rows have no targets")
     if context.record_rows and task != EVALUATE and task != GRADIENT:
         raise ValueError("values of layers are kept of rows that do not move the weights")
+    if context.record.given and me.size > 1:
+        raise ValueError("a given dL/da is for one thread: members of a team share blocks")
     if task == STOCHASTIC:
         if not context.stochastic:
             raise ValueError("the context has no path for per-sample descent")

@@ -248,7 +248,9 @@ def main() -> None:
         page.write_text(with_tables(page.read_text("utf-8")), "utf-8")
     for name in LOOP_FILES:
         path = LOOPS / f"{name}.pxi"
-        path.write_text(with_head(name, path.read_text("utf-8")), "utf-8")
+        text = path.read_text("utf-8")
+        if with_head(name, text) != text:  # what is written is compiled again
+            path.write_text(with_head(name, text), "utf-8")
 
 
 if __name__ == "__main__":

@@ -189,6 +189,10 @@ def test_the_core_refuses_a_record_that_does_not_fit():
     context.set_record(places, core.aligned_empty(10_000), np.zeros(8), nothing)
     with pytest.raises(ValueError, match="room for 8 rows"):
         core.evaluate(context, core.Rows(X), None, 0, 9, None)
+    with Team(2) as team, pytest.raises(ValueError, match="one thread"):
+        record = Record(network, data, EVERY)
+        record._keep(given=True)
+        team.run(core.gradient, record._context, core.Rows(X), None, 0, 9, None, 0.0, 1.0)
     narrow = network.context(8)
     with pytest.raises(ValueError, match="one row per lane"):
         narrow.set_record(places, core.aligned_empty(10_000), np.zeros(8), nothing)
