@@ -17,7 +17,7 @@ class PathRecorder(Callback):
 
     In stochastic mode with plain or momentum SGD there is a point after every 32 rows, as a rule,
     and not after each: the compiled loop computes ahead within such a block, and recording changes
-    no bits. With the other optimisers there is one after every row.
+    no bits. With the other optimisers there is one after every row, with L-BFGS after every epoch.
 
     Parameters
     ----------
@@ -87,8 +87,9 @@ class PathRecorder(Callback):
             self._points.append(self._weights())
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        if self.every == "epoch":
-            self._points.append(self._weights())
+        here = self._weights()
+        if self.every == "epoch" or not np.array_equal(here, self._points[-1]):  # by L-BFGS
+            self._points.append(here)
 
     def _weights(self) -> Array:
         return np.concatenate([array.ravel() for array in self.model.get_weights()])

@@ -176,6 +176,10 @@ def _going_forward(record: Record) -> dict[str, Array]:
     below = "a0" if len(table) else "x"
     if len(table):
         found |= {"x": _rounded(record), "mean": table[0].copy(), "deviation": 1 / table[1]}
+        if record.keeps("mask", 1):  # dropout makes its own of them at once
+            undropped = Record(network, record.rows, ("x",), number=1)
+            undropped.forward()
+            found["a0"] = undropped.of("x", 1)
     elif record.keeps("mask", 1):
         found["x"] = _rounded(record)
     for number in range(1, len(network.layers) + 1):

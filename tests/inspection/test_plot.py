@@ -111,6 +111,13 @@ def test_epochs_can_be_recorded_and_what_is_too_long_is_refused():
         PathRecorder(every="hour")
 
 
+def test_l_bfgs_has_a_point_for_each_epoch():
+    model, recorder = made(), PathRecorder()
+    model.compile("LBFGS", "binary_crossentropy")
+    history = model.fit(X, Y, epochs=5, mode="batch", callbacks=[recorder])
+    assert len(recorder.path) == 1 + len(history.epoch)
+
+
 # ---- curves -------------------------------------------------------------------------------------
 
 

@@ -308,6 +308,15 @@ def test_regularisers_dropout_and_normalisation_multiply_out():
     assert {"a0", "dL/dW1", "dL/dW2", "dL/da1", "dropped a1", "dL/dx"} <= set(checked)
 
 
+def test_dropout_of_standardised_inputs_multiplies_out():
+    layers = [Normalization(), Dropout(0.4), Dense(3, "tanh"), Dense(1)]
+    layers[0].adapt(RNG.normal(2, 3, size=(50, 3)))
+    model = made(layers, "mse")
+    checked, sides = assert_explained(model, [0.5, 1.2, -0.3], 1.0, 17, 1e-12, training=True)
+    assert sides["dL/dx"][0] == "((dL/dz1 · W1ᵀ) ∘ mask a0) / deviation"
+    assert {"a0", "dropped a0", "dL/dW1", "dL/dx"} <= set(checked)
+
+
 @pytest.mark.parametrize("y", [0, 1])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_saturated_output_shows_the_formula_in_one_step(y, dtype):
