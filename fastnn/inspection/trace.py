@@ -24,23 +24,26 @@ class Trace(Mapping[str, Array]):
 
     For n rows and layers 1, 2, ..., K of n_1, n_2, ..., n_K units:
 
-    ==========================  =====================  ============================================
-    name                        shape                  what it is
-    ==========================  =====================  ============================================
-    ``x``                       (n, n_features)        the rows as they were given
-    ``mean``, ``deviation``     (n_features,)          with a Normalization layer: its statistics
-    ``a0``                      (n, n_features)        and with these (x - mean) / deviation
-    ``W1``, ``b1``, ...         (n_in, n_1), (n_1,)    the weights
-    ``z1``, ``z2``, ...         (n, n_k)               z_k = a_(k-1) W_k + b_k, where a_0 = x
-    ``a1``, ``a2``, ...         (n, n_k)               a_k = f(z_k); of the last layer ``yhat``
-    ``mask a1``, ``dropped a1``  (n, n_k)              dropout: its factors, and a_1 times these
-    ``y``, ``l``, ``L``         (n, n_targets), (n,)   targets, w_i l_i of each row, and the loss
-    ``dL/dyhat``                (n, n_K)               how L changes with each output
-    ``dL/dz1``, ``dL/da1``      (n, n_k)               the same of each z and each a
-    ``dL/dW1``, ``dL/db1``      as W1 and b1           the gradient, with what regularisers add
-    ``dL/dx``                   (n, n_features)        how L changes with each number of X
-    ``dyhat/dz3``, ``da1/dz1``  (n, n_k)               the slopes f'(z), but of a softmax
-    ==========================  =====================  ============================================
+    =========================  ====================  ===========================================
+    name                       shape                 what it is
+    =========================  ====================  ===========================================
+    ``x``                      (n, n_features)       the rows as they were given
+    ``mean``, ``deviation``    (n_features,)         of a Normalization layer: its statistics,
+    ``a0``                     (n, n_features)       and with these (x - mean) / deviation
+    ``W1``, ``b1``, ...        (n_in, n_1), (n_1,)   the weights
+    ``z1``, ``z2``, ...        (n, n_k)              z_k = a_(k-1) W_k + b_k, where a_0 = x
+    ``a1``, ``a2``, ...        (n, n_k)              a_k = f(z_k); of the last layer ``yhat``
+    ``mask a1``                (n, n_1)              of dropout: its factors,
+    ``dropped a1``             (n, n_1)              and a_1 times these
+    ``y``                      (n, n_targets)        the targets
+    ``l``, ``L``               (n,), ()              w_i l_i of each row, and the loss
+    ``dL/dyhat``               (n, n_K)              how L changes with each output
+    ``dL/dz1``, ``dL/da1``     (n, n_k)              the same of each z and each a
+    ``dL/dW1``, ``dL/db1``     as W1 and b1          the gradient, with what regularisers add
+    ``dL/dx``                  (n, n_features)       how L changes with each number of X
+    ``dyhat/dz3``              (n, n_K)              the slope f'(z) of each unit; a softmax
+    ``da1/dz1``                (n, n_k)              has none
+    =========================  ====================  ===========================================
 
     L is the loss that training minimises: L = 1/n sum_i w_i l_i and what regularisers add. So every
     dL/d... of a batch holds the 1/n. The arrays are copies and cannot be written to.
