@@ -167,7 +167,9 @@ def learning_rates(
     TypeError, ValueError
         If an argument does not fit.
     """
-    checked = [real_number("rates", rate, above=0) for rate in _listed("rates", rates)]
+    checked = [
+        real_number("rates", rate, above=0) for rate in _listed("rates", rates, "[0.01, 0.1, 1.0]")
+    ]
     axes = list(new_figure(6, 8).subplots(2, 1)) if ax is None else list(np.ravel(ax))
     if len(axes) != 2:
         raise ValueError(f"ax has {len(axes)} Axes; expected two, for the surface and the curves")
@@ -568,12 +570,12 @@ def _named(model: Sequential) -> dict[str, Array]:
     return found
 
 
-def _listed(name: str, given: Any) -> list[Any]:
+def _listed(name: str, given: Any, example: str) -> list[Any]:
     if isinstance(given, str) or not hasattr(given, "__iter__"):
-        raise TypeError(f"{name} is {given!r}; expected a list, e.g. {name}=[0.01, 0.1, 1.0]")
+        raise TypeError(f"{name} is {given!r}; expected a list, e.g. {name}={example}")
     listed = list(given)
     if not listed:
-        raise ValueError(f"{name} is empty; expected e.g. {name}=[0.01, 0.1, 1.0]")
+        raise ValueError(f"{name} is empty; expected e.g. {name}={example}")
     return listed
 
 
@@ -606,7 +608,7 @@ def _plane(model: Sequential, weights: Any, paths: Mapping[str, Array]) -> Plane
                 "weights=('W1[0,0]', 'b1[0]'), or paths={'batch': recorder.path}"
             )
         return surfaces.principal_plane(list(paths.values()))
-    names = _listed("weights", weights)
+    names = _listed("weights", weights, "('W1[0,0]', 'b1[0]')")
     if len(names) != 2:
         raise ValueError(f"weights={names!r}: expected two, e.g. weights=('W1[0,0]', 'b1[0]')")
     places = [_place_of(model, name) for name in names]

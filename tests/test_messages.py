@@ -52,6 +52,7 @@ own = lambda y_true, y_pred: (float((y_pred ** 2).mean()), 2 * y_pred / y_pred.s
 # Code that raises; a pattern for the suggested line in its message; code to run, {} for the line.
 CASES = [
     # looking inside
+    ("built().activations(X, layer=7)", r"e\.g\. (layer=0)$", "built().activations(X, {})"),
     ("fastnn.gradcheck('model', X, y)", r"estimator (estimator\.model_)",
      "estimator = MLPRegressor(solver='lbfgs').fit(X, y[:6]); fastnn.gradcheck({}, X, y)"),
     ("m = made(Dense(4000), Dense(1)); m.build(4000); m.per_sample_gradients("

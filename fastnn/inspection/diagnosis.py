@@ -15,6 +15,7 @@ from fastnn.inspection.trace import Trace
 
 MOST_ROWS = 1000  # that are looked at
 
+FEWEST_ROWS = 10  # of fewer nobody can say what a unit does for every row
 DEAD_SHARE = 0.25  # of a layer's units, from which on it is a finding
 FLAT, ALWAYS = 0.01, 0.95  # of the steepest slope; of the rows
 SATURATED_SHARE = 0.25
@@ -143,7 +144,7 @@ def _symmetric_units(trace: Trace) -> Iterator[Finding]:
 def _dead_units(trace: Trace) -> Iterator[Finding]:
     """Units of relu that no row activates."""
     for number, activation in _hidden(trace):
-        if activation != "relu":
+        if activation != "relu" or trace.n_rows < FEWEST_ROWS:
             continue
         dead = (trace[f"a{number}"] == 0).all(axis=0)
         share = float(dead.mean())
@@ -179,6 +180,8 @@ def _saturated_units(trace: Trace, costs: Costs) -> Iterator[Finding]:
             continue
         if number == last and trace.traced.is_fused:
             continue  # its slope cancels out
+        if trace.n_rows < FEWEST_ROWS:
+            continue
         name = "yhat" if number == last else f"a{number}"
         slopes = np.abs(trace[f"d{name}/dz{number}"])
         steepest = {"sigmoid": 0.25}.get(activation, 1.0)

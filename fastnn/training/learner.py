@@ -22,7 +22,7 @@ from fastnn.callbacks.base import Callback, Model, checked_callbacks, notify
 from fastnn.callbacks.history import History
 from fastnn.custom import CustomLoss, checked_metrics, fitting_loss
 from fastnn.data.arrays import features, layer_weights, room_for
-from fastnn.data.checks import items, whole_number
+from fastnn.data.checks import LARGEST_WHOLE, items, whole_number
 from fastnn.data.columns import Columns
 from fastnn.data.rows import Array, Rows
 from fastnn.engine.backpropagation import Pass, custom_gradient, per_sample_gradients
@@ -728,7 +728,12 @@ class Learner:
     def number_of_layer(self, layer: object) -> int:
         """Which of the layers with weights gives the outputs of `layers[layer]`; 0 of none."""
         n = len(self.layers)
-        index = whole_number("layer", layer, minimum=-n, maximum=n - 1)
+        index = whole_number("layer", layer, minimum=-LARGEST_WHOLE)
+        if not -n <= index < n:
+            raise ValueError(
+                f"layer={index}: the model has {n} layers; expected 0 to {n - 1}, or -1 to {-n} "
+                f"from the end, e.g. layer=0"
+            )
         return sum(isinstance(one, Dense) for one in self.layers[: index % n + 1])
 
     def activations(self, X: object, number: int | None, threads: int | None) -> dict[str, Array]:

@@ -220,6 +220,11 @@ def test_custom_losses_weights_and_line_search_work():
     assert kinds(model.diagnose(X, NUMBERS, sample_weight=RNG.random(300))) == []
 
 
+def test_a_single_row_says_nothing_about_units():
+    model = made([Dense(8, "relu"), SIGMOID])
+    assert kinds(model.diagnose(X[:1], LABELS[:1])) == []
+
+
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="no weights yet"):
         Sequential([SIGMOID]).diagnose(X, LABELS)
