@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn.data.rows import Array
 from fastnn.estimators.sparse_rows import dense
-from fastnn.training.learner import Learner
+from fastnn.models import Sequential, learner_of
 
 
 class LayerFeatures(NamedOutputs, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -63,13 +63,13 @@ class LayerFeatures(NamedOutputs, TransformerMixin, BaseEstimator):  # type: ign
         """
         fitted = clone(self.estimator)
         fitted.fit(X, y, **fit_params)
-        learner = getattr(fitted, "_learner", None)
-        if not isinstance(learner, Learner):
+        model = getattr(fitted, "model_", None)
+        if not isinstance(model, Sequential):
             raise TypeError(
                 f"estimator is {type(self.estimator).__name__}; expected an MLPClassifier or "
                 f"MLPRegressor of fastnn, or FrozenEstimator(one of them)"
             )
-        learner.number_of_layer(self.layer)
+        learner_of(model).number_of_layer(self.layer)
         self.estimator_ = fitted
         self.n_features_in_ = fitted.n_features_in_
         if hasattr(fitted, "feature_names_in_"):
@@ -80,14 +80,14 @@ class LayerFeatures(NamedOutputs, TransformerMixin, BaseEstimator):  # type: ign
         """The outputs of the layer, shape (n_samples, units)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
-        learner: Learner = self.estimator_._learner
+        learner = learner_of(self.estimator_.model_)
         found = learner.activations(dense(X), learner.number_of_layer(self.layer), None)
         return next(iter(found.values()))
 
     @property
     def _n_features_out(self) -> int:
         """For scikit-learn's `get_feature_names_out`: "layerfeatures0", ..."""
-        learner: Learner = self.estimator_._learner
+        learner = learner_of(self.estimator_.model_)
         number = learner.number_of_layer(self.layer)
         network = learner.built()
         return network.layers[number - 1].units if number else network.n_features
