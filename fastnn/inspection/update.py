@@ -98,7 +98,7 @@ def _sentences(moved: Moved, number: Callable[[float], str]) -> Iterator[str]:
         yield "A running average of the weights is kept beside them."
     frozen = [str(i) for i, layer in enumerate(moved.network.layers, 1) if not layer.rate_factor]
     if frozen:
-        yield f"Layer {', '.join(frozen)} is not trained and stays as it is."
+        yield f"Not trained, and left as they are: the weights of layer {', '.join(frozen)}."
     if n_shown > MOST_WEIGHTS:
         yield f"Of each array the {SHOWN} weights with the largest gradients are shown."
     if optimizer.method in ("adam", "amsgrad"):
@@ -125,35 +125,51 @@ def _formulas(moved: Moved) -> Iterator[str]:
 
 
 def _blocks(moved: Moved, number: Callable[[float], str]) -> Iterator[list[str]]:
-    """The formulas with numbers, weight by weight."""
+    """The formulas with numbers, weight by weight; those of layers that are not trained left out."""
     full = sum(w.size for w in moved.weights.values()) <= MOST_WEIGHTS
-    old_weights = moved.network.views(moved.network.parameters)
-    old, new = moved.slots(moved.before), moved.slots(moved.after)
-    for name, after in moved.weights.items():
-        factor = moved.network.layers[int(name[1:]) - 1].rate_factor
-        gradient = moved.gradient[f"dL/d{name}"]
-        if not factor:
+    for name in moved.weights:
+        if not _factor(moved, name):
             continue
+        gradient = moved.gradient[f"dL/d{name}"]
         order = np.arange(gradient.size)
         if not full:
             order = np.argsort(-np.abs(gradient), axis=None, kind="stable")[:SHOWN]
         for at in order:
-            place = np.unravel_index(at, gradient.shape)
-            known = _constants(moved, float(factor))
-            known["g"], known["W"] = float(gradient[place]), float(old_weights[name][place])
-            label = f"{name}[{','.join(map(str, place))}]"
-            lines = []
-            for i, formula in enumerate(_formulas(moved)):
-                kept, rule = formula.split(" := ")
-                if kept == "W":
-                    result, kept = float(after[place]), label
-                else:
-                    known[kept] = float(old[i][name][place])
-                    result = float(new[i][name][place])
-                lines.append(f"{kept} := {_substituted(rule, known, number)} = {number(result)}")
-                if kept != label:
-                    known[kept] = result
-            yield lines
+            place = tuple(int(i) for i in np.unravel_index(at, gradient.shape))
+            yield _lines(moved, name, place, number)
+
+
+def _lines(
+    moved: Moved, name: str, place: tuple[int, ...], number: Callable[[float], str]
+) -> list[str]:
+    """The formulas with the numbers of one weight, each with what the kernel made of it."""
+    old, new = moved.slots(moved.before), moved.slots(moved.after)
+    known = _constants(moved, _factor(moved, name))
+    known["g"] = float(moved.gradient[f"dL/d{name}"][place])
+    known["W"] = float(moved.network.views(moved.network.parameters)[name][place])
+    lines = []
+    for i, formula in enumerate(_formulas(moved)):
+        kept, rule = formula.split(" := ")
+        if kept == "W":
+            result, label = (
+                float(moved.weights[name][place]),
+                f"{name}[{','.join(map(str, place))}]",
+            )
+        else:
+            known[kept], result, label = (
+                float(old[i][name][place]),
+                float(new[i][name][place]),
+                kept,
+            )
+        lines.append(f"{label} := {_substituted(rule, known, number)} = {number(result)}")
+        if kept != "W":
+            known[kept] = result
+    return lines
+
+
+def _factor(moved: Moved, name: str) -> float:
+    """What the learning rate of a weight's layer is multiplied by."""
+    return float(moved.network.layers[int(name[1:]) - 1].rate_factor)
 
 
 def _constants(moved: Moved, factor: float) -> dict[str, float]:

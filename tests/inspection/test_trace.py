@@ -414,7 +414,7 @@ def test_frozen_layers_and_multipliers():
     layers = [Dense(1, trainable=False), Dense(1, learning_rate_multiplier=0.5, use_bias=False)]
     model = made(layers, "mse", 1, optimizer=SGD(0.1))
     text = model.explain_update(model.trace([1.0], 3.0))
-    assert "Layer 1 is not trained" in text
+    assert "Not trained, and left as they are: the weights of layer 1." in text
     assert "W1[0,0] :=" not in text
     assert re.search(r"W2\[0,0\] := \S+ - 0\.05 ·", text)
 
