@@ -125,7 +125,7 @@ def _formulas(moved: Moved) -> Iterator[str]:
 
 
 def _blocks(moved: Moved, number: Callable[[float], str]) -> Iterator[list[str]]:
-    """The formulas with numbers, weight by weight; those of layers that are not trained left out."""
+    """The formulas with numbers, weight by weight, of the layers that are trained."""
     full = sum(w.size for w in moved.weights.values()) <= MOST_WEIGHTS
     for name in moved.weights:
         if not _factor(moved, name):
