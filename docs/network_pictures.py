@@ -1,7 +1,7 @@
 """Pictures of the page `plots.md` and of the chain rule's, into docs/images.
 
-``python -m docs.network_pictures`` draws them, each by the line that the page shows, from real fits:
-the 3-8-4-1 network of examples/chain_rule.py, two half moons, scikit-learn's digits.
+``python -m docs.network_pictures`` draws them, each by the line that the page shows, from real
+fits: the 3-8-4-1 network of examples/chain_rule.py, two half moons, scikit-learn's digits.
 """
 
 from pathlib import Path

@@ -42,7 +42,7 @@ cdef enum:  # parts begin at multiples of these; not to be seen in the bits
 cdef Py_ssize_t LOSS_LENGTH = sizeof(double) // sizeof(real)  # of a row's loss, a double
 
 
-cdef struct RecordPlaces:  # where a record keeps each value of a layer, among its numbers; -1: nowhere
+cdef struct RecordPlaces:  # where a record keeps the values of a layer, among its numbers; or -1
     long long x, mask  # the layer's inputs, and the factors by which dropout made them of a
     long long z, a, da, dz
     long long dx  # dL/dx of the first layer, whose rows have their padding
