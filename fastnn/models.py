@@ -884,9 +884,10 @@ class Sequential:
         >>> model = Sequential([Dense(1, use_bias=False, kernel_initializer="ones")])
         >>> model.compile(SGD(0.1), loss="mean_squared_error")
         >>> model.build(1)
-        >>> print(model.explain_update(model.trace([1.0], 3.0)))  # doctest: +ELLIPSIS
+        >>> print(model.explain_update(model.trace([1.0], 3.0)))
         GRADIENT DESCENT
-        The step of SGD(learning_rate=0.1). Backpropagation has computed the gradient g = dL/dW...
+        The step of SGD(learning_rate=0.1). Backpropagation has computed the gradient g = dL/dW;
+        now every weight moves against its own g.
         <BLANKLINE>
         W := W - rate · g
         <BLANKLINE>

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from textwrap import wrap
 
 import numpy as np
 
 from fastnn.data.rows import Array
 from fastnn.engine.network import Network
-from fastnn.inspection.writing import MOST_WEIGHTS, in_latex, shown_number
+from fastnn.inspection.writing import COLUMNS, MOST_WEIGHTS, in_latex, shown_number
 from fastnn.optimizers import Optimizer, State
 
 SHOWN = 3  # weights of each array of a larger network: those with the largest gradients
@@ -83,7 +84,8 @@ def explained(moved: Moved, format: str, digits: int) -> str:
     said = "\n".join(sentences)
     if format == "markdown":
         return f"## Gradient descent\n\n{said}\n\n```text\n{rules}\n\n{numbers}\n```"
-    return f"GRADIENT DESCENT\n{said}\n\n{rules}\n\n{numbers}"
+    wrapped = "\n".join(line for sentence in sentences for line in wrap(sentence, COLUMNS))
+    return f"GRADIENT DESCENT\n{wrapped}\n\n{rules}\n\n{numbers}"
 
 
 def _sentences(moved: Moved, number: Callable[[float], str]) -> Iterator[str]:

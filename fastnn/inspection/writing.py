@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ from fastnn.data.rows import Array
 
 Format = Literal["text", "markdown", "latex"]
 FORMATS: dict[str, Format] = {name: name for name in get_args(Format)}
+COLUMNS = 90  # of the sentences in a text
 WIDEST, MOST_WEIGHTS = 12, 200  # of a network that is written out number by number
 
 # The names of values in formulas: dL/dz3, dropped a1, W2, yhat ...
@@ -118,14 +120,16 @@ class Numbers:
 def _text(sections: list[Section], numbers: Numbers) -> str:
     lines: list[str] = []
     for section in sections:
-        lines += [section.title.upper(), section.sentence, ""]
+        lines += [section.title.upper(), *wrap(section.sentence, COLUMNS), ""]
         width = max(len(step.name) for step in section.steps)
         for step in section.steps:
             for i, (first, *more) in enumerate(numbers.sides(step)):
                 lines.append(f"{'' if i else step.name:<{width}} = {first}")
                 lines += [f"{'':<{width}}   {line}" for line in more]
             if step.remark:
-                lines.append(f"{'':<{width}}   ({step.remark})")
+                indent = " " * (width + 3)
+                lines += wrap(f"({step.remark})", COLUMNS, initial_indent=indent,
+                              subsequent_indent=indent)  # fmt: skip
         lines.append("")
     return "\n".join(lines).rstrip()
 
