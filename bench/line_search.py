@@ -8,7 +8,13 @@ the mean over seeds, and the ratio to that of the best rate.
 import time
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    make_moons,
+)
 
 from fastnn import SGD, Dense, Sequential
 
@@ -22,6 +28,7 @@ def standardised(x: np.ndarray) -> np.ndarray:
 def problems() -> dict[str, tuple]:
     """X, y, the layers and the loss of each."""
     digits, cancer, diabetes = load_digits(), load_breast_cancer(), load_diabetes()
+    iris, (moons, moon) = load_iris(), make_moons(500, noise=0.2, random_state=0)
     return {
         "digits": (
             digits.data / 16, digits.target,
@@ -34,6 +41,13 @@ def problems() -> dict[str, tuple]:
         "diabetes": (
             standardised(diabetes.data), standardised(diabetes.target),
             [Dense(32, "relu"), Dense(1)], "mean_squared_error",
+        ),
+        "iris": (
+            standardised(iris.data), iris.target,
+            [Dense(16, "relu"), Dense(3, "softmax")], "categorical_crossentropy",
+        ),
+        "half moons": (
+            moons, moon, [Dense(16, "tanh"), Dense(1, "sigmoid")], "binary_crossentropy",
         ),
     }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """A step of gradient descent as long as it pays: Armijo's rule, on all rows or on a batch."""
 
+import math
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -40,16 +41,18 @@ def follow_cost(
 ) -> None:  # fmt: skip
     """A step as long as it pays, by Armijo's rule (see `SGD`); `before` is the cost before it.
 
-    No step if the cost cannot be lowered by more than its own rounding.
+    No step if the cost cannot be lowered by more than its own rounding, or its slope overflows.
     """
     parameters, direction = network.parameters, network.direction(gradient)
     kept = parameters.copy()
     # Not np.dot, whose bits depend on the number of BLAS's threads.
-    slope = float(np.multiply(direction, gradient, dtype=np.float64).sum())
+    with np.errstate(over="ignore"):
+        slope = float(np.multiply(direction, gradient, dtype=np.float64).sum())
     rate, lowered = min(search.growth * state.rate, sys.float_info.max), False  # not infinite
     kept_rate, kept_step, made = state.rate, state.step, False
+    smallest = max(ROUNDING * abs(before), sys.float_info.min)
     try:
-        while not lowered and rate * slope > ROUNDING * abs(before):
+        while not lowered and smallest < rate * slope < math.inf:
             parameters[:] = kept - rate * direction
             lowered = cost() <= before - rate * search.share * slope
             rate = rate if lowered else rate * search.shrink

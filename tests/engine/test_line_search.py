@@ -156,3 +156,25 @@ def test_the_loss_falls_and_nothing_is_asked_of_the_user():
     model.fit(X, LABELS, epochs=30, callbacks=[LambdaCallback(
         on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))])  # fmt: skip
     assert seen[-1] < 0.5 * seen[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mode", ["batch", "minibatch"])
+def test_a_slope_that_overflows_makes_no_step_and_ends(mode, dtype):
+    huge = 1e21 if dtype == "float32" else 1e160
+    x, y = huge * np.array([[1.0], [-1.0]] * 4), np.full(8, 1e18)
+    model = Sequential([Dense(1, kernel_initializer="zeros")], dtype=dtype)
+    model.compile(SGD("auto"), "mse")
+    model.fit(x, y, epochs=2, mode=mode, batch_size=8 if mode == "batch" else 2)
+    assert np.isfinite(np.concatenate([W.ravel() for W in model.get_weights()])).all()
+
+
+@pytest.mark.parametrize("mode", ["batch", "minibatch"])
+def test_a_cost_of_zero_with_a_slope_ends_too(mode):
+    def flat(y_true, y_pred):
+        return 0.0, np.ones_like(y_pred)
+
+    model = Sequential([Dense(1, kernel_initializer="zeros")], dtype="float64")
+    model.compile(SGD("auto"), flat)
+    model.fit(X, Y, epochs=2, mode=mode, batch_size=90 if mode == "batch" else 20)
+    assert not model.get_weights()[0].any()
