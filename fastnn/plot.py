@@ -144,7 +144,8 @@ def learning_rates(
     """Paths with several learning rates on one cost surface, and their loss curves.
 
     Copies of the model are trained from its present weights, each with a rate; the model stays as
-    it is. A rate that diverges is drawn as far as it came, and said to be so.
+    it is. A rate that diverges is drawn as far as it came, and said to be so; a path that leads
+    three times as far away as the others do is cut.
 
     Parameters
     ----------
@@ -204,7 +205,10 @@ def _draw_rates(
         for name, path in paths.items()
     }
     plane = surfaces.principal_plane(list(kept.values()))
-    places = {name: plane.coordinates(path) for name, path in kept.items()}
+    places = {
+        name if len(path) == len(paths[name]) else f"{name}, cut": plane.coordinates(path)
+        for name, path in kept.items()
+    }
     found = surfaces.surface(plane, cost, np.concatenate(list(places.values())))
     surfaces.drawn_surface(plane, found, cost, places, "contour", ax)
 

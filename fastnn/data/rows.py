@@ -30,3 +30,8 @@ class Rows(NamedTuple):
     def rows(self, start: int, stop: int) -> Rows:
         """The rows from `start` to before `stop`."""
         return Rows(self.X[start:stop], self.y[start:stop], self.sample_weight[start:stop])
+
+    def every(self, step: int) -> Rows:
+        """The first row, and every `step`-th after it."""
+        y, sample_weight = (np.ascontiguousarray(array[::step]) for array in self[1:])
+        return Rows(self.X[::step], y, sample_weight)

@@ -661,9 +661,7 @@ class Learner:
     def diagnose(self, rows: Rows) -> Diagnosis:
         """What is wrong with the network, as far as some of these checked rows show."""
         loss, network = self.compiled_loss(), self.built()
-        every = -(-rows.n_rows // MOST_ROWS)
-        rows = Rows(rows.X[::every], *map(np.ascontiguousarray, (rows.y[::every],
-                    rows.sample_weight[::every])))  # fmt: skip
+        rows = rows.every(-(-rows.n_rows // MOST_ROWS))
         try:
             trace = trace_of(Record(network, rows, EVERY_KIND), loss)
         except FloatingPointError as error:

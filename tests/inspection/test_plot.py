@@ -226,7 +226,7 @@ def test_learning_rates_draw_each_rate_twice_and_say_which_diverged():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         surface, curves = plot.learning_rates(line, X, X[:, 0], rates=(0.01, 0.1, 1e3), epochs=60)
-    assert "rate 1000, diverged" in labels(surface)
+    assert "rate 1000, diverged, cut" in labels(surface)
 
 
 def test_one_weight_shows_the_gradient_as_tangent_and_the_steps():
