@@ -159,10 +159,12 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _check_solver_words(self) -> None:
         """Raise if the solver does not go with the others."""
-        if self._needs_all_rows and (self.mode not in (None, "batch") or np.any(self.dropout)):
+        modes = [None, "batch"] if self._is_lbfgs else [None, "batch", "minibatch"]
+        if self._compares_costs and (self.mode not in modes or np.any(self.dropout)):
             raise ValueError(
-                f"solver={self.solver!r} looks at the cost of all rows: expected mode=None or "
-                f"'batch', and no dropout, but mode={self.mode!r}, dropout={self.dropout!r}"
+                f"solver={self.solver!r} compares the cost from step to step: expected mode="
+                f"{' or '.join(map(repr, modes))}, and no dropout, but mode={self.mode!r}, "
+                f"dropout={self.dropout!r}"
             )
         if self.average and (self._is_lbfgs or not isinstance(self.solver, str)):
             raise ValueError(
@@ -264,7 +266,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return made(rate, **settings)
 
     def _size_of_batches(self, n_rows: int) -> int:
-        if self._needs_all_rows:
+        if self._compares_costs and self.mode != "minibatch":
             return n_rows
         given = self.batch_size
         if given == "auto":
@@ -279,7 +281,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return batch_size_for(self.mode, size, n_rows)
 
     @property
-    def _needs_all_rows(self) -> bool:
+    def _compares_costs(self) -> bool:
         return self._is_lbfgs or getattr(self.solver, "compares_costs", False)
 
     @property

@@ -1077,9 +1077,9 @@ def test_labels_of_outputs_have_to_be_sorted(classes):
         (MLPRegressor, {"solver": "lbfgs", "dropout": 0.2}, ValueError, "and no dropout, but"),
         (
             MLPRegressor,
-            {"solver": SGD("auto"), "mode": "minibatch"},
+            {"solver": SGD("auto"), "mode": "stochastic"},
             ValueError,
-            "cost of all rows",
+            "compares the cost from step to step",
         ),
         (MLPClassifier, {"out_activation": "tanh"}, ValueError, "expected 'softmax'"),
         (MLPClassifier, {"hidden_layer_sizes": (2.5,)}, ValueError, "must be whole numbers"),
@@ -1099,6 +1099,13 @@ def test_text_is_nothing_to_regress_nor_to_begin_with():
         MLPRegressor(**SHORT).fit(X, NUMBERS, coef_init="glorot")
     with pytest.raises(ValueError, match=r"e.g. out=np.empty\(\(100,\), '<U1'\)"):
         MLPClassifier(**SHORT).fit(X, LABELS).predict(X, out=np.empty(100))
+
+
+def test_a_line_search_takes_minibatches_if_asked():
+    reg = MLPRegressor(**SHORT | {"solver": SGD("auto"), "mode": "minibatch", "batch_size": 16})
+    history = reg.fit(X, NUMBERS).model_.history
+    assert history.params["mode"] == "minibatch"
+    assert reg.loss_curve_[-1] < reg.loss_curve_[0]
 
 
 def test_a_line_search_takes_all_rows_however_many_they_are():
