@@ -649,6 +649,8 @@ class Learner:
         with network.training_team(threads, rows.n_rows) as team:
             return named_gradient(network, network.gradient(rows, loss, team))
 
+    # ---- looking inside ---------------------------------------------------------------------
+
     def trace(self, given: GivenRows, threads: int | None, *, training: bool, seed: int) -> Trace:
         """Every value of the forward pass and of backpropagation over rows; nothing moves."""
         loss, network = self.compiled_loss(), self.built()
@@ -791,6 +793,8 @@ class Learner:
         numbers["dL/dX"] = rows.X
         cost = partial(cost_of, double, rows, loss)
         return checked_blocks(gradient, numbers, cost, self.dtype, n_entries, seed)
+
+    # ---- the three steps of descent, one by one ---------------------------------------------
 
     def forward(self, X: object, *, training: bool, seed: int) -> Array:
         """The outputs for the rows of X, kept with those of all layers for `backward`."""
