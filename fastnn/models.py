@@ -677,6 +677,7 @@ class Sequential:
             If a result overflows the model's dtype.
         """
         if samples is not None:
+            check_idle(batch_size, verbose)
             return self._sample(X, samples, threads, callbacks, out)
         plain = batch_size is None and callbacks is None and threads is None and out is None
         if plain and type(verbose) is int and verbose == 0:

@@ -22,13 +22,13 @@ from fastnn.callbacks.base import Callback, Model, checked_callbacks, notify
 from fastnn.callbacks.history import History
 from fastnn.custom import CustomLoss, checked_metrics, fitting_loss
 from fastnn.data.arrays import features, layer_weights, room_for
-from fastnn.data.checks import LARGEST_WHOLE, items, whole_number
+from fastnn.data.checks import LARGEST_WHOLE, check_memory, items, whole_number
 from fastnn.data.columns import Columns
 from fastnn.data.rows import Array, Rows
 from fastnn.engine.backpropagation import Pass, custom_gradient, per_sample_gradients
 from fastnn.engine.divergence import DivergenceWatch
 from fastnn.engine.gradient_descent import Descent, adopt_average, apply_gradient, new_state
-from fastnn.engine.layout import weight_shapes
+from fastnn.engine.layout import slices, weight_shapes
 from fastnn.engine.network import Network, dropout_key, inverse
 from fastnn.engine.per_sample import has_own_paths
 from fastnn.engine.record import Record
@@ -56,6 +56,7 @@ from fastnn.training.trial import constant_loss, cost_of, longest_step
 
 LARGEST_MEMORY = 2**47  # bytes that a program can address
 FEW_STEPS = 100
+JACOBIAN_ROWS = 4096  # whose values are kept at a time
 MOST_KEPT = 2**20  # bytes that a fit leaves prepared for the next call
 CUSTOM_LOSS_NEEDS_BATCHES = (
     "a custom loss takes the rows of a batch: say fit(..., mode='minibatch') or mode='batch'"
@@ -774,11 +775,16 @@ class Learner:
     def jacobian(self, X: object) -> Array:
         """d output_j / d x_i of each row; nothing moves."""
         network, rows = self.built(), self.features(X)
-        record = Record(network, rows, ("a", "da", "dx"))
-        found = np.empty((len(rows.X), network.n_outputs, network.n_features), self.dtype)
-        for j in range(network.n_outputs):
-            record.backpropagate_from(np.eye(network.n_outputs)[j])
-            found[:, j] = record.of("dx", 1)
+        shape = len(rows.X), network.n_outputs, network.n_features
+        check_memory(
+            f"the Jacobians of {shape[0]} rows", math.prod(shape) * network.parameters.itemsize
+        )
+        found = np.empty(shape, self.dtype)
+        for start, stop in slices(len(rows.X), JACOBIAN_ROWS):
+            record = Record(network, rows.rows(start, stop), ("a", "da", "dx"))
+            for j in range(network.n_outputs):
+                record.backpropagate_from(np.eye(network.n_outputs)[j])
+                found[start:stop, j] = record.of("dx", 1)
         network.refuse_overflow("the Jacobian", found)
         return found
 

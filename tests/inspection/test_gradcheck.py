@@ -133,3 +133,15 @@ def test_bad_input_is_refused():
         fresh = Sequential([Dense(1)])
         fresh.compile(loss="mse")
         gradcheck(fresh, X, X[:, 0])
+
+
+def test_many_rows_at_a_kink_are_no_alarm():
+    rows = RNG.normal(size=(38, 4))
+    rows[:23] = -np.abs(rows[:23])
+    model = Sequential([Dense(6, "relu", kernel_initializer="ones"), Dense(8, "relu"), Dense(1)],
+                       dtype="float64", seed=3)  # fmt: skip
+    model.compile("SGD", "mse")
+    model.build(4)
+    check = gradcheck(model, rows, RNG.normal(size=38))
+    assert check.ok, check
+    assert sum(block.n_kinks for block in check.blocks) > 0

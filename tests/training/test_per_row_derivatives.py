@@ -91,6 +91,13 @@ def test_the_jacobian_is_a_central_difference(output, dtype, n_rows):
     assert_close(J, expected, dtype, 5 if dtype == "float32" else 1e3)
 
 
+def test_a_jacobian_does_not_depend_on_the_slices(monkeypatch):
+    model, X = made([Dense(6, "tanh"), Dense(2)], None, 3), RNG.normal(size=(50, 3))
+    whole = model.jacobian(X)
+    monkeypatch.setattr("fastnn.training.learner.JACOBIAN_ROWS", 7)
+    np.testing.assert_array_equal(model.jacobian(X), whole)
+
+
 def test_what_does_not_fit_is_refused():
     model = made([Dense(1)], "mse", 2)
     with pytest.raises(ValueError, match="columns"):
